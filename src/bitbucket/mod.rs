@@ -1,0 +1,54 @@
+//! Bitbucket Data Center's REST interface: what a backup has to know about projects and repositories.
+//!
+//! Every call is one request with one credential, and one page of a list, so that the caller can exchange the
+//! credential between any two requests. What comes back is checked: a repository whose name could be harmful, or
+//! that cannot be understood, is [`Quarantined`] and does not hide the others.
+//!
+//! A renamed project or repository still answers to its old name, so what an answer says (its id, key and slug) wins
+//! over what was asked for. Identity is the numeric id.
+
+mod application_properties;
+#[cfg(test)]
+mod canned;
+mod default_branch;
+mod error;
+mod paging;
+mod projects;
+mod repositories;
+
+pub use application_properties::ServerVersion;
+pub use error::BitbucketError;
+pub use paging::{Page, Quarantined};
+pub use projects::Project;
+pub use repositories::{Repository, RepositoryState};
+
+use crate::http::HttpClient;
+
+/// The most bytes of one document.
+const LARGEST_DOCUMENT: usize = 8 << 20;
+
+/// The most bytes of one page of a list.
+const LARGEST_PAGE: usize = 64 << 20;
+
+/// The REST interface of one server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: HttpClient,
+}
+
+impl Client {
+    /// Talks through `http`.
+    pub fn new(http: HttpClient) -> Self {
+        Self { http }
+    }
+
+    /// The connection beneath, for the git side of the same server.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
+}
+
+/// At most 300 characters of a display name.
+fn short_name(name: String) -> String {
+    if name.chars().count() <= 300 { name } else { name.chars().take(300).collect() }
+}

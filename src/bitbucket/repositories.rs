@@ -1,0 +1,190 @@
+//! Repositories of a project, archived ones included.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
+use crate::http::Authorization;
+use crate::model::{ProjectKey, RepoId, RepoSlug};
+
+/// A repository as the server knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// Its number: its identity.
+    pub id: RepoId,
+    /// Its slug, which changes with its name.
+    pub slug: RepoSlug,
+    /// Its name, for people.
+    pub name: String,
+    /// The key of its project.
+    pub project: ProjectKey,
+    /// The number of its project.
+    pub project_id: u64,
+    /// Whether it can be read.
+    pub state: RepositoryState,
+    /// Whether it is read-only by decision. Its git can be fetched like any other.
+    pub archived: bool,
+    /// The HTTP clone link as the server gives it: it may name another host, or hold a user name.
+    pub clone_link: Option<String>,
+}
+
+/// The state of a repository at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepositoryState {
+    /// It can be read.
+    Available,
+    /// It is being made, for example by a fork.
+    Initialising,
+    /// Making it failed.
+    InitialisationFailed,
+    /// It is out of service.
+    Offline,
+    /// A state that this program does not know.
+    Unknown,
+}
+
+impl RepositoryState {
+    fn new(text: &str) -> Self {
+        match text {
+            "AVAILABLE" => Self::Available,
+            "INITIALISING" => Self::Initialising,
+            "INITIALISATION_FAILED" => Self::InitialisationFailed,
+            "OFFLINE" => Self::Offline,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    id: u64,
+    slug: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    state: String,
+    /// Absent before Bitbucket 8.0.
+    #[serde(default)]
+    archived: bool,
+    project: ProjectDocument,
+    #[serde(default)]
+    links: Links,
+}
+
+#[derive(Deserialize)]
+struct ProjectDocument {
+    id: u64,
+    key: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Links {
+    #[serde(default)]
+    clone: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+    #[serde(default)]
+    name: String,
+}
+
+impl Document {
+    fn check(self) -> Result<Repository, String> {
+        let http = self.links.clone.into_iter().find(|link| link.name == "http");
+        Ok(Repository {
+            id: RepoId(self.id),
+            slug: RepoSlug::new(self.slug).map_err(|error| error.to_string())?,
+            name: short_name(self.name),
+            project: ProjectKey::new(self.project.key).map_err(|error| error.to_string())?,
+            project_id: self.project.id,
+            state: RepositoryState::new(&self.state),
+            archived: self.archived,
+            clone_link: http.map(|link| link.href),
+        })
+    }
+}
+
+impl Client {
+    /// Gets one page of a project's repositories, beginning at `start` (0, then [`Page::next`]). Entries can shift
+    /// between pages: tell them apart by id.
+    pub async fn repositories(
+        &self,
+        authorization: &Authorization,
+        project: &ProjectKey,
+        start: u64,
+    ) -> Result<Page<Repository>, BitbucketError> {
+        let segments = ["rest", "api", "latest", "projects", project.as_str(), "repos"];
+        let read = |value: Value| {
+            let document: Document = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            document.check()
+        };
+        self.page(&segments, start, authorization, read).await
+    }
+
+    /// Gets one repository. What comes back may have another slug and project: it may have been renamed or moved.
+    pub async fn repository(
+        &self,
+        authorization: &Authorization,
+        project: &ProjectKey,
+        slug: &RepoSlug,
+    ) -> Result<Repository, BitbucketError> {
+        let segments = ["rest", "api", "latest", "projects", project.as_str(), "repos", slug.as_str()];
+        let document: Document = self.http.get_json(&segments, &[], authorization, LARGEST_DOCUMENT).await?.value;
+        document.check().map_err(|why| BitbucketError::Malformed { resource: segments.join("/"), why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitbucket::canned::{Canned, authorization};
+
+    const LEDGER: &str = r#"{"slug":"ledger","id":812,"name":"Ledger","hierarchyId":"01","scmId":"git",
+        "state":"AVAILABLE","statusMessage":"Available","forkable":true,"public":false,"archived":true,
+        "project":{"key":"PAY","id":7,"name":"Pay","type":"NORMAL"},
+        "links":{"clone":[{"href":"ssh://git@bb:7999/pay/ledger.git","name":"ssh"},
+        {"href":"https://me@bb/scm/pay/ledger.git","name":"http"}],"self":[]}}"#;
+
+    fn key() -> ProjectKey {
+        ProjectKey::new("PAY").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_page_quarantines_what_is_hostile() {
+        let old = r#"{"slug":"old","id":3,"project":{"key":"PAY","id":7}}"#;
+        let climbing = r#"{"slug":"../etc","id":4,"project":{"key":"PAY","id":7}}"#;
+        let body = format!(
+            r#"{{"size":99,"limit":1000,"isLastPage":false,"start":0,"nextPageStart":17,"values":[{LEDGER},{old},{climbing},{{}}]}}"#
+        );
+        let path = "/bb/rest/api/latest/projects/PAY/repos?start=0&limit=1000";
+        let client = Canned::answer(path, &body).serve().await;
+        let page = client.repositories(&authorization(), &key(), 0).await.unwrap();
+        assert_eq!(page.next, Some(17));
+        let ids: Vec<u64> = page.values.iter().map(|repository| repository.id.0).collect();
+        assert_eq!(ids, [812, 3]);
+        assert!(page.values[0].archived && !page.values[1].archived);
+        assert_eq!(page.values[0].clone_link.as_deref(), Some("https://me@bb/scm/pay/ledger.git"));
+        assert_eq!(page.values[1].clone_link, None);
+        let quarantined: Vec<_> = page.quarantined.iter().map(|entry| entry.id).collect();
+        assert_eq!(quarantined, [Some(RepoId(4)), None]);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_leads_nowhere_is_an_error() {
+        let path = "/bb/rest/api/latest/projects/PAY/repos?start=5&limit=1000";
+        let client = Canned::answer(path, r#"{"values":[],"isLastPage":false,"nextPageStart":5}"#).serve().await;
+        let error = client.repositories(&authorization(), &key(), 5).await.unwrap_err();
+        assert!(matches!(error, BitbucketError::Paging { start: 5, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn one_repository_under_an_old_name() {
+        let client = Canned::answer("/bb/rest/api/latest/projects/PAY/repos/book", LEDGER).serve().await;
+        let book = RepoSlug::new("book").unwrap();
+        let repository = client.repository(&authorization(), &key(), &book).await.unwrap();
+        assert_eq!((repository.slug.as_str(), repository.project_id), ("ledger", 7));
+        assert_eq!(repository.state, RepositoryState::Available);
+    }
+}

@@ -1,0 +1,199 @@
+//! A declaration as addresses with canonical attributes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Value;
+use crate::model::{
+    Address, BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination, KeepRules, Part,
+    Place, PlanRetention, PlannedProject, Project, Retention, Server,
+};
+
+/// One declared thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Resource {
+    /// Its attributes by path. What is not declared has no entry.
+    pub attributes: BTreeMap<String, Value>,
+}
+
+impl Resource {
+    fn put(&mut self, path: impl Into<String>, value: Value) {
+        self.attributes.insert(path.into(), value);
+    }
+
+    fn text(&mut self, path: impl Into<String>, value: &impl ToString) {
+        self.put(path, Value::Text(value.to_string()));
+    }
+}
+
+/// Every declared thing by its address. Two declarations with the same meaning have the same resources.
+pub fn resources(declaration: &Declaration) -> BTreeMap<Address, Resource> {
+    // Every field of the declaration is taken apart by name, so that one that is added cannot be forgotten here.
+    let Declaration { recipients, servers, destinations, retentions, projects, plans } = declaration;
+    let mut all = BTreeMap::new();
+    if !recipients.is_empty() {
+        let mut resource = Resource::default();
+        resource.put("keys", Value::set(recipients.iter().map(|recipient| &recipient.key)));
+        for recipient in recipients {
+            if let Some(name) = &recipient.name {
+                resource.text(format!("name.{}", recipient.key), name);
+            }
+        }
+        all.insert(Address::recipients(), resource);
+    }
+    all.extend(servers.iter().map(|(name, server)| (Address::server(name), server_resource(server))));
+    all.extend(
+        destinations.iter().map(|(name, destination)| (Address::destination(name), destination_resource(destination))),
+    );
+    for (name, retention) in retentions {
+        let mut resource = Resource::default();
+        put_retention(&mut resource, "", retention);
+        all.insert(Address::retention(name), resource);
+    }
+    for (key, project) in projects {
+        let Project { server, main, additional } = project;
+        let mut resource = Resource::default();
+        resource.text("server", server);
+        all.insert(Address::project(key), resource);
+        all.insert(Address::credential(key, &CredentialRole::Main), credential_resource(main));
+        for (name, credential) in additional {
+            let role = CredentialRole::Additional(name.clone());
+            all.insert(Address::credential(key, &role), credential_resource(credential));
+        }
+    }
+    all.extend(plans.iter().map(|(name, plan)| (Address::plan(name), plan_resource(plan))));
+    all
+}
+
+fn server_resource(server: &Server) -> Resource {
+    let Server { url, ca_file, timeout, concurrency: Concurrency { listing, packs } } = server;
+    let mut resource = Resource::default();
+    resource.text("url", url);
+    if let Some(path) = ca_file {
+        resource.text("ca-file", path);
+    }
+    resource.put("timeout", Value::Duration(*timeout));
+    resource.put("concurrency.listing", Value::Number((*listing).into()));
+    resource.put("concurrency.packs", Value::Number((*packs).into()));
+    resource
+}
+
+fn destination_resource(destination: &Destination) -> Resource {
+    let Destination { place, encrypt_to } = destination;
+    let mut resource = Resource::default();
+    match place {
+        Place::Local { path } => resource.text("local", path),
+    }
+    resource.put("encrypt-to", Value::set(encrypt_to));
+    resource
+}
+
+fn put_retention(resource: &mut Resource, prefix: &str, retention: &Retention) {
+    let Retention { keep, grace } = retention;
+    for (rule, number) in rules(*keep) {
+        if number > 0 {
+            resource.put(format!("{prefix}keep.{rule}"), Value::Number(number.into()));
+        }
+    }
+    resource.put(format!("{prefix}grace"), Value::Duration(*grace));
+}
+
+/// The rules by the words of the language.
+pub(super) fn rules(keep: KeepRules) -> [(&'static str, u32); 6] {
+    let KeepRules { last, hourly, daily, weekly, monthly, yearly } = keep;
+    [("last", last), ("hourly", hourly), ("daily", daily), ("weekly", weekly), ("monthly", monthly), ("yearly", yearly)]
+}
+
+fn credential_resource(credential: &Credential) -> Resource {
+    let Credential { account, kind, sealed, expires } = credential;
+    let mut resource = Resource::default();
+    resource.text("account", account);
+    resource.put(kind.as_str(), Value::sealed(sealed));
+    if let Some(date) = expires {
+        resource.text("expires", date);
+    }
+    resource
+}
+
+fn plan_resource(plan: &BackupPlan) -> Resource {
+    let BackupPlan { projects, parts, destinations, retention, schedule } = plan;
+    let mut resource = Resource::default();
+    resource.put("projects", Value::set(projects.keys()));
+    for (key, planned) in projects {
+        let PlannedProject { include, exclude, enabled_credentials } = planned;
+        resource.put(format!("project.{key}.include"), Value::set(include));
+        for (path, value) in [("exclude", Value::set(exclude)), ("enable-credentials", Value::set(enabled_credentials))]
+        {
+            if value != Value::Set(Vec::new()) {
+                resource.put(format!("project.{key}.{path}"), value);
+            }
+        }
+    }
+    resource.put("parts", Value::set(parts.iter().copied().map(Part::as_str)));
+    resource.put("destinations", Value::set(destinations));
+    match retention {
+        PlanRetention::Named(name) => resource.text("retention", name),
+        PlanRetention::Own(own) => put_retention(&mut resource, "retention.", own),
+    }
+    if let Some(Cron { expression, time_zone }) = schedule {
+        // Between fields, any run of blanks means the same.
+        resource.text("schedule", &expression.split_whitespace().collect::<Vec<_>>().join(" "));
+        resource.text("schedule.tz", time_zone);
+    }
+    resource
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn every_declared_thing_has_an_address() {
+        let all = resources(&sample::declaration());
+        let addresses: Vec<&str> = all.keys().map(Address::as_str).collect();
+        assert_eq!(
+            addresses,
+            [
+                "credential/PAY/extra-1",
+                "credential/PAY/extra-2",
+                "credential/PAY/main",
+                "destination/nas",
+                "plan/nightly",
+                "project/PAY",
+                "recipients",
+                "retention/gfs",
+                "server/bb",
+            ]
+        );
+        let plan = &all[&Address::plan(&"nightly".parse().unwrap())];
+        let shown: Vec<String> = plan.attributes.iter().map(|(path, value)| format!("{path} = {value}")).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"destinations = "nas""#,
+                r#"parts = "git""#,
+                r#"project.PAY.enable-credentials = "extra-1""#,
+                r#"project.PAY.exclude = "sandbox-*""#,
+                r#"project.PAY.include = "*""#,
+                r#"projects = "PAY""#,
+                r#"retention = "gfs""#,
+                r#"schedule = "30 1 * * *""#,
+                r#"schedule.tz = "Europe/Warsaw""#,
+            ]
+        );
+    }
+
+    #[test]
+    fn order_and_blanks_mean_nothing() {
+        let declared = sample::declaration();
+        let mut other = declared.clone();
+        other.recipients.reverse();
+        let plan = other.plans.values_mut().next().unwrap();
+        plan.schedule.as_mut().unwrap().expression = "30  1 * * *".into();
+        assert_ne!(declared, other);
+        assert_eq!(resources(&declared), resources(&other));
+    }
+}

@@ -1,0 +1,195 @@
+//! What every command shares: the options before the verb, and how they are resolved.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{CliError, env, exit_code};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Decoded, SourceFile};
+use crate::model::Uid;
+use crate::secret::{Identities, IdentitySources, find_identities};
+use crate::source::{SOURCE_LIMIT, SourceText, read_file};
+use crate::state::{LockBody, StateLocation, StateLock, StateStore};
+use crate::ui::{ColorChoice, Output};
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// The file
+    #[arg(short, long, global = true, value_name = "PATH", env = env::FILE, default_value = "xopero.kdl")]
+    pub file: PathBuf,
+    /// Where the applied state is [default: sqlite:.xopero/state.db beside the file]
+    #[arg(long, global = true, value_name = "URL", env = env::STATE, hide_env_values = true)]
+    pub state: Option<String>,
+    /// The age identity that opens sealed values and backups
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        long_help = "The age identity that opens sealed values and backups. \
+        Otherwise the first of XOPERO_IDENTITY_FILE, $CREDENTIALS_DIRECTORY/xopero-identity, \
+        ~/.config/xopero/identity.txt and /etc/xopero/identity.txt that exists"
+    )]
+    pub identity: Option<PathBuf>,
+    /// Print data as JSON lines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// The form of log lines
+    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The form of log lines on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The options, resolved.
+#[derive(Debug)]
+pub struct Context {
+    /// Where words go.
+    pub output: Output,
+    /// Time.
+    pub clock: SystemClock,
+    file: PathBuf,
+    state: Option<String>,
+    identity: Option<PathBuf>,
+}
+
+impl Context {
+    /// Resolves the options.
+    pub fn new(arguments: &GlobalArgs) -> Self {
+        let color = match arguments.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        Self {
+            output: Output::new(arguments.json, color, env::no_color()),
+            clock: SystemClock,
+            file: arguments.file.clone(),
+            state: arguments.state.clone(),
+            identity: arguments.identity.clone(),
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The directory of the file: relative paths in it begin there.
+    pub fn base(&self) -> PathBuf {
+        match self.file.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        }
+    }
+
+    /// Reads the file.
+    pub fn source(&self) -> Result<SourceText, CliError> {
+        Ok(read_file(&self.file, SOURCE_LIMIT)?)
+    }
+
+    /// Reads and decodes the file. Diagnostics are told; errors among them end the command.
+    pub fn declaration(&self) -> Result<(SourceText, Decoded), CliError> {
+        let source = self.source()?;
+        let file = SourceFile { name: source.name.clone(), text: source.text.clone() };
+        match config::decode(&file) {
+            Ok(decoded) => {
+                self.tell_diagnostics(&file, &decoded.warnings);
+                Ok((source, decoded))
+            }
+            Err(invalid) => Err(self.invalid(&file, &invalid.diagnostics)),
+        }
+    }
+
+    /// Tells what is wrong with the file.
+    pub fn invalid(&self, file: &SourceFile, diagnostics: &[config::Diagnostic]) -> CliError {
+        self.tell_diagnostics(file, diagnostics);
+        CliError::told(exit_code::INVALID_FILE)
+    }
+
+    fn tell_diagnostics(&self, file: &SourceFile, diagnostics: &[config::Diagnostic]) {
+        if diagnostics.is_empty() {
+            return;
+        }
+        if self.output.is_json() {
+            for diagnostic in diagnostics {
+                self.output.json(&config::to_json(file, diagnostic));
+            }
+        } else {
+            let color = self.output.talk_style().color;
+            self.output.talk(&config::render(file, diagnostics, color, self.output.width()));
+        }
+    }
+
+    /// Where the state is.
+    pub fn location(&self) -> Result<StateLocation, CliError> {
+        Ok(match &self.state {
+            Some(text) => StateLocation::parse(text, &self.base())?,
+            None => StateLocation::beside(&self.base()),
+        })
+    }
+
+    /// Opens the state, and creates it where there is none.
+    pub async fn create_state(&self) -> Result<StateStore, CliError> {
+        Ok(StateStore::open(&self.location()?, &self.clock).await?)
+    }
+
+    /// Opens the state if there is one.
+    pub async fn state(&self) -> Result<Option<StateStore>, CliError> {
+        Ok(StateStore::open_existing(&self.location()?, &self.clock).await?)
+    }
+
+    /// Opens the state, which must exist.
+    pub async fn existing_state(&self) -> Result<StateStore, CliError> {
+        let location = self.location()?;
+        match StateStore::open_existing(&location, &self.clock).await? {
+            Some(state) => Ok(state),
+            None => Err(location.nothing_applied().into()),
+        }
+    }
+
+    /// Takes the state's lock for `operation`.
+    pub fn lock(&self, operation: String) -> Result<StateLock, CliError> {
+        let body = LockBody {
+            id: Uid::mint(&self.clock).to_string(),
+            who: env::who(),
+            pid: std::process::id(),
+            operation,
+            since: self.clock.now(),
+        };
+        Ok(StateLock::acquire(self.location()?.directory(), &body)?)
+    }
+
+    /// Finds the identities.
+    pub fn identities(&self) -> Result<Identities, CliError> {
+        Ok(find_identities(&IdentitySources {
+            explicit: self.identity.clone(),
+            environment: env::path(env::IDENTITY_FILE),
+            credentials_directory: env::credentials_directory(),
+            home: env::config_home().map(|home| home.join("xopero").join("identity.txt")),
+            system: PathBuf::from("/etc/xopero/identity.txt"),
+        })?)
+    }
+}

@@ -1,0 +1,148 @@
+//! `xopero credential`.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use jiff::civil::Date;
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use super::{CliError, Context, exit_code};
+use crate::config::{self, SourceFile};
+use crate::model::{AccountName, Address, CredentialName, CredentialRole, ProjectKey, SecretKind};
+use crate::secret::{Envelope, seal};
+
+/// The longest token or password, in bytes.
+const LONGEST: u64 = 8 * 1024;
+
+/// Manage the credentials in the file
+#[derive(Debug, Args)]
+pub struct CredentialArgs {
+    #[command(subcommand)]
+    command: CredentialCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CredentialCommand {
+    Add(AddArgs),
+}
+
+/// Seal a token and put it into the file
+///
+/// The token is read from standard input, or asked for without echo. It is sealed for all recipients of the file and
+/// bound to the server of the project. Nothing else in the file changes. A credential of that name is replaced.
+#[derive(Debug, Args)]
+struct AddArgs {
+    /// The project
+    project: ProjectKey,
+    /// The additional credential; without a name, the main one
+    name: Option<CredentialName>,
+    /// The account that the token belongs to
+    #[arg(long, value_name = "NAME")]
+    account: AccountName,
+    /// The secret is the account's password, not a token
+    #[arg(long)]
+    password: bool,
+    /// The last day on which it works
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    expires: Option<Date>,
+}
+
+/// Runs the command.
+pub fn run(context: &Context, arguments: &CredentialArgs) -> Result<u8, CliError> {
+    match &arguments.command {
+        CredentialCommand::Add(arguments) => add(context, arguments),
+    }
+}
+
+fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
+    let source = context.source()?;
+    let file = SourceFile { name: source.name.clone(), text: source.text.clone() };
+    let project = &arguments.project;
+    let edit = config::edit_context(&file, project).map_err(|invalid| context.invalid(&file, &invalid.diagnostics))?;
+    let role = arguments.name.clone().map_or(CredentialRole::Main, CredentialRole::Additional);
+    let kind = if arguments.password { SecretKind::Password } else { SecretKind::Token };
+    let secret = read_secret(kind, &arguments.account)?;
+    let envelope = Envelope { kind, origin: edit.origin.origin(), account: arguments.account.clone(), secret };
+    let sealed = seal(&envelope, &edit.recipients)?;
+    let text = config::set_credential(&file, project, &role, &arguments.account, kind, &sealed, arguments.expires)?;
+    replace(&source.path, &text)
+        .map_err(|error| CliError::new(exit_code::FAILED, format!("cannot replace {}: {error}", source.name)))?;
+    let address = Address::credential(project, &role);
+    let replaced = edit.declared.contains_key(&role);
+    if context.output.is_json() {
+        context.output.json(&serde_json::json!({
+            "type": "credential", "address": address, "account": arguments.account, "replaced": replaced,
+            "recipients": edit.recipients.len(), "for": edit.origin.origin(),
+        }));
+        return Ok(exit_code::DONE);
+    }
+    let verb = if replaced { "Replaced" } else { "Added" };
+    let (count, origin) = (edit.recipients.len(), edit.origin.origin());
+    let whom = if count == 1 { "1 recipient".into() } else { format!("{count} recipients") };
+    context.output.data(&format!("{verb} {address} in {}, sealed for {whom} and bound to {origin}", source.name));
+    if let CredentialRole::Additional(name) = &role {
+        context.output.say(&format!(
+            "Declaring a credential does not enable it: a plan must say `enable-credentials \"{name}\"` on project {project}."
+        ));
+    }
+    Ok(exit_code::DONE)
+}
+
+/// Reads a secret from standard input, or asks for it where nobody can read along. Never from the command line.
+fn read_secret(kind: SecretKind, account: &AccountName) -> Result<SecretString, CliError> {
+    let secret = if io::stdin().is_terminal() {
+        let prompt =
+            format!("{} of {account} (not shown): ", if kind == SecretKind::Token { "Token" } else { "Password" });
+        let typed = rpassword::prompt_password(prompt);
+        SecretString::from(typed.map_err(|error| CliError::usage(format!("cannot ask for the secret: {error}")))?)
+    } else {
+        let mut text = Zeroizing::new(String::new());
+        let read = io::stdin().take(LONGEST + 1).read_to_string(&mut text);
+        read.map_err(|error| CliError::usage(format!("cannot read the secret from standard input: {error}")))?;
+        SecretString::from(text.trim_end_matches(['\n', '\r']))
+    };
+    let text = secret.expose_secret();
+    if text.is_empty() {
+        return Err(CliError::usage("the secret is empty")
+            .with_hint("type it at the prompt, or give it on standard input: … < token.txt"));
+    }
+    if text.len() as u64 > LONGEST || text.chars().any(char::is_control) {
+        return Err(CliError::usage("the secret is longer than 8 KiB or more than one line"));
+    }
+    Ok(secret)
+}
+
+/// Replaces a file at once and keeps its mode: a reader sees the old text or the new one. A symbolic link stays.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".xopero-edit-").tempfile_in(parent)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(&path)?;
+    std::fs::File::open(parent)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn replacing_keeps_the_mode_and_the_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real.kdl"), folder.path().join("xopero.kdl"));
+        std::fs::write(&real, "old").unwrap();
+        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        replace(&link, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&real).unwrap(), "new");
+        assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

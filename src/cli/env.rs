@@ -1,0 +1,50 @@
+//! Every environment variable that is read, and the only place that reads them.
+
+use std::path::PathBuf;
+
+/// The file, in place of `xopero.kdl`.
+pub const FILE: &str = "XOPERO_FILE";
+/// Where the state is, in place of `.xopero/state.db` beside the file.
+pub const STATE: &str = "XOPERO_STATE";
+/// The identity file.
+pub const IDENTITY_FILE: &str = "XOPERO_IDENTITY_FILE";
+/// Which log lines are written, such as `info` or `xopero::run=debug`.
+pub const LOG: &str = "XOPERO_LOG";
+
+#[expect(clippy::disallowed_methods, reason = "this is the one reader")]
+fn read(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// A variable as a path.
+pub fn path(name: &str) -> Option<PathBuf> {
+    read(name).map(PathBuf::from)
+}
+
+/// A variable as text.
+pub fn text(name: &str) -> Option<String> {
+    read(name)?.into_string().ok()
+}
+
+/// Whether the user wants no colour anywhere.
+pub fn no_color() -> bool {
+    read("NO_COLOR").is_some()
+}
+
+/// systemd's directory of credentials.
+pub fn credentials_directory() -> Option<PathBuf> {
+    path("CREDENTIALS_DIRECTORY")
+}
+
+/// The user's directory of settings.
+pub fn config_home() -> Option<PathBuf> {
+    path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))
+}
+
+/// Who is at work: `user@host`.
+pub fn who() -> String {
+    let user = text("USER").or_else(|| text("LOGNAME"));
+    let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{user}@{host}")
+}

@@ -1,0 +1,154 @@
+//! The only place that turns errors into messages, hints and exit codes.
+
+use super::exit_code;
+use crate::archive::ArchiveError;
+use crate::config::EditError;
+use crate::reconcile::ReconcileError;
+use crate::restore::RestoreError;
+use crate::run::RunError;
+use crate::secret::SecretError;
+use crate::source::SourceError;
+use crate::state::StateError;
+use crate::store::StoreError;
+use crate::ui::Output;
+
+/// Why a command ends.
+#[derive(Debug)]
+pub struct CliError {
+    code: u8,
+    lines: Vec<String>,
+    hint: Option<String>,
+}
+
+impl CliError {
+    /// A failure in the command's own words.
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, lines: vec![message.into()], hint: None }
+    }
+
+    /// The command was used in a way that cannot work.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit_code::USAGE, message)
+    }
+
+    /// A failure that has been told already.
+    pub const fn told(code: u8) -> Self {
+        Self { code, lines: Vec::new(), hint: None }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn from_error(code: u8, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+        let mut lines = vec![error.to_string()];
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let line = error.to_string();
+            if lines.last() != Some(&line) {
+                lines.push(line);
+            }
+            cause = error.source();
+        }
+        Self { code, lines, hint }
+    }
+
+    /// The exit code.
+    pub const fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Tells the user, unless that was done already.
+    pub fn tell(&self, output: Output) {
+        if !self.lines.is_empty() {
+            output.failure(self.code, &self.lines, self.hint.as_deref());
+        }
+    }
+}
+
+impl From<SourceError> for CliError {
+    fn from(error: SourceError) -> Self {
+        Self::from_error(exit_code::INVALID_FILE, &error, error.hint())
+    }
+}
+
+impl From<StateError> for CliError {
+    fn from(error: StateError) -> Self {
+        let code = if matches!(error, StateError::Locked { .. }) { exit_code::LOCKED } else { exit_code::FAILED };
+        Self::from_error(code, &error, error.hint())
+    }
+}
+
+impl From<SecretError> for CliError {
+    fn from(error: SecretError) -> Self {
+        Self::from_error(exit_code::SECRETS, &error, error.hint())
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        Self::from_error(exit_code::FAILED, &error, error.hint())
+    }
+}
+
+impl From<ReconcileError> for CliError {
+    fn from(error: ReconcileError) -> Self {
+        let hint = error.hint();
+        match error {
+            ReconcileError::State(error) => error.into(),
+            ReconcileError::Store(error) => error.into(),
+            ReconcileError::Stale { .. } => Self::from_error(exit_code::STALE_PLAN, &error, hint),
+            ReconcileError::RefusedByRail { .. } => Self::from_error(exit_code::REFUSED, &error, hint),
+        }
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        let hint = error.hint();
+        match error {
+            RunError::State(error) => error.into(),
+            RunError::Credential { .. } => Self::from_error(exit_code::SECRETS, &error, hint),
+            RunError::UnknownPlan { .. }
+            | RunError::UnknownRepository { .. }
+            | RunError::Unbound { .. }
+            | RunError::CaFile { .. }
+            | RunError::Client { .. }
+            | RunError::Recipients { .. }
+            | RunError::Store(_)
+            | RunError::Report(_) => Self::from_error(exit_code::FAILED, &error, hint),
+        }
+    }
+}
+
+impl From<ArchiveError> for CliError {
+    fn from(error: ArchiveError) -> Self {
+        let code = match &error {
+            ArchiveError::Open { .. } => exit_code::SECRETS,
+            other if other.is_damage() => exit_code::DAMAGE,
+            _ => exit_code::FAILED,
+        };
+        Self::from_error(code, &error, error.hint())
+    }
+}
+
+impl From<RestoreError> for CliError {
+    fn from(error: RestoreError) -> Self {
+        let hint = error.hint();
+        match error {
+            RestoreError::Archive(error) => error.into(),
+            RestoreError::Stopped => Self::from_error(exit_code::INTERRUPTED, &error, hint),
+            ref other if other.is_damage() => Self::from_error(exit_code::DAMAGE, &error, hint),
+            _ => Self::from_error(exit_code::FAILED, &error, hint),
+        }
+    }
+}
+
+impl From<EditError> for CliError {
+    fn from(error: EditError) -> Self {
+        Self::from_error(exit_code::INVALID_FILE, &error, error.hint())
+    }
+}

@@ -1,0 +1,46 @@
+//! Ctrl-C and SIGTERM: the first asks to stop, and what is under way ends in good order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::ui::Output;
+
+/// How a command learns that it must stop.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt {
+    /// For asynchronous work.
+    pub token: CancellationToken,
+    /// For work on threads.
+    pub flag: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Begins to listen for signals.
+    pub fn listen(output: Output) -> Self {
+        let interrupt = Self::default();
+        let heard = interrupt.clone();
+        tokio::spawn(async move {
+            let (Ok(mut interrupted), Ok(mut terminated)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
+            output.say("stopping: what is under way is given up, what is stored stays");
+            heard.flag.store(true, Ordering::Relaxed);
+            heard.token.cancel();
+        });
+        interrupt
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_set(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+}

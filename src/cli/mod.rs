@@ -1,0 +1,133 @@
+//! The command line: one file per command.
+//!
+//! A command parses its arguments, calls one function of an engine and renders the result; rules live below. Every
+//! failure passes through [`error`], every exit code stands in [`exit_code`], every variable in [`env`].
+
+mod apply;
+mod context;
+mod credential;
+pub mod env;
+mod error;
+pub mod exit_code;
+mod export;
+mod interrupt;
+mod locate;
+mod plan;
+mod restore;
+mod run;
+mod secrets;
+mod snapshots;
+mod validate;
+mod verify;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+pub use context::{Context, GlobalArgs};
+pub use error::CliError;
+
+use context::LogFormat;
+
+/// Declarative backups for Bitbucket Data Center
+#[derive(Debug, Parser)]
+#[command(name = "xopero", version = version(), arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Validate(validate::ValidateArgs),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
+    Run(run::RunArgs),
+    Snapshots(snapshots::SnapshotsArgs),
+    Verify(verify::VerifyArgs),
+    Restore(restore::RestoreArgs),
+    Export(export::ExportArgs),
+    Credential(credential::CredentialArgs),
+    Secrets(secrets::SecretsArgs),
+}
+
+/// The version with the commit that it was built from.
+const fn version() -> &'static str {
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("XOPERO_COMMIT"), ")")
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    main_from(std::env::args_os())
+}
+
+/// Runs a command line, program name first.
+pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Whatever is made holds names of repositories at least: nobody else may read it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let parsed = Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked_for = !error.use_stderr();
+            let _reader_gone = error.print();
+            return ExitCode::from(if asked_for { exit_code::DONE } else { exit_code::USAGE });
+        }
+    };
+    start_log(cli.global.log_format);
+    let context = Context::new(&cli.global);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(&context, cli.command)),
+        Err(error) => Err(CliError::new(exit_code::FAILED, format!("cannot start worker threads: {error}"))),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.tell(context.output);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
+    match command {
+        Command::Validate(arguments) => validate::run(context, &arguments),
+        Command::Plan(arguments) => plan::run(context, &arguments).await,
+        Command::Apply(arguments) => apply::run(context, &arguments).await,
+        Command::Run(arguments) => run::run(context, &arguments).await,
+        Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
+        Command::Verify(arguments) => verify::run(context, &arguments).await,
+        Command::Restore(arguments) => restore::run(context, &arguments).await,
+        Command::Export(arguments) => export::run(context, &arguments).await,
+        Command::Credential(arguments) => credential::run(context, &arguments),
+        Command::Secrets(arguments) => secrets::run(context, &arguments),
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = env::text(env::LOG).unwrap_or_else(|| "warn".into());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    // A second start in one process keeps the first log.
+    let _already_started = match format {
+        LogFormat::Text => builder.compact().try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

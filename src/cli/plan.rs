@@ -1,0 +1,42 @@
+//! `xopero plan`.
+
+use clap::Args;
+
+use super::{CliError, Context, exit_code};
+use crate::change::ChangeSet;
+use crate::clock::Clock;
+use crate::config::Decoded;
+use crate::reconcile;
+use crate::ui::change_set;
+
+/// Show what applying the file would change
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Exit with 2 if there is a change
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError> {
+    let (_, decoded) = context.declaration()?;
+    let applied = match context.state().await? {
+        Some(state) => state.applied().await?,
+        None => None,
+    };
+    let changes = reconcile::plan(applied.as_ref(), &decoded.declaration, context.clock.now());
+    show(context, &changes, &decoded);
+    Ok(if arguments.detailed_exitcode && !changes.is_empty() { exit_code::DIFFERENCE } else { exit_code::DONE })
+}
+
+/// Prints a change set as data.
+pub(super) fn show(context: &Context, changes: &ChangeSet, decoded: &Decoded) {
+    if context.output.is_json() {
+        for line in change_set::to_json_lines(changes) {
+            context.output.json(&line);
+        }
+    } else {
+        let line = |address: &_| decoded.places.get(address).and_then(|place| u32::try_from(place.line).ok());
+        context.output.data(&change_set::render(changes, &line, &context.output.style()));
+    }
+}

@@ -1,0 +1,174 @@
+//! `xopero snapshots`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::HumanBytes;
+
+use super::locate::{as_repository, open_directory, open_recorded, read_manifest};
+use super::{CliError, Context, exit_code};
+use crate::model::{PlanName, RepoSlug, SnapshotRecord};
+use crate::state::{SnapshotFilter, StateStore};
+use crate::store::Store;
+use crate::ui::{Side, Table};
+
+/// List the snapshots that can be restored, newest first
+#[derive(Debug, Args)]
+pub struct SnapshotsArgs {
+    /// Only those of this plan
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PlanName>,
+    /// Only those of this repository: SLUG or PROJECT/SLUG
+    #[arg(long, value_name = "REPOSITORY")]
+    pub repository: Option<String>,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: u32,
+    /// Read this directory, without file and state
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+}
+
+/// One listed snapshot.
+struct Row {
+    id: String,
+    repository: String,
+    plan: String,
+    destination: String,
+    created: jiff::Timestamp,
+    references: u64,
+    bytes: u64,
+    state: &'static str,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, CliError> {
+    let rows = match &arguments.from {
+        Some(directory) => stored(context, arguments, &open_directory(directory)?).await?,
+        None => recorded(context, arguments).await?,
+    };
+    if context.output.is_json() {
+        for row in rows {
+            context.output.json(&serde_json::json!({
+                "type": "snapshot", "id": row.id, "repository": row.repository, "plan": row.plan,
+                "destination": row.destination, "created": row.created, "references": row.references,
+                "bytes": row.bytes, "state": row.state,
+            }));
+        }
+        return Ok(exit_code::DONE);
+    }
+    if rows.is_empty() {
+        context.output.say("no snapshots");
+        return Ok(exit_code::DONE);
+    }
+    let columns = [
+        ("SNAPSHOT", Side::Left),
+        ("REPOSITORY", Side::Left),
+        ("PLAN", Side::Left),
+        ("TAKEN (UTC)", Side::Left),
+        ("SIZE", Side::Right),
+        ("", Side::Left),
+    ];
+    let mut table = Table::new(&columns, context.output.width(), context.output.style());
+    for row in rows {
+        table.row([
+            row.id,
+            row.repository,
+            row.plan,
+            row.created.strftime("%m-%d %H:%M").to_string(),
+            HumanBytes(row.bytes).to_string(),
+            row.state.to_owned(),
+        ]);
+    }
+    context.output.data(&table.render());
+    Ok(exit_code::DONE)
+}
+
+/// What the state remembers, compared with what the destinations hold.
+async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Row>, CliError> {
+    let state = context.existing_state().await?;
+    let repository = match &arguments.repository {
+        None => None,
+        Some(text) => Some(match as_repository(text) {
+            Some((project, slug)) => (Some(project), slug),
+            None => (None, text.parse::<RepoSlug>().map_err(|error| CliError::usage(error.to_string()))?),
+        }),
+    };
+    let filter = SnapshotFilter { plan: arguments.plan.clone(), repository, destination: None };
+    let records = state.snapshots(&filter, arguments.limit).await?;
+    let present = present_keys(context, &state, &records).await?;
+    let row = |record: SnapshotRecord| Row {
+        id: record.id.to_string(),
+        repository: format!("{}/{}", record.project, record.slug),
+        plan: record.plan_name.to_string(),
+        destination: record.destination_name.to_string(),
+        created: record.created,
+        references: record.references,
+        bytes: record.bytes,
+        state: match (&present, &record.suspect) {
+            (Some(keys), _) if !keys.contains(&record.key) => "missing",
+            (_, Some(_)) => "suspect",
+            _ => "",
+        },
+    };
+    Ok(records.into_iter().map(row).collect())
+}
+
+/// The manifests that the destinations of these records hold; `None` if one of them cannot be asked.
+async fn present_keys(
+    context: &Context,
+    state: &StateStore,
+    records: &[SnapshotRecord],
+) -> Result<Option<BTreeSet<String>>, CliError> {
+    let mut seen = BTreeSet::new();
+    let mut keys = BTreeSet::new();
+    for record in records {
+        if !seen.insert(record.destination) {
+            continue;
+        }
+        match open_recorded(context, state, record).await {
+            Ok(store) => keys.extend(store.manifests().await?),
+            Err(error) => {
+                error.tell(context.output);
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(keys))
+}
+
+/// What a destination holds, read from its manifests.
+async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> Result<Vec<Row>, CliError> {
+    let identities = context.identities()?;
+    store.marker().await?;
+    let mut rows = Vec::new();
+    for key in store.manifests().await? {
+        let manifest = match read_manifest(store, &key, &identities).await {
+            Ok(manifest) => manifest,
+            Err(error) if error.is_damage() => {
+                context.output.warn(&error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let repository = format!("{}/{}", manifest.project.key, manifest.repository.slug);
+        let wanted = arguments.repository.as_ref();
+        let fits = wanted.is_none_or(|wanted| *wanted == repository || wanted == manifest.repository.slug.as_str());
+        if fits && arguments.plan.as_ref().is_none_or(|plan| *plan == manifest.plan.name) {
+            rows.push(Row {
+                id: manifest.snapshot.to_string(),
+                repository,
+                plan: manifest.plan.name.to_string(),
+                destination: store.place().to_owned(),
+                created: manifest.created,
+                references: manifest.git.references.tips.len() as u64,
+                bytes: manifest.stored_bytes(),
+                state: if manifest.suspect.is_some() { "suspect" } else { "" },
+            });
+        }
+    }
+    rows.sort_by(|one, other| other.id.cmp(&one.id));
+    rows.truncate(arguments.limit as usize);
+    Ok(rows)
+}

@@ -1,0 +1,66 @@
+//! `xopero verify`.
+
+use clap::Args;
+use indicatif::HumanBytes;
+
+use super::interrupt::Interrupt;
+use super::locate::{SnapshotArgs, locate};
+use super::{CliError, Context, exit_code};
+use crate::archive::verify;
+use crate::ui::shown;
+
+/// Prove that a snapshot is whole: stored bytes, decryption, every object, every reference
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    snapshot: SnapshotArgs,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliError> {
+    let located = locate(context, &arguments.snapshot).await?;
+    let interrupt = Interrupt::listen(context.output);
+    let scratch = tempfile::Builder::new().prefix("xopero-verify-").tempdir();
+    let scratch = scratch.map_err(|error| {
+        CliError::new(exit_code::FAILED, format!("cannot make a temporary directory: {error}"))
+            .with_hint("the packs are unpacked there: set TMPDIR to a place with room for them")
+    })?;
+    let manifest = &located.manifest;
+    let flag = interrupt.flag.clone();
+    let verified = verify(&located.store, manifest, &located.identities, scratch.path(), flag).await;
+    if interrupt.is_set() {
+        return Err(CliError::new(exit_code::INTERRUPTED, "the verification was stopped"));
+    }
+    let result = verified?;
+    let whole = result.findings.is_empty();
+    if context.output.is_json() {
+        let findings: Vec<_> = result
+            .findings
+            .iter()
+            .map(|finding| serde_json::json!({ "what": finding.what, "why": finding.why }))
+            .collect();
+        context.output.json(&serde_json::json!({
+            "type": "verification", "snapshot": manifest.snapshot, "whole": whole, "packs": result.packs,
+            "bytes": result.bytes, "objects": result.objects, "reached": result.reached,
+            "references": result.references, "findings": findings,
+        }));
+    } else {
+        let style = context.output.style();
+        let name = format!("{}/{}", manifest.project.key, manifest.repository.slug);
+        let verdict = if whole { style.green("whole") } else { style.red("damaged") };
+        let mut lines = vec![
+            format!("Snapshot {} of {name} is {verdict}", manifest.snapshot),
+            format!("  packs       {} of {}, {}", result.packs, manifest.git.packs.len(), HumanBytes(result.bytes)),
+            format!("  objects     {}, every one hashed", result.objects),
+            format!("  references  {}, {} objects reached from them", result.references, result.reached),
+        ];
+        lines.extend(
+            result
+                .findings
+                .iter()
+                .map(|finding| format!("  {} {}: {}", style.red("damage:"), shown(&finding.what), shown(&finding.why))),
+        );
+        context.output.data(&lines.join("\n"));
+    }
+    Ok(if whole { exit_code::DONE } else { exit_code::DAMAGE })
+}

@@ -1,0 +1,276 @@
+//! The syntax tree. This file alone knows which parser makes it.
+
+use std::thread;
+
+use kdl::{KdlDiagnostic, KdlDocument, KdlEntry, KdlNode, KdlValue};
+
+use super::error::{Diagnostic, Report, Span};
+
+/// Enough for the parser on everything that the lexer's guard lets through.
+const STACK: usize = 16 * 1024 * 1024;
+
+/// A node.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) name_span: Span,
+    pub(super) annotation: Option<Span>,
+    pub(super) args: Vec<Value>,
+    pub(super) props: Vec<Property>,
+    pub(super) children: Option<Vec<Node>>,
+    /// From the name to the end of the last entry or of the block.
+    pub(super) span: Span,
+}
+
+impl Node {
+    pub(super) fn children(&self) -> &[Self] {
+        self.children.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn children_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children().iter().filter(move |child| child.name == name)
+    }
+
+    pub(super) fn child<'a>(&'a self, name: &'a str) -> Option<&'a Self> {
+        self.children_named(name).next()
+    }
+
+    pub(super) fn prop(&self, name: &str) -> Option<&Value> {
+        self.props.iter().find(|property| property.name == name).map(|property| &property.value)
+    }
+
+    /// The text of the first argument, and where it is.
+    pub(super) fn text(&self) -> Option<(&str, Span)> {
+        self.args.first().and_then(Value::text)
+    }
+
+    /// Whether both say the same, wherever they stand.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b));
+        self.name == other.name
+            && self.annotation.is_some() == other.annotation.is_some()
+            && self.args.len() == other.args.len()
+            && self.args.iter().zip(&other.args).all(|(a, b)| a.same(b))
+            && self.props.len() == other.props.len()
+            && self.props.iter().zip(&other.props).all(|(a, b)| a.name == b.name && a.value.same(&b.value))
+            && all(self.children(), other.children())
+    }
+}
+
+/// A property.
+#[derive(Debug, Clone)]
+pub(super) struct Property {
+    pub(super) name: String,
+    pub(super) name_span: Span,
+    pub(super) value: Value,
+}
+
+/// An argument, or the value of a property.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) scalar: Scalar,
+    pub(super) annotation: Option<String>,
+    /// Without its annotation.
+    pub(super) span: Span,
+    /// Whether it is a string without quotes.
+    pub(super) bare: bool,
+}
+
+impl Value {
+    pub(super) fn text(&self) -> Option<(&str, Span)> {
+        match &self.scalar {
+            Scalar::Text(text) => Some((text, self.span)),
+            Scalar::Integer(_) | Scalar::Float | Scalar::Keyword => None,
+        }
+    }
+
+    pub(super) fn integer(&self) -> Option<i128> {
+        match self.scalar {
+            Scalar::Integer(number) => Some(number),
+            Scalar::Text(_) | Scalar::Float | Scalar::Keyword => None,
+        }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.scalar == other.scalar && self.annotation == other.annotation
+    }
+}
+
+/// What a value is. The language has no use for fractions and keywords beyond refusing them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scalar {
+    Text(String),
+    Integer(i128),
+    Float,
+    /// `#true`, `#false`, `#null`.
+    Keyword,
+}
+
+/// Parses text that has passed the guard.
+pub(super) fn parse(text: &str, report: &mut Report) -> Option<Vec<Node>> {
+    // The parser counts from behind a byte order mark that it does not know; we give it none.
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let shift = text.len() - body.len();
+    let parsed = thread::scope(|scope| {
+        let work = || KdlDocument::parse_v2(body).map(|document| nodes(&document, body, shift));
+        thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).map(thread::ScopedJoinHandle::join)
+    });
+    match parsed {
+        Ok(Ok(Ok(nodes))) => Some(nodes),
+        Ok(Ok(Err(error))) => {
+            for found in &error.diagnostics {
+                if report.is_full() {
+                    break;
+                }
+                report.add(syntax(found, body, shift));
+            }
+            None
+        }
+        Ok(Err(_)) | Err(_) => {
+            report.add(
+                Diagnostic::error("xopero::syntax", "the text cannot be parsed").at(Span::default(), "in this file"),
+            );
+            None
+        }
+    }
+}
+
+fn span(of: miette::SourceSpan, shift: usize) -> Span {
+    Span::new(of.offset() + shift, of.offset() + of.len() + shift)
+}
+
+fn nodes(document: &KdlDocument, body: &str, shift: usize) -> Vec<Node> {
+    document.nodes().iter().map(|found| node(found, body, shift)).collect()
+}
+
+fn node(found: &KdlNode, body: &str, shift: usize) -> Node {
+    // The parser's span goes up to the terminator, over the white space before it.
+    let mut whole = span(found.span(), 0);
+    whole.end = whole.start + body[whole.start..whole.end].trim_end().len();
+    let (mut args, mut props) = (Vec::new(), Vec::new());
+    for entry in found.entries() {
+        let value = value(entry, shift);
+        match entry.name() {
+            None => args.push(value),
+            Some(name) => {
+                props.push(Property { name: name.value().to_owned(), name_span: span(name.span(), shift), value });
+            }
+        }
+    }
+    Node {
+        name: found.name().value().to_owned(),
+        name_span: span(found.name().span(), shift),
+        annotation: found.ty().map(|annotation| span(annotation.span(), shift)),
+        args,
+        props,
+        children: found.children().map(|children| nodes(children, body, shift)),
+        span: Span::new(whole.start + shift, whole.end + shift),
+    }
+}
+
+fn value(entry: &KdlEntry, shift: usize) -> Value {
+    let whole = span(entry.span(), shift);
+    let repr = entry.format().map_or("", |format| format.value_repr.as_str());
+    let scalar = match entry.value() {
+        KdlValue::String(text) => Scalar::Text(text.clone()),
+        KdlValue::Integer(number) => Scalar::Integer(*number),
+        KdlValue::Float(_) => Scalar::Float,
+        KdlValue::Bool(_) | KdlValue::Null => Scalar::Keyword,
+    };
+    let start = if repr.is_empty() { whole.start } else { whole.end.saturating_sub(repr.len()).max(whole.start) };
+    let bare = matches!(scalar, Scalar::Text(_)) && !repr.starts_with(['"', '#']);
+    Value {
+        scalar,
+        annotation: entry.ty().map(|annotation| annotation.value().to_owned()),
+        span: Span::new(start, whole.end),
+        bare,
+    }
+}
+
+fn syntax(found: &KdlDiagnostic, body: &str, shift: usize) -> Diagnostic {
+    let (offset, length) = (found.span.offset(), found.span.len());
+    let end = floor(body, offset.saturating_add(length));
+    // For a bad property value the parser's span begins with the file; only its end is near the place.
+    let start = if found.message.as_deref() == Some("Expected property value") { end } else { floor(body, offset) };
+    let word = word_at(body, start);
+    let place = if start == end { word } else { Span::new(start, end) };
+    let first_line = body[place.start..place.end].lines().next().unwrap_or_default().len();
+    let place = Span::new(place.start + shift, place.start + first_line + shift);
+    let message = found.message.clone().unwrap_or_else(|| "this is not KDL".to_owned());
+    let mut chars = message.chars();
+    let message: String = chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default();
+    Diagnostic::error("xopero::syntax", message)
+        .at(place, found.label.clone().unwrap_or_else(|| "here".to_owned()))
+        .maybe_help(help(&body[word.start..word.end]).map(str::to_owned).or_else(|| found.help.clone()))
+}
+
+/// What people write who are used to other languages.
+fn help(word: &str) -> Option<&'static str> {
+    let value = word.rsplit('=').next().unwrap_or_default();
+    if word.contains(',') {
+        Some("KDL has no commas; separate values with spaces")
+    } else if matches!(value, "true" | "false" | "null") {
+        Some("KDL v2 writes #true, #false and #null; this language uses none of them: a node is there or it is not")
+    } else if value.starts_with(|c: char| c.is_ascii_digit()) {
+        Some("quote it: values such as \"7d\", \"02:30\" or \"2027-03-01\" are strings")
+    } else {
+        None
+    }
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at.min(text.len()))
+}
+
+/// The run of text without white space around `at`.
+fn word_at(text: &str, at: usize) -> Span {
+    let ends = |c: char| c.is_whitespace() || "{};\"".contains(c);
+    let start =
+        text[..at].rfind(ends).map_or(0, |found| found + text[found..].chars().next().map_or(1, char::len_utf8));
+    let end = text[at..].find(ends).map_or(text.len(), |found| at + found);
+    Span::new(start, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Vec<Node> {
+        let mut report = Report::default();
+        parse(text, &mut report).unwrap_or_else(|| panic!("{:?}", report.into_invalid()))
+    }
+
+    #[test]
+    fn spans_are_bytes_of_the_text() {
+        for mark in ["", "\u{feff}"] {
+            let text = format!("{mark}/- kdl-version 2\nżółć \"ü\" k=(age)\"v\" {{\n  inner 7 // c\n}} // after\n");
+            let nodes = parsed(&text);
+            let slice = |span: Span| &text[span.start..span.end];
+            assert_eq!(nodes.len(), 1);
+            assert_eq!(slice(nodes[0].name_span), "żółć");
+            assert_eq!(slice(nodes[0].args[0].span), "\"ü\"");
+            assert_eq!(slice(nodes[0].props[0].name_span), "k");
+            assert_eq!(slice(nodes[0].props[0].value.span), "\"v\"");
+            assert_eq!(nodes[0].props[0].value.annotation.as_deref(), Some("age"));
+            assert_eq!(slice(nodes[0].children()[0].span), "inner 7");
+            assert!(slice(nodes[0].span).starts_with("żółć") && slice(nodes[0].span).ends_with('}'));
+        }
+    }
+
+    #[test]
+    fn syntax_errors_help() {
+        let help = |text: &str| {
+            let mut report = Report::default();
+            assert!(parse(text, &mut report).is_none(), "{text}");
+            let found = report.into_invalid().diagnostics;
+            let slices: Vec<&str> = found.iter().map(|d| &text[d.labels[0].span.start..d.labels[0].span.end]).collect();
+            assert!(!slices.is_empty());
+            format!("{found:?} {slices:?}")
+        };
+        assert!(help("a\nkeep daily=true\n").contains("#true"));
+        assert!(help("a\nkeep daily=4, weekly=2\n").contains("no commas"));
+        assert!(help("a\ngrace 7d\n").contains("quote it"));
+        assert!(help("a\ngrace k=7d\n").contains("quote it"));
+        assert!(help("a {\n").contains("xopero::syntax"));
+    }
+}

@@ -1,0 +1,175 @@
+//! What is wrong with a file, and where.
+
+use std::fmt;
+
+/// A file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its name, as messages show it.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A range of bytes in the text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+impl Span {
+    /// The bytes from `start` up to, not including, `end`.
+    pub const fn new(start: usize, end: usize) -> Self {
+        Self { start, end }
+    }
+
+    /// Whether `other` lies inside.
+    pub const fn contains(&self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// The file can be used, but probably does not mean what it says.
+    Warning,
+}
+
+impl Severity {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// A place and what to see there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// What to see there.
+    pub text: String,
+}
+
+/// One thing that is wrong. The first label is the main one. No text of it contains a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// A stable name, such as `xopero::unknown-node`.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub labels: Vec<Label>,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Error, message: message.into(), labels: Vec::new(), help: None }
+    }
+
+    pub(super) fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    pub(super) fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    pub(super) fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Adds a help text if there is one.
+    pub(super) fn maybe_help(mut self, text: Option<String>) -> Self {
+        self.help = text.or(self.help);
+        self
+    }
+
+    fn order(&self) -> (usize, Severity) {
+        (self.labels.first().map_or(0, |label| label.span.start), self.severity)
+    }
+}
+
+/// More diagnostics of one file help nobody.
+const MOST_DIAGNOSTICS: usize = 50;
+
+/// A file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Invalid {
+    /// Errors and warnings in the order of the file, at least one error, at most 50.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = self.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+        write!(f, "the file has {errors} error{}", if errors == 1 { "" } else { "s" })
+    }
+}
+
+/// Collects what is found on the way.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    found: Vec<Diagnostic>,
+    errors: usize,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+        self.errors += usize::from(diagnostic.severity == Severity::Error);
+        self.found.push(diagnostic);
+    }
+
+    pub(super) fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        diagnostics.into_iter().for_each(|diagnostic| self.add(diagnostic));
+    }
+
+    /// Whether so many errors are found that looking further is wasted time.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors >= 20 * MOST_DIAGNOSTICS
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// The warnings, or everything if there are errors.
+    pub(super) fn warnings(self) -> Result<Vec<Diagnostic>, Invalid> {
+        let valid = !self.has_errors();
+        let mut found = self.found;
+        // Errors must not be cut off by the warnings before them.
+        found.sort_by_key(|one| (one.severity, one.order()));
+        found.truncate(MOST_DIAGNOSTICS);
+        found.sort_by_key(Diagnostic::order);
+        if valid { Ok(found) } else { Err(Invalid { diagnostics: found }) }
+    }
+
+    pub(super) fn into_invalid(self) -> Invalid {
+        match self.warnings() {
+            Ok(diagnostics) => Invalid { diagnostics },
+            Err(invalid) => invalid,
+        }
+    }
+}
+
+/// Text of the file for use in a message: short, on one line, without anything that acts on a terminal.
+pub(super) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let shown: String = text.chars().take(LONGEST).flat_map(char::escape_default).collect();
+    if text.chars().nth(LONGEST).is_some() { format!("\"{shown}…\"") } else { format!("\"{shown}\"") }
+}

@@ -1,0 +1,33 @@
+//! The language: from the text of `xopero.kdl` to a [`Declaration`](crate::model::Declaration), with places.
+//!
+//! ```text
+//! text -> lexer (guard) -> document (tree) -> shape (table) -> decode (values) -> resolve (names) -> Declaration
+//! ```
+//!
+//! Every step reports all that it finds, as [`Diagnostic`]s with byte spans; an error in one node does not hide the
+//! others. What the [`schema`] does not name is an error, and so is what it names but this version cannot do: a file
+//! is obeyed wholly or not at all. A secret that is not sealed is refused, and [`render`] never shows one.
+//!
+//! [`set_credential`] changes one credential by splicing text; every other byte of the file stays as it is.
+
+mod decode;
+mod document;
+mod edit;
+mod error;
+mod lexer;
+mod load;
+mod public_key;
+mod redact;
+mod render;
+mod resolve;
+pub mod schema;
+mod shape;
+mod suggest;
+
+pub use edit::{EditContext, EditError, edit_context, set_credential};
+pub use error::{Diagnostic, Invalid, Label, Severity, SourceFile, Span};
+pub use load::{Decoded, Place, decode};
+pub use render::{render, to_json};
+
+#[cfg(test)]
+mod tests;

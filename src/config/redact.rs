@@ -1,0 +1,126 @@
+//! The text as it may be shown: without secrets, without anything that acts on a terminal, and as long as before.
+
+use super::error::Span;
+use super::lexer::{TokenKind, lex};
+use super::shape::is_age;
+
+/// What follows these names is masked unless it is sealed.
+const SECRET_NAMES: [&str; 4] = ["token", "password", "access-key", "secret-key"];
+
+/// Wherever these stand, what follows is masked: tokens of Bitbucket, identities of age.
+const SECRET_PREFIXES: [&str; 2] = ["BBDC-", "AGE-SECRET-KEY-"];
+
+/// A copy in which every byte of a secret is `*` and every byte of a control or direction character is `?`.
+pub(super) fn redacted(text: &str) -> String {
+    let mut masked: Vec<Span> = Vec::new();
+    let (mut after_name, mut continued) = (false, false);
+    for token in lex(text) {
+        let written = &text[token.span.start..token.span.end];
+        match token.kind {
+            TokenKind::Newline if continued => continued = false,
+            TokenKind::Newline | TokenKind::Semicolon | TokenKind::OpenBrace | TokenKind::CloseBrace => {
+                after_name = false;
+            }
+            TokenKind::Word | TokenKind::Text => {
+                let bare = written.trim_matches(['"', '#']);
+                if after_name && bare != "age" && !is_sealed(bare) {
+                    masked.push(token.span);
+                }
+                after_name = after_name || is_secret_name(bare);
+            }
+            TokenKind::Bom
+            | TokenKind::Space
+            | TokenKind::LineComment
+            | TokenKind::BlockComment
+            | TokenKind::Slashdash
+            | TokenKind::OpenParen
+            | TokenKind::CloseParen
+            | TokenKind::Equals => {}
+            TokenKind::LineContinuation => continued = true,
+        }
+    }
+    for prefix in SECRET_PREFIXES {
+        masked.extend(text.match_indices(prefix).map(|(start, _)| {
+            let end = text[start..].find(|c: char| c.is_whitespace() || c == '"').map_or(text.len(), |end| start + end);
+            Span::new(start, end)
+        }));
+    }
+    let mut bytes = safe(text).into_bytes();
+    for span in masked {
+        for byte in &mut bytes[span.start..span.end] {
+            if *byte != b'\n' {
+                *byte = b'*';
+            }
+        }
+    }
+    String::from_utf8(bytes).expect("whole characters were replaced by ASCII")
+}
+
+/// Also names that are one or two letters off: a misspelt node must not show its value.
+fn is_secret_name(word: &str) -> bool {
+    word.len() <= 16 && SECRET_NAMES.iter().any(|name| strsim::osa_distance(&word.to_lowercase(), name) <= 2)
+}
+
+fn is_sealed(bare: &str) -> bool {
+    let lines: Vec<&str> = bare.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    is_age(&lines.join("\n"))
+}
+
+/// Text for a terminal: every byte of a control or direction character is `?`, the rest and the length stay.
+pub(super) fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\r' => out.push(' '),
+            c if acts(c) => out.extend(std::iter::repeat_n('?', c.len_utf8())),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn places_stay_where_they_are(text in any::<String>()) {
+            let shown = redacted(&text);
+            prop_assert_eq!(shown.len(), text.len());
+            prop_assert!(!shown.chars().any(|c| acts(c) && c != '\n' && c != '\t'));
+        }
+    }
+
+    #[test]
+    fn no_form_of_a_naked_secret_is_shown() {
+        let forms = [
+            r#"token "SECRET""#,
+            r#"token (age)"SECRET""#,
+            r##"password #"SECRET"#"##,
+            "token \"\"\"\n  SECRET\n  \"\"\"",
+            "token SECRET",
+            r#"tokn "SECRET""#,
+            r#"Password "SECRET""#,
+            r#"credential token="SECRET""#,
+            r#""token" "SECRET""#,
+            "token \\\n  \"SECRET\"",
+            "/- token \"SECRET\"",
+            "// token BBDC-SECRET",
+            "anything \"AGE-SECRET-KEY-1SECRET\"",
+        ];
+        for form in forms {
+            assert!(!redacted(form).contains("SECRET"), "{}", redacted(form));
+        }
+        let sealed = "token (age)#\"\"\"\n  -----BEGIN AGE ENCRYPTED FILE-----\n  x\n  -----END AGE ENCRYPTED FILE-----\n  \"\"\"#";
+        assert_eq!(redacted(sealed), sealed);
+    }
+}

@@ -1,0 +1,374 @@
+//! The table of the language: every node, argument and property, with its type and meaning.
+//!
+//! It is the only source. Checking, did-you-mean and what is said of parts that are not built all read it. What is
+//! planned but [`Later`](Availability::Later) is in the table too: such a node is known and refused, never skipped.
+
+/// Whether this version can do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// It can.
+    Built,
+    /// It cannot; the text says what it is for.
+    Later(&'static str),
+}
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueKind {
+    /// A string whose rule is its own: a name, an address, a pattern.
+    Text,
+    /// A whole number between the two, both included.
+    Integer(i128, i128),
+    /// A string such as `30s`, `5m`, `12h`, `7d` or `2w`.
+    Duration,
+    /// A string such as `2027-03-01`.
+    Date,
+    /// One of these strings.
+    Word(&'static [Word]),
+    /// An age ciphertext with the annotation `(age)`.
+    Sealed,
+}
+
+/// One of the strings that a value can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    /// The string.
+    pub name: &'static str,
+    /// Whether this version can do it.
+    pub availability: Availability,
+}
+
+/// An argument or a property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueSpec {
+    /// The property's name; for an argument what it is, in words.
+    pub name: &'static str,
+    /// What it must be.
+    pub kind: ValueKind,
+    /// Whether it must be there.
+    pub required: bool,
+    /// For the last argument: whether more of the same may follow.
+    pub repeated: bool,
+    /// Whether this version can do it.
+    pub availability: Availability,
+}
+
+/// A node in one context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// The path of the node it stands in, such as `plan/project`; empty for the top level.
+    pub context: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments, in order.
+    pub arguments: &'static [ValueSpec],
+    /// Its properties.
+    pub properties: &'static [ValueSpec],
+    /// How often it must stand in its context.
+    pub min: usize,
+    /// How often it may.
+    pub max: usize,
+    /// What it means, in one sentence.
+    pub docs: &'static str,
+    /// Whether this version can do it.
+    pub availability: Availability,
+}
+
+impl NodeSpec {
+    /// The context of its children.
+    pub fn path(&self) -> String {
+        if self.context.is_empty() { self.name.to_owned() } else { format!("{}/{}", self.context, self.name) }
+    }
+}
+
+/// The nodes that may stand in a context.
+pub fn children_of(context: &str) -> impl Iterator<Item = &'static NodeSpec> {
+    SCHEMA.iter().filter(move |node| node.context == context)
+}
+
+const ANY: usize = usize::MAX;
+const NO_VALUES: &[ValueSpec] = &[];
+/// How many snapshots a rule keeps; more is a typing error.
+const KEPT: ValueKind = ValueKind::Integer(1, 100_000);
+
+const fn optional(name: &'static str, kind: ValueKind) -> ValueSpec {
+    ValueSpec { name, kind, required: false, repeated: false, availability: Availability::Built }
+}
+
+const fn required(name: &'static str, kind: ValueKind) -> ValueSpec {
+    ValueSpec { required: true, ..optional(name, kind) }
+}
+
+const fn repeated(name: &'static str, kind: ValueKind) -> ValueSpec {
+    ValueSpec { repeated: true, ..required(name, kind) }
+}
+
+const fn planned(name: &'static str, what: &'static str) -> ValueSpec {
+    ValueSpec { availability: Availability::Later(what), ..optional(name, ValueKind::Text) }
+}
+
+const fn word(name: &'static str) -> Word {
+    Word { name, availability: Availability::Built }
+}
+
+const fn planned_word(name: &'static str, what: &'static str) -> Word {
+    Word { name, availability: Availability::Later(what) }
+}
+
+const fn node(
+    context: &'static str,
+    name: &'static str,
+    (min, max): (usize, usize),
+    arguments: &'static [ValueSpec],
+    properties: &'static [ValueSpec],
+    docs: &'static str,
+) -> NodeSpec {
+    NodeSpec { context, name, arguments, properties, min, max, docs, availability: Availability::Built }
+}
+
+const fn later(context: &'static str, name: &'static str, what: &'static str) -> NodeSpec {
+    let node = node(context, name, (0, ANY), NO_VALUES, NO_VALUES, what);
+    NodeSpec { availability: Availability::Later(what), ..node }
+}
+
+const NAME: &[ValueSpec] = &[required("name", ValueKind::Text)];
+const SEALED: &[ValueSpec] = &[required("sealed value", ValueKind::Sealed)];
+const GRACE: &[ValueSpec] = &[required("duration", ValueKind::Duration)];
+const KEEP: &[ValueSpec] = &[
+    optional("last", KEPT),
+    optional("hourly", KEPT),
+    optional("daily", KEPT),
+    optional("weekly", KEPT),
+    optional("monthly", KEPT),
+    optional("yearly", KEPT),
+];
+const KEEP_DOCS: &str = "How many snapshots each rule keeps: the newest, and the newest of each hour, day, week, \
+                         month and year; a snapshot stays if one rule keeps it.";
+const GRACE_DOCS: &str = "How long a snapshot that no rule keeps stays all the same; 7 days if it is not said.";
+const CREDENTIAL: &[ValueSpec] = &[
+    required("account", ValueKind::Text),
+    planned("same-as", "using the sealed value of another project's credential"),
+];
+const SEALED_TOKEN: &[ValueSpec] = &[planned("file", "reading a sealed value from a file of its own")];
+const EXPIRES: &[ValueSpec] = &[required("date", ValueKind::Date)];
+const PARTS: &[Word] = &[
+    word("git"),
+    planned_word("lfs", "backups of Git LFS objects"),
+    planned_word("pull-requests", "backups of pull requests and their comments"),
+    planned_word("settings", "backups of project and repository settings"),
+    planned_word("permissions", "backups of permissions"),
+];
+
+/// The language.
+pub static SCHEMA: &[NodeSpec] = &[
+    node(
+        "",
+        "xopero",
+        (1, 1),
+        NO_VALUES,
+        &[required("schema", ValueKind::Integer(1, 1))],
+        "The version of the language that the file is written in: 1.",
+    ),
+    node(
+        "",
+        "recipients",
+        (1, 1),
+        NO_VALUES,
+        NO_VALUES,
+        "Who can open the sealed values of this file; not who can open backups.",
+    ),
+    node(
+        "recipients",
+        "recipient",
+        (1, ANY),
+        &[required("public key", ValueKind::Text)],
+        &[optional("name", ValueKind::Text)],
+        "An age public key, with a name for people.",
+    ),
+    node("", "server", (0, ANY), NAME, NO_VALUES, "A Bitbucket Data Center server."),
+    node(
+        "server",
+        "url",
+        (1, 1),
+        &[required("address", ValueKind::Text)],
+        NO_VALUES,
+        "Its base URL, with the context path if it has one.",
+    ),
+    node(
+        "server",
+        "ca-file",
+        (0, 1),
+        &[required("path", ValueKind::Text)],
+        NO_VALUES,
+        "PEM certificates to trust besides the system's, relative to this file.",
+    ),
+    node(
+        "server",
+        "timeout",
+        (0, 1),
+        &[required("duration", ValueKind::Duration)],
+        NO_VALUES,
+        "How long to wait for a connection and for the next byte of an answer; 30 seconds if it is not said.",
+    ),
+    node(
+        "server",
+        "concurrency",
+        (0, 1),
+        NO_VALUES,
+        &[optional("listing", ValueKind::Integer(1, 64)), optional("packs", ValueKind::Integer(1, 64))],
+        "How many reference listings and how many packs may be under way at the same time; 8 and 2 if it is not said.",
+    ),
+    later("server", "rate-limit", "declaring the server's rate limit"),
+    node("", "destination", (0, ANY), NAME, NO_VALUES, "A place where backups go."),
+    node(
+        "destination",
+        "local",
+        (1, 1),
+        &[required("path", ValueKind::Text)],
+        NO_VALUES,
+        "A directory of this machine, absolute or relative to this file.",
+    ),
+    node(
+        "destination",
+        "encrypt-to",
+        (1, ANY),
+        &[required("public key", ValueKind::Text)],
+        NO_VALUES,
+        "An age public key whose identity opens the backups.",
+    ),
+    later("destination", "s3", "destinations in S3 object storage"),
+    later("destination", "access-key", "destinations in S3 object storage"),
+    later("destination", "secret-key", "destinations in S3 object storage"),
+    later("destination", "object-lock", "destinations that nobody can delete from for a time"),
+    node(
+        "",
+        "retention",
+        (0, ANY),
+        NAME,
+        NO_VALUES,
+        "Rules for how long snapshots stay, shared by the plans that name them.",
+    ),
+    node("retention", "keep", (1, 1), NO_VALUES, KEEP, KEEP_DOCS),
+    node("retention", "grace", (0, 1), GRACE, NO_VALUES, GRACE_DOCS),
+    node(
+        "",
+        "project",
+        (0, ANY),
+        &[required("key", ValueKind::Text)],
+        &[required("server", ValueKind::Text)],
+        "A Bitbucket project, on one of the servers, with its credentials.",
+    ),
+    node(
+        "project",
+        "credential",
+        (1, 1),
+        NO_VALUES,
+        CREDENTIAL,
+        "The main credential: every plan on this project uses it.",
+    ),
+    node("project/credential", "token", (0, 1), SEALED, SEALED_TOKEN, "A sealed HTTP access token."),
+    node("project/credential", "password", (0, 1), SEALED, NO_VALUES, "A sealed password."),
+    node("project/credential", "expires", (0, 1), EXPIRES, NO_VALUES, "The last day on which it works."),
+    node(
+        "project",
+        "additional-credential",
+        (0, ANY),
+        NAME,
+        CREDENTIAL,
+        "A further credential; it is used only by plans that enable it.",
+    ),
+    node("project/additional-credential", "token", (0, 1), SEALED, SEALED_TOKEN, "A sealed HTTP access token."),
+    node("project/additional-credential", "password", (0, 1), SEALED, NO_VALUES, "A sealed password."),
+    node("project/additional-credential", "expires", (0, 1), EXPIRES, NO_VALUES, "The last day on which it works."),
+    node(
+        "",
+        "plan",
+        (0, ANY),
+        NAME,
+        NO_VALUES,
+        "What is backed up, when, to where, for how long, and with which credentials.",
+    ),
+    node(
+        "plan",
+        "project",
+        (1, ANY),
+        &[required("key", ValueKind::Text)],
+        NO_VALUES,
+        "A project that the plan covers.",
+    ),
+    node(
+        "plan/project",
+        "repositories",
+        (0, ANY),
+        NO_VALUES,
+        &[optional("include", ValueKind::Text), optional("exclude", ValueKind::Text)],
+        "Patterns of the repositories to take and to leave out; several nodes add up; all repositories if nothing is included.",
+    ),
+    node(
+        "plan/project",
+        "enable-credentials",
+        (0, 1),
+        &[repeated("name", ValueKind::Text)],
+        NO_VALUES,
+        "Switches additional credentials of the project on for this plan.",
+    ),
+    node(
+        "plan",
+        "parts",
+        (1, 1),
+        &[repeated("part", ValueKind::Word(PARTS))],
+        NO_VALUES,
+        "What is backed up of each repository.",
+    ),
+    node(
+        "plan",
+        "destination",
+        (1, ANY),
+        NAME,
+        NO_VALUES,
+        "A destination by its name; several mean that each gets everything.",
+    ),
+    node(
+        "plan",
+        "retention",
+        (1, 1),
+        &[optional("name", ValueKind::Text)],
+        NO_VALUES,
+        "A retention by its name, or rules of the plan's own.",
+    ),
+    node("plan/retention", "keep", (0, 1), NO_VALUES, KEEP, KEEP_DOCS),
+    node("plan/retention", "grace", (0, 1), GRACE, NO_VALUES, GRACE_DOCS),
+    node(
+        "plan",
+        "schedule",
+        (0, 1),
+        &[required("cron", ValueKind::Text)],
+        &[optional("tz", ValueKind::Text)],
+        "When the plan runs: five cron fields, in UTC unless a time zone is named; without one it runs when asked to.",
+    ),
+    later("plan/schedule", "jitter", "spreading runs over a time"),
+    later("plan/schedule", "missed", "catching up on missed runs"),
+    later("plan/schedule", "overlap", "choosing what happens when a run is still under way"),
+    later("plan", "verify", "verifying backups on a schedule"),
+    later("plan", "guard", "limits of a plan's own for what may disappear"),
+    later("plan", "paused", "pausing a plan"),
+    later("", "include", "splitting the file"),
+    later("", "moved", "renaming what was applied"),
+    later("", "retired", "retiring what was applied"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_consistent() {
+        for (index, row) in SCHEMA.iter().enumerate() {
+            let parent_exists = row.context.is_empty() || SCHEMA.iter().any(|other| other.path() == row.context);
+            assert!(parent_exists, "{}", row.path());
+            assert!(SCHEMA[..index].iter().all(|other| other.path() != row.path()), "{} twice", row.path());
+            assert!(row.min <= row.max && !row.docs.is_empty());
+            assert!(row.arguments.iter().rev().skip(1).all(|argument| !argument.repeated));
+        }
+    }
+}

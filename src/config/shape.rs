@@ -1,0 +1,292 @@
+//! Compares the tree with the table of the language.
+
+use std::collections::BTreeMap;
+
+use super::document::{Node, Property, Scalar, Value};
+use super::error::{Diagnostic, Report, Span, quoted};
+use super::schema::{self, Availability, NodeSpec, ValueKind, ValueSpec, Word};
+use super::suggest::{did_you_mean, nearest};
+
+/// Reports every node, argument and property that is unknown, missing, given too often, or of another type.
+pub(super) fn check(nodes: &[Node], report: &mut Report) {
+    level(nodes, "", None, report);
+}
+
+fn level(nodes: &[Node], context: &str, parent: Option<&Node>, report: &mut Report) {
+    let mut seen: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
+    let mut incomplete = false;
+    for found in nodes {
+        if report.is_full() {
+            return;
+        }
+        let Some(spec) = schema::children_of(context).find(|spec| spec.name == found.name) else {
+            report.add(unknown_node(found, context));
+            incomplete = true;
+            continue;
+        };
+        if let Availability::Later(what) = spec.availability {
+            report.add(not_built(spec.name, what, found.name_span));
+            incomplete = true;
+            continue;
+        }
+        let same = seen.entry(spec.name).or_default();
+        same.push(found);
+        if same.len() > spec.max {
+            report.add(
+                Diagnostic::error("xopero::duplicate-node", format!("`{}` may stand here only once", spec.name))
+                    .at(found.name_span, "again here")
+                    .at(same[0].name_span, "already here"),
+            );
+        }
+        node(found, spec, report);
+    }
+    for spec in schema::children_of(context) {
+        let count = seen.get(spec.name).map_or(0, Vec::len);
+        // What is misspelt or not built may be what is missing: saying so twice would not help.
+        if count < spec.min && !incomplete {
+            report.add(missing_node(spec, parent));
+        }
+    }
+}
+
+fn node(found: &Node, spec: &NodeSpec, report: &mut Report) {
+    if let Some(annotation) = found.annotation {
+        report.add(
+            Diagnostic::error("xopero::unknown-annotation", "nodes of this language have no type annotation")
+                .at(annotation, "remove it"),
+        );
+    }
+    let replaced = properties(found, spec, report);
+    arguments(found, spec, replaced, report);
+    let path = spec.path();
+    if schema::children_of(&path).next().is_some() {
+        level(found.children(), &path, Some(found), report);
+    } else if let Some(child) = found.children().first() {
+        report.add(
+            Diagnostic::error("xopero::unexpected-block", format!("`{}` has no block", spec.name))
+                .at(child.name_span, "does not belong here"),
+        );
+    }
+}
+
+/// Whether a property that is not built stands for what would otherwise be required.
+fn properties(found: &Node, spec: &NodeSpec, report: &mut Report) -> bool {
+    let mut replaced = false;
+    for (index, property) in found.props.iter().enumerate() {
+        let Some(known) = spec.properties.iter().find(|known| known.name == property.name) else {
+            report.add(unknown_property(property, spec));
+            continue;
+        };
+        if let Availability::Later(what) = known.availability {
+            report.add(not_built(known.name, what, property.name_span));
+            replaced = true;
+            continue;
+        }
+        if let Some(first) = found.props[..index].iter().find(|first| first.name == property.name) {
+            report.add(
+                Diagnostic::error("xopero::duplicate-property", format!("`{}` is given twice", known.name))
+                    .at(property.name_span, "again here")
+                    .at(first.name_span, "already here"),
+            );
+        }
+        value(&property.value, known, spec, report);
+    }
+    let missing = |known: &&ValueSpec| known.required && found.prop(known.name).is_none();
+    for known in spec.properties.iter().filter(missing).filter(|_| !replaced) {
+        let message = format!("`{}` needs the property `{}`", spec.name, known.name);
+        report.add(
+            Diagnostic::error("xopero::missing-property", message)
+                .at(found.name_span, format!("add {}=…", known.name))
+                .help(spec.docs),
+        );
+    }
+    if spec.arguments.is_empty() && !spec.properties.is_empty() && found.props.is_empty() {
+        let nothing_required = spec.properties.iter().all(|known| !known.required);
+        if nothing_required {
+            let names: Vec<&str> = spec.properties.iter().map(|known| known.name).collect();
+            let message = format!("`{}` needs at least one of {}", spec.name, names.join(", "));
+            report.add(Diagnostic::error("xopero::missing-property", message).at(found.name_span, "says nothing"));
+        }
+    }
+    replaced
+}
+
+fn arguments(found: &Node, spec: &NodeSpec, replaced: bool, report: &mut Report) {
+    for (index, given) in found.args.iter().enumerate() {
+        let last = spec.arguments.last().filter(|last| last.repeated);
+        match spec.arguments.get(index).or(last) {
+            Some(known) => value(given, known, spec, report),
+            None => report.add(
+                Diagnostic::error("xopero::extra-argument", format!("`{}` takes {}", spec.name, counted(spec)))
+                    .at(given.span, "one too many")
+                    .maybe_help(footgun(given).map(str::to_owned)),
+            ),
+        }
+    }
+    if let Some(missing) = spec.arguments.get(found.args.len()).filter(|missing| missing.required && !replaced) {
+        report.add(
+            Diagnostic::error("xopero::missing-argument", format!("`{}` needs a {}", spec.name, missing.name))
+                .at(found.name_span, format!("add the {}", missing.name))
+                .help(spec.docs),
+        );
+    }
+}
+
+fn counted(spec: &NodeSpec) -> String {
+    match spec.arguments {
+        [] => "no argument".to_owned(),
+        [one] => format!("one argument, the {}", one.name),
+        several => format!("{} arguments", several.len()),
+    }
+}
+
+fn value(given: &Value, known: &ValueSpec, spec: &NodeSpec, report: &mut Report) {
+    if known.kind == ValueKind::Sealed {
+        return sealed(given, spec, report);
+    }
+    if given.annotation.is_some() {
+        report.add(
+            Diagnostic::error("xopero::unknown-annotation", format!("the {} has no type annotation", known.name))
+                .at(given.span, "remove the annotation"),
+        );
+    }
+    if let Some(help) = footgun(given) {
+        report
+            .add(Diagnostic::error("xopero::unquoted", "this is not what it seems").at(given.span, "here").help(help));
+        return;
+    }
+    let wrong = |expected: &str| {
+        Diagnostic::error("xopero::wrong-type", format!("the {} of `{}` must be {expected}", known.name, spec.name))
+            .at(given.span, format!("not {expected}"))
+    };
+    match known.kind {
+        ValueKind::Text | ValueKind::Duration | ValueKind::Date => {
+            if given.text().is_none() {
+                report.add(wrong("a string").help("put it in double quotes"));
+            }
+        }
+        ValueKind::Integer(min, max) => {
+            if given.integer().is_none_or(|number| !(min..=max).contains(&number)) {
+                let newer = spec.name == "xopero" && given.integer().is_some_and(|number| number > max);
+                report.add(if newer {
+                    Diagnostic::error("xopero::newer-schema", "the file is written for a newer xopero")
+                        .at(given.span, format!("this version knows schema {max}"))
+                } else if min == max {
+                    wrong(&format!("the number {min}"))
+                } else {
+                    wrong(&format!("a whole number from {min} to {max}, without quotes"))
+                });
+            }
+        }
+        ValueKind::Word(words) => match given.text() {
+            None => report.add(wrong("a string").help("put it in double quotes")),
+            Some(written) => report.extend(word(written, words, known)),
+        },
+        ValueKind::Sealed => {}
+    }
+}
+
+fn word((text, span): (&str, Span), words: &[Word], known: &ValueSpec) -> Option<Diagnostic> {
+    let Some(word) = words.iter().find(|word| word.name == text) else {
+        let names: Vec<&str> = words.iter().map(|word| word.name).collect();
+        return Some(
+            Diagnostic::error("xopero::unknown-word", format!("there is no {} {}", known.name, quoted(text)))
+                .at(span, format!("not one of {}", names.join(", ")))
+                .maybe_help(did_you_mean(text, names)),
+        );
+    };
+    match word.availability {
+        Availability::Built => None,
+        Availability::Later(what) => Some(not_built(word.name, what, span)),
+    }
+}
+
+/// The value is never repeated, whatever it is.
+fn sealed(given: &Value, spec: &NodeSpec, report: &mut Report) {
+    let text = match &given.scalar {
+        Scalar::Text(text) => text.as_str(),
+        Scalar::Integer(_) | Scalar::Float | Scalar::Keyword => "",
+    };
+    if is_age(text) && given.annotation.as_deref() == Some("age") {
+        return;
+    }
+    report.add(if is_age(text) {
+        Diagnostic::error("xopero::not-annotated", format!("the sealed {} lacks its annotation", spec.name))
+            .at(given.span, "write (age) before it")
+    } else {
+        Diagnostic::error("xopero::plaintext-secret", format!("the {} is not sealed", spec.name))
+            .at(given.span, "not an age ciphertext")
+            .help(
+                "seal it with `xopero credential add`, which reads it from standard input; if a working secret was \
+                 ever committed here, revoke it",
+            )
+    });
+}
+
+/// Whether the text has the form of an age ciphertext, so that it is safe to show.
+pub(super) fn is_age(text: &str) -> bool {
+    const BASE64_OF_AGE_HEADER: &str = "YWdlLWVuY3J5cHRpb24ub3JnL";
+    let text = text.trim();
+    let armor =
+        text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") && text.ends_with("-----END AGE ENCRYPTED FILE-----");
+    let one_line = text.starts_with(BASE64_OF_AGE_HEADER)
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+    armor || one_line
+}
+
+/// What KDL accepts but nobody means.
+fn footgun(given: &Value) -> Option<&'static str> {
+    let (text, _) = given.text().filter(|_| given.bare)?;
+    if text.ends_with(':') {
+        Some("put the address in double quotes: without them, `//` begins a comment")
+    } else if text.ends_with(',') {
+        Some("KDL has no commas; separate values with spaces")
+    } else if text.starts_with('$') {
+        Some("the language has no variables; write the value itself")
+    } else {
+        None
+    }
+}
+
+fn unknown_node(found: &Node, context: &str) -> Diagnostic {
+    let place = if context.is_empty() { "at the top level".to_owned() } else { format!("in `{context}`") };
+    let here: Vec<&str> = schema::children_of(context).map(|spec| spec.name).collect();
+    let elsewhere = schema::SCHEMA.iter().find(|spec| spec.name == found.name).map(|spec| {
+        let place =
+            if spec.context.is_empty() { "at the top level".into() } else { format!("inside `{}`", spec.context) };
+        format!("`{}` belongs {place}", spec.name)
+    });
+    let help = did_you_mean(&found.name, here.iter().copied()).filter(|_| elsewhere.is_none()).or(elsewhere);
+    let known = if here.is_empty() { None } else { Some(format!("known here: {}", here.join(", "))) };
+    Diagnostic::error("xopero::unknown-node", format!("there is no node {} {place}", quoted(&found.name)))
+        .at(found.name_span, "unknown")
+        .maybe_help(help.or(known))
+}
+
+fn unknown_property(property: &Property, spec: &NodeSpec) -> Diagnostic {
+    let names = spec.properties.iter().map(|known| known.name);
+    let message = format!("`{}` has no property {}", spec.name, quoted(&property.name));
+    let child = schema::children_of(&spec.path())
+        .find(|child| nearest(&property.name, [child.name]).is_some())
+        .map(|child| format!("write it as a node of its own, in the block: {} …", child.name));
+    Diagnostic::error("xopero::unknown-property", message)
+        .at(property.name_span, "unknown")
+        .maybe_help(did_you_mean(&property.name, names).or(child))
+}
+
+fn missing_node(spec: &NodeSpec, parent: Option<&Node>) -> Diagnostic {
+    let (message, span) = match parent {
+        Some(parent) => {
+            let name = parent.text().map(|(name, _)| format!(" {}", quoted(name))).unwrap_or_default();
+            (format!("`{}`{name} has no `{}`", parent.name, spec.name), parent.name_span)
+        }
+        None => (format!("the file has no `{}`", spec.name), Span::default()),
+    };
+    Diagnostic::error("xopero::missing-node", message).at(span, format!("add `{}`", spec.name)).help(spec.docs)
+}
+
+fn not_built(name: &str, what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error("xopero::not-built-yet", format!("`{name}` is not built yet in this version of xopero"))
+        .at(span, "known, but refused")
+        .help(format!("remove it; the file is refused rather than half obeyed (it is for {what})"))
+}

@@ -1,0 +1,499 @@
+//! The language as a whole: the examples, mutations of them, and edits.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::document::Node;
+use super::error::Report;
+use super::load::tree;
+use super::schema::{Availability, SCHEMA, ValueKind};
+use super::*;
+use crate::model::{
+    AccountName, Address, BaseUrl, CredentialName, CredentialRole, DestinationName, PlanName, PlanRetention,
+    PlannedProject, ProjectKey, RetentionName, Sealed, SecretKind, ServerName,
+};
+
+const COMPLETE: &str = include_str!("../../examples/complete.kdl");
+const MINIMAL: &str = include_str!("../../examples/minimal.kdl");
+const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
+fn file(text: impl Into<String>) -> SourceFile {
+    SourceFile { name: "xopero.kdl".into(), text: text.into() }
+}
+
+fn decoded(text: &str) -> Decoded {
+    let file = file(text);
+    decode(&file).unwrap_or_else(|invalid| panic!("{}", render(&file, &invalid.diagnostics, false, 100)))
+}
+
+fn invalid(text: &str) -> Vec<Diagnostic> {
+    decode(&file(text)).map(|decoded| decoded.declaration).unwrap_err().diagnostics
+}
+
+fn project() -> ProjectKey {
+    ProjectKey::new("PAY").unwrap()
+}
+
+fn extra(name: &str) -> CredentialRole {
+    CredentialRole::Additional(CredentialName::new(name).unwrap())
+}
+
+#[test]
+fn the_complete_example_says_what_it_says() {
+    let Decoded { declaration, warnings, places } = decoded(COMPLETE);
+    assert_eq!(warnings, []);
+    assert_eq!(declaration.recipients.len(), 2);
+    let server = &declaration.servers[&ServerName::new("bb").unwrap()];
+    assert_eq!(server.url.origin(), "https://bitbucket.example.com");
+    assert_eq!((server.timeout.as_secs(), server.concurrency.listing, server.concurrency.packs), (30, 8, 2));
+    let pay = &declaration.projects[&project()];
+    assert_eq!(pay.main.account.as_str(), "svc-backup");
+    assert_eq!(pay.main.expires, Some(jiff::civil::date(2027, 3, 1)));
+    assert_eq!(pay.additional.len(), 2);
+    assert_eq!(pay.credential(&extra("extra-2")).unwrap().kind, SecretKind::Password);
+    let nightly = &declaration.plans[&PlanName::new("nightly").unwrap()];
+    let PlannedProject { include, exclude, enabled_credentials } = &nightly.projects[&project()];
+    assert_eq!((include.len(), exclude.len(), enabled_credentials.len()), (1, 2, 2));
+    assert_eq!(nightly.retention, PlanRetention::Named(RetentionName::new("gfs").unwrap()));
+    assert!(nightly.destinations.contains(&DestinationName::new("nas").unwrap()));
+    let hot = &declaration.plans[&PlanName::new("hot").unwrap()];
+    assert_eq!(hot.schedule.as_ref().unwrap().time_zone, "UTC");
+    assert!(
+        matches!(&hot.retention, PlanRetention::Own(own) if own.keep.hourly == 48 && own.grace.as_secs() == 86_400)
+    );
+    assert!(declaration.never_enabled().is_empty());
+    for (address, place) in &places {
+        let line = COMPLETE.lines().nth(place.line - 1).unwrap();
+        let start: String = line.chars().skip(place.column - 1).collect();
+        let name = if address.as_str().ends_with("/main") {
+            "credential"
+        } else {
+            address.as_str().rsplit('/').next().unwrap()
+        };
+        assert!(start.contains(name), "{address}: {line}");
+        assert!(COMPLETE[place.span.start..].starts_with(&start));
+    }
+    assert_eq!(places.len(), 10);
+}
+
+#[test]
+fn the_minimal_example_has_defaults() {
+    let Decoded { declaration, warnings, .. } = decoded(MINIMAL);
+    assert_eq!(warnings, []);
+    let plan = &declaration.plans[&PlanName::new("nightly").unwrap()];
+    assert_eq!(plan.projects[&project()].include[0].as_str(), "*");
+    assert!(plan.schedule.is_none());
+    assert!(matches!(&plan.retention, PlanRetention::Own(own) if own.grace.as_secs() == 7 * 86_400));
+    assert_eq!(decoded(&format!("\u{feff}{}", MINIMAL.replace('\n', "\r\n"))).declaration, declaration);
+}
+
+fn nodes(text: &str) -> Vec<Node> {
+    tree(text, &mut Report::default()).unwrap()
+}
+
+fn each<'a>(nodes: &'a [Node], context: &str, visit: &mut impl FnMut(&str, &'a Node)) {
+    for node in nodes {
+        let path = if context.is_empty() { node.name.clone() } else { format!("{context}/{}", node.name) };
+        visit(&path, node);
+        each(node.children(), &path, visit);
+    }
+}
+
+#[test]
+fn the_complete_example_uses_every_built_row_of_the_table() {
+    let tree = nodes(COMPLETE);
+    let mut used = BTreeSet::new();
+    each(&tree, "", &mut |path, node| {
+        used.insert(path.to_owned());
+        used.extend(node.props.iter().map(|property| format!("{path} {}=", property.name)));
+    });
+    let variants = ["project/credential/password", "project/additional-credential/password"];
+    for row in SCHEMA.iter().filter(|row| row.availability == Availability::Built) {
+        // A credential has a token or a password; each is used once.
+        let used_as_variant = variants.contains(&row.path().as_str()) && used.contains(variants[1]);
+        assert!(used.contains(&row.path()) || used_as_variant, "{}", row.path());
+        for property in row.properties.iter().filter(|property| property.availability == Availability::Built) {
+            if row.path() != "plan/retention/keep" {
+                assert!(
+                    used.contains(&format!("{} {}=", row.path(), property.name)),
+                    "{} {}",
+                    row.path(),
+                    property.name
+                );
+            }
+        }
+    }
+}
+
+fn replaced(text: &str, span: Span, by: &str) -> String {
+    format!("{}{by}{}", &text[..span.start], &text[span.end..])
+}
+
+/// Every error of the mutated text, at least one of which lies in the node that was mutated.
+fn assert_refused(text: &str, within: Span, what: &str) {
+    let found = invalid(text);
+    let inside = |found: &Diagnostic| found.labels.iter().any(|label| within.contains(label.span));
+    assert!(found.iter().any(|one| one.severity == Severity::Error && inside(one)), "{what}: {found:?}");
+}
+
+#[test]
+fn every_single_mutation_is_refused_at_its_place() {
+    let tree = nodes(COMPLETE);
+    let mut count = 0;
+    each(&tree, "", &mut |path, node| {
+        let row = SCHEMA.iter().find(|row| row.path() == path).unwrap();
+        let grown = |by: usize| Span::new(node.span.start, node.span.end + by);
+        let mut refuse = |text: String, what: &str| {
+            let within = grown(text.len().saturating_sub(COMPLETE.len()));
+            assert_refused(&text, within, &format!("{what} {path}"));
+            count += 1;
+        };
+        refuse(replaced(COMPLETE, node.name_span, "zzzzzzzzzzzzzz"), "unknown node");
+        refuse(replaced(COMPLETE, node.name_span, &format!("{}x", node.name)), "misspelt");
+        let end = Span::new(node.name_span.end, node.name_span.end);
+        refuse(replaced(COMPLETE, end, " zzz=1"), "unknown property");
+        let head = node.args.iter().map(|value| value.span.end).fold(node.name_span.end, usize::max);
+        if !row.arguments.last().is_some_and(|last| last.repeated) && path != "plan/retention" {
+            refuse(replaced(COMPLETE, Span::new(head, head), " \"extra\""), "extra argument");
+        }
+        for (index, value) in node.args.iter().enumerate() {
+            refuse(replaced(COMPLETE, value.span, "#null"), "wrong type");
+            refuse(replaced(COMPLETE, value.span, "\"\u{7}:\""), "wrong text");
+            let known = row.arguments.get(index).or(row.arguments.last()).unwrap();
+            if known.required && node.args.len() == 1 && known.kind != ValueKind::Sealed {
+                refuse(replaced(COMPLETE, value.span, ""), "missing argument");
+            }
+        }
+        for property in &node.props {
+            refuse(replaced(COMPLETE, property.value.span, "#true"), "wrong type of property");
+            let twice = format!("{}=1 {}", property.name, &COMPLETE[property.name_span.start..property.name_span.end]);
+            refuse(replaced(COMPLETE, property.name_span, &twice), "duplicate property");
+            if row.properties.iter().any(|known| known.name == property.name && known.required) {
+                let whole = Span::new(property.name_span.start, property.value.span.end);
+                refuse(replaced(COMPLETE, whole, ""), "missing property");
+            }
+        }
+        if row.max == 1 || row.arguments.first().is_some_and(|argument| argument.required) && path != "plan/parts" {
+            let text = &COMPLETE[node.span.start..node.span.end];
+            let twice = format!("{text}\n{text}");
+            refuse(replaced(COMPLETE, node.span, &twice), "duplicate");
+        }
+    });
+    each(&tree, "", &mut |path, node| {
+        for child in node.children() {
+            let row = SCHEMA.iter().find(|row| row.path() == format!("{path}/{}", child.name)).unwrap();
+            if row.min > 0 && node.children_named(&child.name).count() == 1 {
+                assert_refused(&replaced(COMPLETE, child.span, ""), node.span, &format!("missing {}", row.path()));
+                count += 1;
+            }
+        }
+    });
+    assert!(count > 250, "{count}");
+}
+
+#[test]
+fn what_is_not_built_is_refused_at_its_place() {
+    for row in SCHEMA.iter().filter(|row| row.availability != Availability::Built) {
+        let parent = nodes(COMPLETE);
+        let mut at = None;
+        each(&parent, "", &mut |path, node| {
+            if path == row.context {
+                at = node.children().first().map(|child| child.span.start).or(Some(usize::MAX));
+            }
+        });
+        let at = if row.context.is_empty() { 0 } else { at.unwrap() };
+        let text = if at == usize::MAX {
+            COMPLETE
+                .replace("schedule \"15 * * * *\"", &format!("schedule \"15 * * * *\" {{ {} \"x\" y=1; }}", row.name))
+        } else {
+            replaced(COMPLETE, Span::new(at, at), &format!("{} \"x\" y=1 {{ z; }}\n", row.name))
+        };
+        let found = invalid(&text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].code, "xopero::not-built-yet");
+        assert!(text[found[0].labels[0].span.start..].starts_with(row.name));
+    }
+    for (from, to) in [
+        ("parts \"git\"\n", "parts \"git\" \"lfs\"\n"),
+        ("credential account=\"svc-backup\" {", "credential same-as=\"OPS\"\n/-x {"),
+        (
+            "credential account=\"svc-backup\" {\n        token (age)",
+            "credential account=\"svc-backup\" {\n        token file=\"x\"\n        /- token (age)",
+        ),
+    ] {
+        let text = COMPLETE.replacen(from, to, 1);
+        assert_ne!(text, COMPLETE);
+        let found = invalid(&text);
+        assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), ["xopero::not-built-yet"], "{found:?}");
+    }
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    invalid(text).iter().map(|found| found.code).collect()
+}
+
+fn minimal_with(from: &str, to: &str) -> String {
+    let text = MINIMAL.replacen(from, to, 1);
+    assert_ne!(text, MINIMAL, "{from}");
+    text
+}
+
+#[test]
+fn names_must_resolve_with_a_suggestion() {
+    for (from, to, help) in [
+        ("server=\"bb\"", "server=\"bbb\"", "did you mean `bb`?"),
+        ("    project \"PAY\"", "    project \"PAI\"", "did you mean `PAY`?"),
+        ("    destination \"nas\"", "    destination \"elsewhere\"", "declared: nas"),
+    ] {
+        let found = invalid(&minimal_with(from, to));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].code, found[0].help.as_deref()), ("xopero::unknown-name", Some(help)));
+    }
+    let text = COMPLETE.replace("retention \"gfs\"\n", "retention \"gsf\"\n");
+    assert_eq!(codes(&text), ["xopero::unknown-name"]);
+    let text = COMPLETE.replace("\"extra-1\" \"extra-2\"", "\"extra-3\"");
+    assert_eq!(codes(&text), ["xopero::unknown-name"]);
+    // A broken server is blamed once; the project that refers to it is not.
+    let text = minimal_with("https://bitbucket.example.com", "http://bitbucket.example.com");
+    assert_eq!(codes(&text), ["xopero::invalid-url"]);
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    let text = COMPLETE.replace("account=\"svc-backup-1\"", "account=\"svc-backup\"");
+    let warnings = decoded(&text).warnings;
+    assert_eq!(warnings.iter().map(|found| found.code).collect::<Vec<_>>(), ["xopero::same-account"]);
+    let recipient = MINIMAL.split('"').nth(1).unwrap();
+    let backups = MINIMAL.split("encrypt-to \"").nth(1).unwrap().split('"').next().unwrap();
+    let warnings = decoded(&MINIMAL.replace(backups, recipient)).warnings;
+    assert_eq!(warnings.iter().map(|found| found.code).collect::<Vec<_>>(), ["xopero::same-recipients"]);
+    let text = COMPLETE.replace(" \"extra-2\"  ", "  ").replace("\"extra-1\" \"extra-2\"", "\"extra-1\"");
+    let unused = decoded(&text).declaration.never_enabled();
+    assert_eq!(unused, [Address::credential(&project(), &extra("extra-2"))]);
+}
+
+#[test]
+fn a_plain_secret_is_refused_and_never_shown() {
+    let sealed = MINIMAL.find("token (age)").unwrap();
+    let end = MINIMAL.find("\"\"\"#").unwrap() + 4;
+    for written in [
+        "token \"SECRET\"",
+        "token (age)\"SECRET\"",
+        "tokn \"SECRET\"",
+        "token SECRET",
+        "token (age)\"SECRET",
+        "password #\"SECRET\"#",
+        "token 7SECRET",
+    ] {
+        let file = file(replaced(MINIMAL, Span::new(sealed, end), written));
+        let found = decode(&file).map(|decoded| decoded.declaration).unwrap_err();
+        let shown = format!("{} {found} {found:?}", render(&file, &found.diagnostics, false, 100));
+        assert!(!shown.contains("SECRET"), "{shown}");
+        let json: Vec<_> = found.diagnostics.iter().map(|found| to_json(&file, found).to_string()).collect();
+        assert!(!json.concat().contains("SECRET"), "{json:?}");
+    }
+}
+
+#[test]
+fn the_traps_of_kdl_have_their_own_help() {
+    for (from, to, expected) in [
+        ("url \"https://bitbucket.example.com\"", "url https://bitbucket.example.com", "double quotes"),
+        ("keep last=30", "keep last=30, daily=3", "no commas"),
+        ("project \"PAY\"\n    parts \"git\"", "project \"PAY\"\n    parts git, lfs", "no commas"),
+        ("local \"backups\"", "local ${BACKUPS}", "no variables"),
+        ("xopero schema=1", "xopero schema=2", "newer xopero"),
+        ("keep last=30", "keep last=true", "#true"),
+    ] {
+        let found = invalid(&minimal_with(from, to));
+        assert!(format!("{found:?}").contains(expected), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn all_problems_come_in_one_report() {
+    let text = minimal_with("url ", "urll ")
+        .replace("parts \"git\"", "parts \"gti\"")
+        .replace("server=\"bb\"", "server=\"xx\"");
+    assert_eq!(codes(&text), ["xopero::unknown-node", "xopero::unknown-name", "xopero::unknown-word"]);
+    let many = "zzz\n".repeat(500);
+    assert_eq!(invalid(&many).len(), 50);
+    assert_eq!(codes(""), ["xopero::missing-node", "xopero::missing-node"]);
+}
+
+#[test]
+fn hostile_files_are_diagnostics() {
+    for text in [
+        "a {".repeat(700),
+        "/*".repeat(1000),
+        "\"".to_owned(),
+        "{".repeat(60),
+        "(((((".to_owned(),
+        "/-".repeat(900),
+        "\u{0}".to_owned(),
+        "a \\".repeat(500),
+        "#".repeat(3000),
+    ] {
+        let file = file(text);
+        let found = invalid(&file.text);
+        assert!(!found.is_empty());
+        assert!(!render(&file, &found, true, 80).is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_damage_to_a_file_stops_the_reader(at in 0..COMPLETE.len(), length in 0..200usize, by in "[{}\"#/*\\\\\n=(); a]{0,6}") {
+        let (start, end) = (COMPLETE.floor_char_boundary(at), COMPLETE.floor_char_boundary(at + length));
+        let file = file(replaced(COMPLETE, Span::new(start, end), &by));
+        if let Err(invalid) = decode(&file) {
+            prop_assert!(!invalid.diagnostics.is_empty());
+            let shown = render(&file, &invalid.diagnostics, false, 80);
+            prop_assert!(!shown.is_empty());
+        }
+    }
+}
+
+fn sealed() -> Sealed {
+    decoded(MINIMAL).declaration.projects[&project()].main.sealed.clone()
+}
+
+fn account(name: &str) -> AccountName {
+    AccountName::new(name).unwrap()
+}
+
+fn set(text: &str, role: &CredentialRole, expires: Option<jiff::civil::Date>) -> Result<String, EditError> {
+    set_credential(
+        &file(text),
+        &project(),
+        role,
+        &account("new\"acc\u{202e}ount\\"),
+        SecretKind::Password,
+        &sealed(),
+        expires,
+    )
+}
+
+#[test]
+fn a_credential_is_added_and_nothing_else_changes() {
+    let blockless = "project \"PAY\" server=\"bb\"";
+    let start = MINIMAL.find(blockless).unwrap() + blockless.len();
+    let end = MINIMAL.find("plan \"nightly\"").unwrap() - 2;
+    let block = &MINIMAL[start..end];
+    let forms = [
+        String::new(),
+        " // comment".to_owned(),
+        " {}".to_owned(),
+        " {\n}".to_owned(),
+        " { // comment\n    // more\n}".to_owned(),
+        " /-{ x { y; } } ".to_owned(),
+        block.to_owned(),
+        format!(" {{ {} }}", block.trim().trim_start_matches('{').trim_end_matches('}').trim()),
+        "; // comment".to_owned(),
+    ];
+    for form in &forms {
+        for role in [CredentialRole::Main, extra("extra-1")] {
+            for line_break in ["\n", "\r\n"] {
+                let before = replaced(MINIMAL, Span::new(start, end), form).replace('\n', line_break);
+                let after =
+                    set(&before, &role, Some(jiff::civil::date(2027, 3, 1))).unwrap_or_else(|e| panic!("{form}: {e}"));
+                assert!(after.contains("expires \"2027-03-01\""));
+                assert_eq!(after.contains("\r\n"), line_break == "\r\n");
+                let again = set(&after, &role, Some(jiff::civil::date(2027, 3, 1))).unwrap();
+                assert_eq!(again, after, "setting the same again changes nothing");
+                let both = set(&after, &extra("extra-2"), None).unwrap();
+                let both = set(&both, &CredentialRole::Main, None).unwrap();
+                let project = &decoded(&both).declaration.projects[&project()];
+                assert_eq!(project.additional.len(), if role == CredentialRole::Main { 1 } else { 2 });
+                assert_eq!(project.main.account, account("new\"acc\u{202e}ount\\"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replaced_credential_leaves_every_other_byte() {
+    let role = extra("extra-1");
+    let commented =
+        COMPLETE.replace("account=\"svc-backup-1\" {\n", "account=\"svc-backup-1\" {\n        // of Anna\n");
+    let after = set(&commented, &role, None).unwrap();
+    let place = |text: &str| decoded(text).places[&Address::credential(&project(), &role)].span;
+    let (old, new) = (place(&commented), place(&after));
+    assert_eq!(commented[..old.start], after[..new.start]);
+    assert_eq!(commented[old.end..], after[new.end..]);
+    assert!(after[new.start..new.end].contains("// of Anna"));
+    let declaration = decoded(&after).declaration;
+    let credential = declaration.projects[&project()].credential(&role).unwrap().clone();
+    assert_eq!((credential.kind, credential.expires), (SecretKind::Password, None));
+    assert_eq!(credential.sealed.digest(), sealed().digest());
+    let mut rest = declaration;
+    let before = decoded(&commented).declaration;
+    rest.projects.get_mut(&project()).unwrap().additional = before.projects[&project()].additional.clone();
+    assert_eq!(rest, before);
+}
+
+#[test]
+fn tabs_and_one_line_values_are_kept() {
+    let tabs = COMPLETE.replace("    ", "\t");
+    let after = set(&tabs, &extra("extra-9"), None).unwrap();
+    assert!(
+        after.contains("\n\tadditional-credential \"extra-9\" account=") && after.contains("\n\t\tpassword (age)#")
+    );
+    assert!(!after.contains("\n    "));
+    let base64 = Sealed::new("YWdlLWVuY3J5cHRpb24ub3JnL3YxCg==");
+    let after = set_credential(
+        &file(MINIMAL),
+        &project(),
+        &CredentialRole::Main,
+        &account("a"),
+        SecretKind::Token,
+        &base64,
+        None,
+    );
+    assert!(after.unwrap().contains("token (age)\"YWdl"));
+}
+
+#[test]
+fn an_edit_that_does_not_fit_is_refused() {
+    let refused = |text: &str| set(text, &extra("extra-1"), None).unwrap_err();
+    assert!(matches!(refused("a {"), EditError::Invalid { .. }));
+    assert!(matches!(refused("project \"OPS\" server=\"bb\""), EditError::NoProject { .. }));
+    assert!(matches!(refused("project \"PAY\"\nproject \"PAY\""), EditError::Ambiguous { .. }));
+    let twice = "project \"PAY\" {\n additional-credential \"extra-1\"\n additional-credential \"extra-1\"\n}";
+    assert!(matches!(refused(twice), EditError::Ambiguous { .. }));
+    let naked = Sealed::new("SECRET");
+    let result = set_credential(
+        &file(MINIMAL),
+        &project(),
+        &CredentialRole::Main,
+        &account("a"),
+        SecretKind::Token,
+        &naked,
+        None,
+    );
+    assert!(matches!(result, Err(EditError::DoesNotFit { .. })));
+}
+
+#[test]
+fn the_context_of_an_edit_needs_only_its_own_parts() {
+    let text = format!(
+        "xopero schema=1\nrecipients {{ recipient \"{KEY}\"; }}\nserver \"bb\" {{ url \"https://bb.example.com/x/\"; }}\n\
+         project \"PAY\" server=\"bb\"\nproject \"OPS\" server=\"bb\" {{ additional-credential \"e\" account=\"a\"; }}\n"
+    );
+    let context = edit_context(&file(&*text), &project()).unwrap();
+    assert_eq!(context.origin, BaseUrl::new("https://bb.example.com/x").unwrap());
+    assert_eq!((context.server.as_str(), context.recipients[0].as_str()), ("bb", KEY));
+    assert!(context.declared.is_empty());
+    let other = edit_context(&file(&*text), &ProjectKey::new("OPS").unwrap()).unwrap();
+    assert_eq!(other.declared[&extra("e")], account("a"));
+    for (from, to, code) in [
+        ("project \"PAY\" server=\"bb\"", "project \"PAI\" server=\"bb\"", "xopero::unknown-name"),
+        ("project \"PAY\" server=\"bb\"", "project \"PAY\" server=\"cc\"", "xopero::unknown-name"),
+        ("url \"https", "url \"ftp", "xopero::invalid-url"),
+        (KEY, "age1wrong", "xopero::invalid-key"),
+    ] {
+        let found = edit_context(&file(text.replace(from, to)), &project()).unwrap_err().diagnostics;
+        assert!(found.iter().any(|found| found.code == code), "{found:?}");
+    }
+}

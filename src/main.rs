@@ -1,0 +1,7 @@
+//! The `xopero` executable.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xopero::cli::main()
+}

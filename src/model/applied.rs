@@ -1,0 +1,58 @@
+//! The applied state: the declaration that is in force, and the identities its parts were given.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Lineage, Uid};
+use super::{Address, Declaration};
+
+/// The number of an applied state: 1 for the first, one more for each that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The generation that follows `previous`.
+    pub fn after(previous: Option<Self>) -> Self {
+        Self(previous.map_or(1, |generation| generation.0.saturating_add(1)))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a declaration was read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The file, as it was named.
+    pub file: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// One generation. Immutable once recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The state it belongs to.
+    pub lineage: Lineage,
+    /// Its number.
+    pub generation: Generation,
+    /// What is in force.
+    pub declaration: Declaration,
+    /// Identities of servers and plans, minted when they were applied for the first time.
+    pub uids: BTreeMap<Address, Uid>,
+    /// Where the declaration came from.
+    pub source: Source,
+    /// The change set that led here.
+    pub plan_id: String,
+    /// Who applied it: `user@host`.
+    pub applied_by: String,
+    /// When.
+    pub applied_at: Timestamp,
+}

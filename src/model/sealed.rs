@@ -1,0 +1,72 @@
+//! Values that are encrypted in the file and stay encrypted everywhere but at the moment of use.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::hex;
+
+/// What a sealed value is used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretKind {
+    /// An HTTP access token: sent as a Bearer token.
+    Token,
+    /// A user's password: sent with Basic authentication.
+    Password,
+}
+
+impl SecretKind {
+    /// The word that the language and the envelope use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Password => "password",
+        }
+    }
+}
+
+impl fmt::Display for SecretKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An age ciphertext as it stands in the file: ASCII armor, or base64 on one line. Safe to store and to show.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(String);
+
+impl Sealed {
+    /// Takes the text between the quotes of an `(age)` value.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The ciphertext as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first eight hexadecimal digits of [`Self::full_digest`]: tells two ciphertexts apart for people.
+    pub fn digest(&self) -> String {
+        let mut digits = self.full_digest();
+        digits.truncate(8);
+        digits
+    }
+
+    /// SHA-256 of the ciphertext in hexadecimal: tells two of them apart even if somebody tries to make them alike.
+    ///
+    /// Surrounding white space does not count, so re-indenting the file does not change the digest.
+    pub fn full_digest(&self) -> String {
+        let lines: Vec<&str> = self.0.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        hex::encode(&Sha256::digest(lines.join("\n")))
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({})", self.digest())
+    }
+}

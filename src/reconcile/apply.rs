@@ -1,0 +1,284 @@
+//! Looking and acting.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::ReconcileError;
+use crate::change::{ChangeSet, PlanId, change_set};
+use crate::clock::Clock;
+use crate::model::{Address, Applied, Declaration, Generation, Source, Uid};
+use crate::state::{LockBody, StateLock, StateStore};
+use crate::store::prepare;
+
+/// What was agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Approval {
+    /// Whatever needs no approval.
+    Auto,
+    /// Somebody saw this change set and said yes. Guarded changes need more than that.
+    Confirmed(PlanId),
+    /// Exactly this change set, with everything guarded that is in it.
+    Approved(PlanId),
+}
+
+impl Approval {
+    fn plan_id(&self) -> Option<&PlanId> {
+        match self {
+            Self::Auto => None,
+            Self::Confirmed(id) | Self::Approved(id) => Some(id),
+        }
+    }
+}
+
+/// How an apply ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The declaration is in force.
+    Applied {
+        /// Its number.
+        generation: Generation,
+        /// What was done.
+        change_set: ChangeSet,
+    },
+    /// It was in force before.
+    InSync {
+        /// Its number; absent if nothing is declared and nothing applied.
+        generation: Option<Generation>,
+        /// The notes on it; no change is in it.
+        change_set: ChangeSet,
+    },
+}
+
+/// What an apply would do.
+pub fn plan(state: Option<&Applied>, declaration: &Declaration, now: Timestamp) -> ChangeSet {
+    change_set(state, declaration, now)
+}
+
+/// Puts `declaration` in force as far as `approval` allows. All of it or nothing.
+///
+/// `who` is `user@host`; relative paths begin at `base`. The lock of the state is held meanwhile. Destinations are
+/// made ready before the declaration comes into force: doing that twice does no harm.
+pub async fn apply(
+    store: &StateStore,
+    declaration: Declaration,
+    source: Source,
+    approval: Approval,
+    who: &str,
+    base: &Path,
+    clock: &dyn Clock,
+) -> Result<Outcome, ReconcileError> {
+    let now = clock.now();
+    let body = LockBody {
+        id: Uid::mint(clock).to_string(),
+        who: who.to_owned(),
+        pid: std::process::id(),
+        operation: "apply".to_owned(),
+        since: now,
+    };
+    let _lock = StateLock::acquire(store.location().directory(), &body)?;
+    store.abandon_running(now).await?;
+
+    let applied = store.applied().await?;
+    let change_set = plan(applied.as_ref(), &declaration, now);
+    if change_set.is_empty() {
+        return Ok(Outcome::InSync { generation: change_set.based_on, change_set });
+    }
+    agree(&change_set, applied.as_ref(), &approval)?;
+    for (name, destination) in &declaration.destinations {
+        let marker = prepare(&destination.place, base, store.lineage(), clock).await?;
+        store.bind_destination(name, &destination.place, marker.destination).await?;
+    }
+
+    let generation = Generation::after(change_set.based_on);
+    let next = Applied {
+        lineage: store.lineage(),
+        generation,
+        uids: identities(applied.as_ref(), &declaration, clock),
+        declaration,
+        source,
+        plan_id: change_set.plan_id.to_string(),
+        applied_by: who.to_owned(),
+        applied_at: now,
+    };
+    store.record_applied(&next, change_set.based_on).await?;
+    Ok(Outcome::Applied { generation, change_set })
+}
+
+/// Whether a change set is the one that was agreed to, and whether that is enough.
+fn agree(change_set: &ChangeSet, applied: Option<&Applied>, approval: &Approval) -> Result<(), ReconcileError> {
+    let found = &change_set.plan_id;
+    if let Some(expected) = approval.plan_id().filter(|expected| *expected != found) {
+        let moved = match applied {
+            Some(Applied { generation, applied_by, applied_at, .. }) => {
+                format!("the file changed, or generation {generation} (by {applied_by}, {applied_at:.0}) came after it")
+            }
+            None => "the file changed".to_owned(),
+        };
+        return Err(ReconcileError::Stale { expected: expected.clone(), found: found.clone(), moved });
+    }
+    match approval {
+        Approval::Approved(_) => Ok(()),
+        Approval::Auto | Approval::Confirmed(_) if !change_set.needs_approval() => Ok(()),
+        Approval::Auto | Approval::Confirmed(_) => {
+            Err(ReconcileError::RefusedByRail { plan_id: found.clone(), rails: change_set.rails.clone() })
+        }
+    }
+}
+
+/// The identities of servers and plans: those they have, new ones for new names. A name that was given up and comes
+/// back is something new: nothing tells that it means the same, and old backups must not fall under new rules.
+fn identities(applied: Option<&Applied>, declared: &Declaration, clock: &dyn Clock) -> BTreeMap<Address, Uid> {
+    let known = |address: &Address| applied.and_then(|applied| applied.uids.get(address).copied());
+    let servers = declared.servers.keys().map(Address::server);
+    let plans = declared.plans.keys().map(Address::plan);
+    servers
+        .chain(plans)
+        .map(|address| {
+            let uid = known(&address).unwrap_or_else(|| Uid::mint(clock));
+            (address, uid)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::change::{Counts, RailKind, sample};
+    use crate::clock::{ManualClock, SystemClock};
+    use crate::state::{StateError, StateLocation};
+
+    struct World {
+        home: tempfile::TempDir,
+        clock: ManualClock,
+        store: StateStore,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let clock = ManualClock::at("2026-11-22T00:00:00Z".parse().unwrap());
+            let store = StateStore::open(&StateLocation::beside(home.path()), &clock).await.unwrap();
+            Self { home, clock, store }
+        }
+
+        async fn apply(&self, declaration: &Declaration, approval: Approval) -> Result<Outcome, ReconcileError> {
+            let source = Source { file: "xopero.kdl".into(), sha256: "00".into() };
+            apply(&self.store, declaration.clone(), source, approval, "ada@vault", self.home.path(), &self.clock).await
+        }
+
+        async fn applied(&self) -> Applied {
+            self.store.applied().await.unwrap().unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn applying_twice_changes_nothing_the_second_time() {
+        let world = World::new().await;
+        let declared = sample::declaration();
+        let first = world.apply(&declared, Approval::Auto).await.unwrap();
+        assert!(matches!(first, Outcome::Applied { generation: Generation(1), .. }));
+        let applied = world.applied().await;
+        assert_eq!((&applied.declaration, applied.applied_by.as_str()), (&declared, "ada@vault"));
+        let second = world.apply(&declared, Approval::Auto).await.unwrap();
+        assert!(matches!(second, Outcome::InSync { generation: Some(Generation(1)), .. }));
+        assert!(plan(Some(&applied), &declared, world.clock.now()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_plan_made_before_there_was_a_state_can_be_approved() {
+        let world = World::new().await;
+        let declared = sample::declaration();
+        let id = plan(None, &declared, world.clock.now()).plan_id;
+        world.apply(&declared, Approval::Approved(id)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn identities_are_kept_and_new_ones_minted() {
+        let world = World::new().await;
+        let mut declared = sample::declaration();
+        world.apply(&declared, Approval::Auto).await.unwrap();
+        let before = world.applied().await.uids;
+        let plan = declared.plans.values().next().unwrap().clone();
+        declared.plans.insert("hot".parse().unwrap(), plan);
+        world.apply(&declared, Approval::Auto).await.unwrap();
+        let after = world.applied().await.uids;
+        let addresses: Vec<&str> = after.keys().map(Address::as_str).collect();
+        assert_eq!(addresses, ["plan/hot", "plan/nightly", "server/bb"]);
+        assert!(before.iter().all(|(address, uid)| after[address] == *uid));
+    }
+
+    #[tokio::test]
+    async fn what_is_guarded_needs_its_own_approval() {
+        let world = World::new().await;
+        world.apply(&sample::declaration(), Approval::Auto).await.unwrap();
+        let mut declared = sample::declaration();
+        declared.plans.clear();
+        let id = plan(Some(&world.applied().await), &declared, world.clock.now()).plan_id;
+        for approval in [Approval::Auto, Approval::Confirmed(id.clone())] {
+            let error = world.apply(&declared, approval).await.unwrap_err();
+            assert!(error.hint().unwrap().contains(&format!("`xopero apply --approve {id}`")));
+            let ReconcileError::RefusedByRail { rails, .. } = error else { panic!("{error}") };
+            assert_eq!(rails[0].kind, RailKind::PlanLeaves);
+        }
+        let other = plan(None, &declared, world.clock.now()).plan_id;
+        for approval in [Approval::Confirmed(other.clone()), Approval::Approved(other)] {
+            let error = world.apply(&declared, approval).await.unwrap_err();
+            assert!(matches!(&error, ReconcileError::Stale { found, .. } if *found == id), "{error}");
+        }
+        assert_eq!(world.applied().await.generation, Generation(1));
+
+        let done = world.apply(&declared, Approval::Approved(id)).await.unwrap();
+        let Outcome::Applied { generation: Generation(2), change_set } = done else { panic!("{done:?}") };
+        assert_eq!(change_set.counts(), Counts { retire: 1, ..Counts::default() });
+    }
+
+    #[tokio::test]
+    async fn tasks_can_apply() {
+        let world = World::new().await;
+        let (store, source) = (world.store.clone(), Source { file: "xopero.kdl".into(), sha256: "00".into() });
+        let base = world.home.path().to_owned();
+        let task = async move {
+            apply(&store, sample::declaration(), source, Approval::Auto, "ada@vault", &base, &SystemClock).await
+        };
+        tokio::spawn(task).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn somebody_else_at_work_is_named() {
+        let world = World::new().await;
+        let body = LockBody {
+            id: "1".into(),
+            who: "bob@vault".into(),
+            pid: 7,
+            operation: "run nightly".into(),
+            since: world.clock.now(),
+        };
+        let _held = StateLock::acquire(world.store.location().directory(), &body).unwrap();
+        let error = world.apply(&sample::declaration(), Approval::Auto).await.unwrap_err();
+        assert!(matches!(error, ReconcileError::State(StateError::Locked { .. })), "{error}");
+        assert!(error.to_string().contains("bob@vault"));
+        assert_eq!(world.store.applied().await.unwrap(), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn after_an_approved_apply_the_plan_is_empty(before in sample::declarations(), after in sample::declarations()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let world = World::new().await;
+                for declared in [before, after] {
+                    let state = world.store.applied().await.unwrap();
+                    let id = plan(state.as_ref(), &declared, world.clock.now()).plan_id;
+                    world.apply(&declared, Approval::Approved(id)).await.unwrap();
+                    assert!(plan(Some(&world.applied().await), &declared, world.clock.now()).is_empty());
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong with a restore.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::archive::{ArchiveError, Finding};
+use crate::git::BundleError;
+
+/// A failure to restore or export.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The target is there already.
+    #[error("{} exists and is not an empty directory", path.display())]
+    Occupied {
+        /// The target.
+        path: PathBuf,
+    },
+    /// A file or directory could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The snapshot could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The snapshot is not whole: nothing was restored.
+    #[error("the snapshot is damaged: {}", first(findings))]
+    Damaged {
+        /// What is wrong.
+        findings: Vec<Finding>,
+    },
+    /// A bundle cannot hold this snapshot.
+    #[error("the snapshot cannot become a bundle")]
+    Bundle(#[from] BundleError),
+    /// It was told to stop.
+    #[error("the restore was stopped; nothing was left behind")]
+    Stopped,
+}
+
+fn first(findings: &[Finding]) -> String {
+    match findings {
+        [] => "no finding".into(),
+        [finding] => format!("{}: {}", finding.what, finding.why),
+        [finding, rest @ ..] => format!("{}: {} (and {} more)", finding.what, finding.why, rest.len()),
+    }
+}
+
+impl RestoreError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Occupied { .. } => Some("name a directory or file that does not exist yet".into()),
+            Self::Archive(error) => error.hint(),
+            Self::Damaged { .. } => {
+                Some("try an older snapshot, or the same one in another destination: xopero snapshots".into())
+            }
+            Self::Bundle(_) => Some("`xopero restore` gives a bare repository, with HEAD".into()),
+            Self::Write { .. } | Self::Stopped => None,
+        }
+    }
+
+    /// Whether stored bytes are at fault.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Archive(error) => error.is_damage(),
+            Self::Occupied { .. } | Self::Write { .. } | Self::Bundle(_) | Self::Stopped => false,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One request, whoever answers for it: leases, exchanges, waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Event, EventSink, Ledger, TaskError, ThrottledPeriod};
+use crate::clock::Clock;
+use crate::http::{Authorization, HttpError, Refusal, Retry};
+use crate::model::{CredentialRole, ProjectKey};
+use crate::throttle::{Acquired, CredentialPool, Lease, Outcome};
+
+/// How often a busy server (503) is asked again by one request.
+const BUSY_ATTEMPTS: u32 = 5;
+
+/// The first wait for a busy server that names no time; each further one is twice as long.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// The pool of a run with the opened credentials behind it.
+pub(super) struct Credentials {
+    pool: Mutex<CredentialPool>,
+    authorizations: BTreeMap<(ProjectKey, CredentialRole), Authorization>,
+    clock: Arc<dyn Clock>,
+    events: Arc<dyn EventSink>,
+    stop: CancellationToken,
+}
+
+/// On whose behalf requests are made, with the account book that they are entered in.
+pub(super) struct Caller<'a> {
+    /// The project whose credentials are used.
+    pub(super) project: &'a ProjectKey,
+    /// What the requests are for, for people.
+    pub(super) subject: String,
+    /// The credential that the caller goes on with.
+    lease: Option<Lease>,
+    /// Credentials that lack a permission which the caller needs.
+    unfit: BTreeSet<CredentialRole>,
+    refusals: Vec<(CredentialRole, crate::model::AccountName, String)>,
+    /// The account book.
+    pub(super) ledger: Ledger,
+}
+
+impl<'a> Caller<'a> {
+    /// A caller without a lease.
+    pub(super) fn new(project: &'a ProjectKey, subject: String) -> Self {
+        let ledger = Ledger::default();
+        Self { project, subject, lease: None, unfit: BTreeSet::new(), refusals: Vec::new(), ledger }
+    }
+}
+
+impl Credentials {
+    /// Puts the pool together with the authorizations of its credentials.
+    pub(super) fn new(
+        pool: CredentialPool,
+        authorizations: BTreeMap<(ProjectKey, CredentialRole), Authorization>,
+        clock: Arc<dyn Clock>,
+        events: Arc<dyn EventSink>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { pool: Mutex::new(pool), authorizations, clock, events, stop }
+    }
+
+    /// The opened credentials, in the order of projects and roles.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ProjectKey, &CredentialRole, &Authorization)> {
+        self.authorizations.iter().map(|((project, role), authorization)| (project, role, authorization))
+    }
+
+    /// Takes a credential out of the pool for good.
+    pub(super) fn reject(&self, project: &ProjectKey, role: &CredentialRole, why: String) {
+        let Some(authorization) = self.authorizations.get(&(project.clone(), role.clone())) else { return };
+        let account = authorization.account().clone();
+        let lease = Lease { project: project.clone(), role: role.clone(), account: account.clone() };
+        self.settle(&lease, Outcome::Rejected);
+        self.events.emit(&Event::CredentialRejected {
+            project: project.clone(),
+            credential: role.clone(),
+            account,
+            why,
+        });
+    }
+
+    /// Sends one request with a credential of the caller's project.
+    ///
+    /// The caller keeps its credential from request to request. After a 429 the same request goes on with another
+    /// account; when none has budget the caller waits, holding nothing else. A credential that the server rejects
+    /// leaves the pool; one that may not do this is passed over for this caller. A busy server is asked again a few
+    /// times with the same credential: it concerns everybody. Any other failure is the caller's.
+    pub(super) async fn send<T, F, R, E>(&self, caller: &mut Caller<'_>, mut attempt: F) -> Result<T, TaskError>
+    where
+        F: FnMut(Authorization) -> R,
+        R: Future<Output = Result<T, E>>,
+        E: Into<TaskError>,
+    {
+        let mut busy = 0;
+        loop {
+            let lease = self.lease(caller).await?;
+            let authorization = &self.authorizations[&(lease.project.clone(), lease.role.clone())];
+            *caller.ledger.requests.entry(lease.account.clone()).or_default() += 1;
+            let result = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(TaskError::Stopped),
+                result = attempt(authorization.clone()) => result,
+            };
+            let error: TaskError = match result {
+                Ok(value) => {
+                    self.settle(&lease, Outcome::Answered);
+                    return Ok(value);
+                }
+                Err(error) => error.into(),
+            };
+            match error.http() {
+                Some(HttpError::RateLimited { retry_after, .. }) => {
+                    *caller.ledger.rate_limited.entry(lease.account.clone()).or_default() += 1;
+                    self.rate_limited(caller, lease, *retry_after);
+                }
+                Some(HttpError::Unauthorized { meaning, .. }) => {
+                    let why = meaning.to_string();
+                    caller.refusals.push((lease.role.clone(), lease.account.clone(), why.clone()));
+                    caller.lease = None;
+                    match meaning {
+                        Refusal::Rejected | Refusal::Anonymous | Refusal::Unlicensed | Refusal::Captcha => {
+                            self.reject(&lease.project, &lease.role, why);
+                        }
+                        Refusal::NoPermission | Refusal::Unknown => {
+                            caller.unfit.insert(lease.role.clone());
+                            self.settle(&lease, Outcome::Answered);
+                        }
+                    }
+                }
+                Some(HttpError::Busy { .. }) if busy + 1 < BUSY_ATTEMPTS => {
+                    self.settle(&lease, Outcome::Answered);
+                    let wait = match error.retry() {
+                        Retry::After(wait) => wait,
+                        Retry::Backoff | Retry::Never => BUSY_WAIT * 2u32.pow(busy),
+                    };
+                    busy += 1;
+                    self.wait(wait).await?;
+                }
+                _ => {
+                    self.settle(&lease, Outcome::Answered);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Waits, or ends early because the run is stopped.
+    pub(super) async fn wait(&self, duration: Duration) -> Result<(), TaskError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(TaskError::Stopped),
+            () = tokio::time::sleep(duration) => Ok(()),
+        }
+    }
+
+    /// The caller's lease, or the next one of the rotation. Waits while the pool is throttled.
+    async fn lease(&self, caller: &mut Caller<'_>) -> Result<Lease, TaskError> {
+        if self.stop.is_cancelled() {
+            return Err(TaskError::Stopped);
+        }
+        if let Some(lease) = &caller.lease {
+            return Ok(lease.clone());
+        }
+        let mut since = None;
+        loop {
+            let now = self.clock.monotonic();
+            let acquired = self.pool().acquire(caller.project, &caller.unfit, now);
+            match acquired {
+                Acquired::Lease(lease) => {
+                    if let Some(from) = since {
+                        caller.ledger.throttled.push(ThrottledPeriod { from, until: self.clock.now() });
+                    }
+                    caller.lease = Some(lease.clone());
+                    return Ok(lease);
+                }
+                Acquired::Throttled { until } => {
+                    let wait = until.saturating_duration_since(now);
+                    if since.is_none() {
+                        since = Some(self.clock.now());
+                        let until = self.clock.now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
+                        self.events.emit(&Event::Throttled { subject: caller.subject.clone(), until });
+                    }
+                    self.wait(wait).await?;
+                }
+                Acquired::Exhausted => {
+                    let tried = std::mem::take(&mut caller.refusals);
+                    return Err(TaskError::NoCredential { project: caller.project.clone(), tried });
+                }
+            }
+        }
+    }
+
+    fn rate_limited(&self, caller: &mut Caller<'_>, lease: Lease, retry_after: Option<Duration>) {
+        let now = self.clock.monotonic();
+        let until = self.pool().settle(&lease, Outcome::RateLimited { retry_after }, now);
+        caller.lease = None;
+        if let Some(until) = until {
+            let wait = until.saturating_duration_since(now);
+            let until = self.clock.now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
+            self.events.emit(&Event::RateLimited { account: lease.account.clone(), until });
+        }
+        let next = self.pool().acquire(caller.project, &caller.unfit, now);
+        if let Acquired::Lease(next) = next {
+            if next.account != lease.account {
+                caller.ledger.exchanges += 1;
+                self.events.emit(&Event::CredentialExchanged {
+                    subject: caller.subject.clone(),
+                    from: lease.account,
+                    to: next.account.clone(),
+                });
+            }
+            caller.lease = Some(next);
+        }
+    }
+
+    fn settle(&self, lease: &Lease, outcome: Outcome) {
+        let now = self.clock.monotonic();
+        self.pool().settle(lease, outcome, now);
+    }
+
+    fn pool(&self) -> std::sync::MutexGuard<'_, CredentialPool> {
+        self.pool.lock().expect("no holder panics")
+    }
+}
+
+impl Caller<'_> {
+    /// The account that the caller goes on with, once it has asked for something.
+    pub(super) fn account(&self) -> Option<&crate::model::AccountName> {
+        self.lease.as_ref().map(|lease| &lease.account)
+    }
+}

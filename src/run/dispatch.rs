@@ -1,0 +1,366 @@
+//! The run as a whole: what it needs is opened first, then tasks are kept under way until none is left.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::credentials::Credentials;
+use super::inventory::list_project;
+use super::server::ServerContext;
+use super::task::{Task, back_up};
+use super::{
+    Event, EventSink, Ledger, Outcome, ProjectFailure, RunError, Summary, TaskError, TaskReport, TaskResult, Totals,
+};
+use crate::archive::{FORMAT, PlanEntry, Report, ReportedRepository, ToolEntry, write_document};
+use crate::bitbucket::Client;
+use crate::clock::Clock;
+use crate::http::{Authorization, HttpError, Refusal};
+use crate::model::{
+    Address, Applied, BackupPlan, CredentialRole, DestinationId, DestinationName, Generation, PlanName, RepoSlug,
+    RunId, SecretKind, ServerName, Uid,
+};
+use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
+use crate::state::{StateStore, TaskRow};
+use crate::store::{Access, Store, keys};
+use crate::throttle::CredentialPool;
+
+/// What a run needs from outside.
+pub struct Execution {
+    /// What is in force.
+    pub applied: Applied,
+    /// The plan to execute.
+    pub plan: PlanName,
+    /// One repository instead of all that are in scope.
+    pub only: Option<RepoSlug>,
+    /// The directory of the file: relative paths begin there.
+    pub base: PathBuf,
+    /// The state.
+    pub state: Arc<StateStore>,
+    /// Who opens the credentials.
+    pub identities: Identities,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told.
+    pub events: Arc<dyn EventSink>,
+    /// Cancelled to stop the run.
+    pub stop: CancellationToken,
+}
+
+/// An opened destination of the plan.
+pub(super) struct DestinationContext {
+    /// Its name.
+    pub(super) name: DestinationName,
+    /// Its identity.
+    pub(super) id: DestinationId,
+    /// The store.
+    pub(super) store: Store,
+    /// For whom it is encrypted.
+    pub(super) keys: PublicKeys,
+}
+
+/// What all tasks of a run share.
+pub(super) struct Context {
+    pub(super) run: RunId,
+    pub(super) generation: Generation,
+    pub(super) plan_uid: Uid,
+    pub(super) plan_name: PlanName,
+    pub(super) destinations: Vec<DestinationContext>,
+    pub(super) state: Arc<StateStore>,
+    pub(super) credentials: Credentials,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) events: Arc<dyn EventSink>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Executes a plan once. The caller holds the state's lock.
+///
+/// What concerns one project or one repository is in the summary; an error means that nothing could be begun, or
+/// that the end could not be recorded.
+pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
+    let started = execution.clock.now();
+    let (context, servers, plan) = prepare(&execution).await?;
+    let context = Arc::new(context);
+    let Context { run, generation, state, clock, events, .. } = &*context;
+    state.abandon_running(started).await?;
+    for destination in &context.destinations {
+        let freed = destination.store.sweep()?;
+        if freed > 0 {
+            tracing::info!(destination = %destination.name, freed, "removed what a killed run had left unfinished");
+        }
+    }
+    state.start_run(*run, context.plan_uid, &context.plan_name, *generation, started).await?;
+    events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation: *generation });
+
+    let mut whole = Whole::default();
+    check_credentials(&context, &servers, &execution.applied, &mut whole).await;
+    let tasks = inventory(&context, &servers, &execution, &plan, &mut whole).await;
+    if let Some(slug) = &execution.only
+        && tasks.is_empty()
+        && whole.projects_failed.is_empty()
+        && !context.stop.is_cancelled()
+    {
+        state.finish_run(*run, Outcome::Failed.as_str(), clock.now(), &json!({})).await?;
+        return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
+    }
+    let reports = work(&context, tasks).await?;
+    let summary = whole.sum_up(&context, started, reports);
+    store_reports(&context, &summary).await?;
+    let record = serde_json::to_value(&summary).expect("a summary is plain data");
+    state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record).await?;
+    events.emit(&Event::RunFinished { summary: summary.clone() });
+    Ok(summary)
+}
+
+/// What concerns the whole run.
+#[derive(Default)]
+struct Whole {
+    projects_failed: Vec<ProjectFailure>,
+    warnings: Vec<String>,
+    ledger: Ledger,
+}
+
+impl Whole {
+    fn sum_up(mut self, context: &Context, started: jiff::Timestamp, tasks: Vec<TaskReport>) -> Summary {
+        for task in &tasks {
+            self.ledger.add(&task.ledger);
+        }
+        let totals = Totals::of(&tasks);
+        Summary {
+            run: context.run,
+            plan: context.plan_name.clone(),
+            generation: context.generation,
+            started,
+            finished: context.clock.now(),
+            outcome: totals.outcome(self.projects_failed.len(), context.stop.is_cancelled()),
+            totals,
+            projects_failed: self.projects_failed,
+            warnings: self.warnings,
+            ledger: self.ledger,
+            tasks,
+        }
+    }
+}
+
+type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
+
+/// Opens destinations, servers and credentials. Nothing is sent yet.
+async fn prepare(execution: &Execution) -> Result<(Context, Servers, BackupPlan), RunError> {
+    let Execution { applied, plan, base, state, clock, events, stop, .. } = execution;
+    let declaration = &applied.declaration;
+    let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: declaration.plans.keys().cloned().collect() };
+    let backup_plan = declaration.plans.get(plan).ok_or_else(unknown)?.clone();
+    let plan_uid = *applied.uids.get(&Address::plan(plan)).ok_or_else(unknown)?;
+
+    let mut destinations = Vec::new();
+    for name in &backup_plan.destinations {
+        let declared = &declaration.destinations[name];
+        let unbound = || RunError::Unbound { destination: name.clone() };
+        let id = state.destination_id(name, &declared.place).await?.ok_or_else(unbound)?;
+        let store = Store::open(&declared.place, base, Access::Write)?;
+        store.demand(id, applied.lineage).await?;
+        let recipients = |source| RunError::Recipients { destination: name.clone(), source };
+        let keys = PublicKeys::parse(&declared.encrypt_to).map_err(recipients)?;
+        destinations.push(DestinationContext { name: name.clone(), id, store, keys });
+    }
+
+    let mut servers = Servers::new();
+    let mut pool = CredentialPool::new();
+    let mut authorizations = BTreeMap::new();
+    for (key, planned) in &backup_plan.projects {
+        let project = &declaration.projects[key];
+        let server = &declaration.servers[&project.server];
+        if !servers.contains_key(&project.server) {
+            let uid = *applied.uids.get(&Address::server(&project.server)).ok_or_else(unknown)?;
+            let context = ServerContext::open(project.server.clone(), uid, server, base, state).await?;
+            servers.insert(project.server.clone(), Arc::new(context));
+        }
+        let enabled = planned.enabled_credentials.iter().cloned().map(CredentialRole::Additional);
+        let mut members = Vec::new();
+        for role in std::iter::once(CredentialRole::Main).chain(enabled) {
+            let Some(credential) = project.credential(&role) else { continue };
+            let failed =
+                |source: SecretError| RunError::Credential { project: key.clone(), credential: role.clone(), source };
+            let (account, origin) = (credential.account.clone(), server.url.origin());
+            let expected = Expected { kind: credential.kind, origin, account: account.clone() };
+            let secret = open(&credential.sealed, &execution.identities, &expected).map_err(failed)?;
+            let authorization = match credential.kind {
+                SecretKind::Token => Authorization::bearer(account.clone(), &secret),
+                SecretKind::Password => Authorization::basic(account.clone(), &secret),
+            };
+            let client = |source| RunError::Client { server: server.url.origin(), source };
+            authorizations.insert((key.clone(), role.clone()), authorization.map_err(client)?);
+            members.push((role, account));
+        }
+        pool.add_project(key.clone(), project.server.clone(), members);
+    }
+    let credentials = Credentials::new(pool, authorizations, Arc::clone(clock), Arc::clone(events), stop.clone());
+    let context = Context {
+        run: RunId::mint(&**clock),
+        generation: applied.generation,
+        plan_uid,
+        plan_name: plan.clone(),
+        destinations,
+        state: Arc::clone(state),
+        credentials,
+        clock: Arc::clone(clock),
+        events: Arc::clone(events),
+        stop: stop.clone(),
+    };
+    Ok((context, servers, backup_plan))
+}
+
+/// Asks the server once for each credential who it is, so that a dead or exchanged one is known by name before it
+/// is used, and is asked once and not once per repository.
+async fn check_credentials(context: &Context, servers: &Servers, applied: &Applied, whole: &mut Whole) {
+    for (project, role, authorization) in context.credentials.iter() {
+        let declared = &applied.declaration.projects[project];
+        let server = &servers[&declared.server];
+        if context.stop.is_cancelled() {
+            return;
+        }
+        *whole.ledger.requests.entry(authorization.account().clone()).or_default() += 1;
+        let client = Client::new(server.http.clone());
+        let rejected = match client.application_properties(authorization).await {
+            Ok(properties) => {
+                // A second answer says the same.
+                let _first = server.version.set(properties.version.clone());
+                let same = properties.confirms(authorization.account());
+                let other = TaskError::OtherAccount {
+                    project: project.clone(),
+                    credential: role.clone(),
+                    declared: authorization.account().clone(),
+                    actual: properties.account,
+                };
+                (!same).then_some(other)
+            }
+            Err(error) => {
+                let error = TaskError::from(error);
+                let dead = matches!(
+                    error.http(),
+                    Some(HttpError::Unauthorized {
+                        meaning: Refusal::Rejected | Refusal::Anonymous | Refusal::Captcha | Refusal::Unlicensed,
+                        ..
+                    })
+                );
+                // Anything else says nothing about the credential: the requests that need it will tell.
+                dead.then_some(error)
+            }
+        };
+        if let Some(error) = rejected {
+            let why = error.lines().join(": ");
+            whole
+                .warnings
+                .push(format!("credential/{project}/{role} (account {}) is not used: {why}", authorization.account()));
+            context.credentials.reject(project, role, why);
+        }
+    }
+}
+
+async fn inventory(
+    context: &Context,
+    servers: &Servers,
+    execution: &Execution,
+    plan: &BackupPlan,
+    whole: &mut Whole,
+) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    let (projects, only) = (&execution.applied.declaration.projects, execution.only.as_ref());
+    for (key, planned) in &plan.projects {
+        let server = &servers[&projects[key].server];
+        let (listed, ledger) = list_project(key, planned, only, server, &context.credentials, &context.events).await;
+        whole.ledger.add(&ledger);
+        match listed {
+            Ok(inventory) => {
+                tasks.extend(inventory.tasks);
+                whole.warnings.extend(inventory.quarantined);
+            }
+            Err(TaskError::Stopped) => return tasks,
+            Err(error) => {
+                let failure = ProjectFailure { project: key.clone(), error: error.lines(), hint: error.hint() };
+                whole.projects_failed.push(failure);
+            }
+        }
+    }
+    tasks
+}
+
+/// Keeps as many tasks under way as their servers are worth, and records each as it ends.
+async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport>, RunError> {
+    let limit = tasks.iter().map(|task| (task.server.uid, task.server.tasks)).collect::<BTreeMap<_, _>>();
+    let limit: usize = limit.values().sum::<usize>().max(1);
+    let mut waiting: VecDeque<Task> = tasks.into();
+    let mut under_way = JoinSet::new();
+    let mut reports = Vec::with_capacity(waiting.len());
+    let mut rows = Vec::new();
+    loop {
+        while under_way.len() < limit
+            && let Some(task) = waiting.pop_front()
+        {
+            let context = Arc::clone(context);
+            under_way.spawn(async move {
+                let report = back_up(&context, &task).await;
+                (task, report)
+            });
+        }
+        let Some(ended) = under_way.join_next().await else { break };
+        let (task, report) = ended.expect("tasks do not panic");
+        rows.push(TaskRow {
+            run: context.run,
+            server: task.server.uid,
+            repository: report.repository,
+            project: task.project,
+            slug: report.name.slug.clone(),
+            state: report.result.as_str().to_owned(),
+            detail: serde_json::to_value(&report).expect("a report is plain data"),
+            changed: context.clock.now(),
+        });
+        if rows.len() >= 64 || report.result == TaskResult::Failed {
+            context.state.record_tasks(&std::mem::take(&mut rows)).await?;
+        }
+        context.events.emit(&Event::TaskFinished { report: report.clone() });
+        reports.push(report);
+    }
+    context.state.record_tasks(&rows).await?;
+    reports.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(reports)
+}
+
+/// Stores the report in every destination. A destination that failed already may refuse it: the run says so itself.
+async fn store_reports(context: &Context, summary: &Summary) -> Result<(), RunError> {
+    for destination in &context.destinations {
+        let entry = |task: &TaskReport| {
+            let held = task.destinations.iter().find(|held| held.destination == destination.name);
+            ReportedRepository {
+                id: task.repository,
+                project: task.name.project.clone(),
+                slug: task.name.slug.clone(),
+                result: task.result.as_str().to_owned(),
+                snapshot: held.and_then(|held| held.snapshot),
+                error: (!task.error.is_empty()).then(|| task.error.join(": ")),
+            }
+        };
+        let report = Report {
+            format: FORMAT,
+            run: context.run,
+            generation: context.generation,
+            plan: PlanEntry { uid: context.plan_uid, name: context.plan_name.clone() },
+            started: summary.started,
+            finished: summary.finished,
+            outcome: summary.outcome.as_str().to_owned(),
+            repositories: summary.tasks.iter().map(entry).collect(),
+            tool: ToolEntry::this(),
+        };
+        let key = keys::report(context.run);
+        let stored = write_document(&destination.store, &key, &report, &destination.keys).await;
+        match stored {
+            Ok(()) => {}
+            Err(error) if summary.outcome == Outcome::Done => return Err(RunError::Report(error)),
+            Err(error) => tracing::warn!(destination = %destination.name, %error, "the report could not be stored"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! What can go wrong with a run, and with one task of it.
+
+use crate::archive::ArchiveError;
+use crate::bitbucket::BitbucketError;
+use crate::git::GitError;
+use crate::http::{HttpError, Retry};
+use crate::model::{AccountName, CredentialRole, PlanName, ProjectKey, RepoSlug};
+use crate::secret::SecretError;
+use crate::state::StateError;
+use crate::store::StoreError;
+
+/// Why a run could not begin or could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The plan is not in the applied state.
+    #[error("no plan {plan:?} is applied")]
+    UnknownPlan {
+        /// What was asked for.
+        plan: PlanName,
+        /// The plans that are.
+        known: Vec<PlanName>,
+    },
+    /// No project of the plan has such a repository in scope.
+    #[error("no repository {slug:?} is in scope of plan {plan:?}")]
+    UnknownRepository {
+        /// What was asked for.
+        slug: RepoSlug,
+        /// The plan.
+        plan: PlanName,
+    },
+    /// The state does not know which destination a name is bound to.
+    #[error("destination {destination:?} was never prepared")]
+    Unbound {
+        /// The destination.
+        destination: crate::model::DestinationName,
+    },
+    /// A file that the server's declaration names cannot be read.
+    #[error("cannot read the certificates in {path}")]
+    CaFile {
+        /// The file.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A client for a server could not be made.
+    #[error("cannot talk to {server}")]
+    Client {
+        /// The server's base URL.
+        server: String,
+        /// The cause.
+        #[source]
+        source: HttpError,
+    },
+    /// A sealed credential could not be opened.
+    #[error("cannot open credential/{project}/{credential}")]
+    Credential {
+        /// The project that declares it.
+        project: ProjectKey,
+        /// Which one.
+        credential: CredentialRole,
+        /// The cause.
+        #[source]
+        source: SecretError,
+    },
+    /// A recipient of a destination is not a usable key.
+    #[error("cannot encrypt for destination {destination:?}")]
+    Recipients {
+        /// The destination.
+        destination: crate::model::DestinationName,
+        /// The cause.
+        #[source]
+        source: SecretError,
+    },
+    /// A destination cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The report could not be stored.
+    #[error("failed to store the report of the run")]
+    Report(#[source] ArchiveError),
+}
+
+impl RunError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownPlan { known, .. } if known.is_empty() => Some(
+                "nothing is applied yet: `xopero plan` shows what the file declares, `xopero apply` applies it".into(),
+            ),
+            Self::UnknownPlan { known, .. } => {
+                let names: Vec<_> = known.iter().map(PlanName::as_str).collect();
+                Some(format!("applied plans: {}; a new one takes effect with `xopero apply`", names.join(", ")))
+            }
+            Self::UnknownRepository { .. } => {
+                Some("compare the slug in the repository's address, and include and exclude of the plan".into())
+            }
+            Self::Unbound { .. } => Some("`xopero apply` prepares it".into()),
+            Self::CaFile { .. } => Some("ca-file is relative to xopero.kdl".into()),
+            Self::Client { source, .. } => source.hint(),
+            Self::Credential { source, .. } | Self::Recipients { source, .. } => source.hint(),
+            Self::Store(error) => error.hint(),
+            Self::State(error) => error.hint(),
+            Self::Report(error) => error.hint(),
+        }
+    }
+}
+
+/// Why a task, or the listing of a project, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The server's git side.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The server's REST side.
+    #[error(transparent)]
+    Bitbucket(#[from] BitbucketError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Every credential of the project was refused.
+    #[error("no credential of project {project} can be used ({})", refusals(tried))]
+    NoCredential {
+        /// The project.
+        project: ProjectKey,
+        /// Each credential with what the server said, in the order in which they were tried.
+        tried: Vec<(CredentialRole, AccountName, String)>,
+    },
+    /// The server logs the credential in as somebody else.
+    #[error("credential/{project}/{credential} logs in as {}, not as {declared}", seen(actual.as_ref()))]
+    OtherAccount {
+        /// The project that declares it.
+        project: ProjectKey,
+        /// Which one.
+        credential: CredentialRole,
+        /// The account in the file.
+        declared: AccountName,
+        /// The account that the server sees; `None` for nobody.
+        actual: Option<AccountName>,
+    },
+    /// A listing has no end.
+    #[error("the listing of project {project} does not end after {pages} pages")]
+    EndlessListing {
+        /// The project.
+        project: ProjectKey,
+        /// Pages read.
+        pages: u32,
+    },
+    /// A pack arrived, and a reference that it was to bring is still not there.
+    #[error("the server sent an empty pack for {wanted} wanted objects")]
+    NothingSent {
+        /// How many objects were asked for.
+        wanted: usize,
+    },
+    /// Nothing could be stored in any destination.
+    #[error("no destination took the backup: {}", reasons.join("; "))]
+    NoDestination {
+        /// One reason for each.
+        reasons: Vec<String>,
+    },
+    /// The run was stopped.
+    #[error("the run was stopped")]
+    Stopped,
+}
+
+fn seen(account: Option<&AccountName>) -> &str {
+    account.map_or("nobody", AccountName::as_str)
+}
+
+fn refusals(tried: &[(CredentialRole, AccountName, String)]) -> String {
+    let parts: Vec<_> = tried.iter().map(|(role, account, why)| format!("{role} as {account}: {why}")).collect();
+    if parts.is_empty() { "all were refused earlier in this run".into() } else { parts.join("; ") }
+}
+
+impl From<StoreError> for TaskError {
+    fn from(error: StoreError) -> Self {
+        Self::Archive(ArchiveError::Store(error))
+    }
+}
+
+impl TaskError {
+    /// The request that failed, if one did.
+    pub(super) fn http(&self) -> Option<&HttpError> {
+        match self {
+            Self::Git(GitError::Http(error)) | Self::Bitbucket(BitbucketError::Http(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the same work can succeed if it is done again at once.
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            Self::Git(error) => error.retry(),
+            Self::Bitbucket(error) => error.retry(),
+            Self::Archive(ArchiveError::Pack(_)) => Retry::Backoff,
+            Self::Archive(_)
+            | Self::State(_)
+            | Self::NoCredential { .. }
+            | Self::OtherAccount { .. }
+            | Self::EndlessListing { .. }
+            | Self::NothingSent { .. }
+            | Self::NoDestination { .. }
+            | Self::Stopped => Retry::Never,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Git(error) => error.hint(),
+            Self::Bitbucket(error) => error.hint(),
+            Self::Archive(error) => error.hint(),
+            Self::State(error) => error.hint(),
+            Self::NoCredential { project, .. } => Some(format!(
+                "make a token for the account in Bitbucket and seal it: xopero credential add {project} --account NAME"
+            )),
+            Self::OtherAccount { .. } => {
+                Some("correct `account` in the file, or seal the token of that account".into())
+            }
+            Self::NothingSent { .. } => Some("the next run tries again; check the repository on the server".into()),
+            Self::EndlessListing { .. } | Self::NoDestination { .. } | Self::Stopped => None,
+        }
+    }
+
+    /// The error and its causes, one line each.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.to_string()];
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            lines.push(error.to_string());
+            cause = error.source();
+        }
+        lines
+    }
+}

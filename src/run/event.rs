@@ -1,0 +1,121 @@
+//! What a run tells while it is under way.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Summary, TaskReport};
+use crate::model::{AccountName, CredentialRole, Generation, PlanName, ProjectKey, RepoSlug, RunId};
+
+/// The name of a task for people: project and repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct TaskName {
+    /// The project's key.
+    pub project: ProjectKey,
+    /// The repository's slug.
+    pub slug: RepoSlug,
+}
+
+impl fmt::Display for TaskName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.project, self.slug)
+    }
+}
+
+/// Something that happened in a run.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The run began.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// The plan.
+        plan: PlanName,
+        /// The applied generation in force.
+        generation: Generation,
+    },
+    /// A server was seen for the first time, or speaks another protocol than before.
+    ProtocolLearned {
+        /// The server's base URL.
+        server: String,
+        /// `v2`, `v1` or `v0`.
+        protocol: String,
+    },
+    /// A project's repositories are known.
+    ProjectListed {
+        /// The project.
+        project: ProjectKey,
+        /// Repositories in scope.
+        in_scope: usize,
+        /// Repositories that the plan leaves out.
+        out_of_scope: usize,
+    },
+    /// A credential is of no use and left the pool.
+    CredentialRejected {
+        /// The project that declares it.
+        project: ProjectKey,
+        /// Which one.
+        credential: CredentialRole,
+        /// Its account.
+        account: AccountName,
+        /// What the server said.
+        why: String,
+    },
+    /// A task began to fetch objects.
+    TaskFetching {
+        /// The task.
+        #[serde(flatten)]
+        task: TaskName,
+        /// The account that asked.
+        account: AccountName,
+    },
+    /// More of a pack has arrived.
+    TaskProgress {
+        /// The task.
+        #[serde(flatten)]
+        task: TaskName,
+        /// Bytes of the pack so far.
+        bytes: u64,
+    },
+    /// An account's budget is used up.
+    RateLimited {
+        /// The account.
+        account: AccountName,
+        /// Until when it rests.
+        until: Timestamp,
+    },
+    /// A request goes on with another account.
+    CredentialExchanged {
+        /// What it is part of: a task or a project's listing.
+        subject: String,
+        /// The account that was limited.
+        from: AccountName,
+        /// The account that goes on.
+        to: AccountName,
+    },
+    /// No account has budget: the task waits.
+    Throttled {
+        /// What waits.
+        subject: String,
+        /// Until when at least.
+        until: Timestamp,
+    },
+    /// A task is over.
+    TaskFinished {
+        /// How it went.
+        report: TaskReport,
+    },
+    /// The run is over.
+    RunFinished {
+        /// How it went.
+        summary: Summary,
+    },
+}
+
+/// Whoever wants to know.
+pub trait EventSink: Send + Sync {
+    /// Takes one event. Must not block for long.
+    fn emit(&self, event: &Event);
+}

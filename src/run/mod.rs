@@ -1,0 +1,27 @@
+//! One execution of a backup plan.
+//!
+//! The dispatcher lists the projects ([`inventory`]), makes one task for each repository in scope and keeps as many
+//! under way as the server's declaration allows. A task ([`task`]) lists the references, decides per destination
+//! what is needed ([`decide`], pure), streams the pack that is, and publishes manifests. Every request goes through
+//! [`credentials`]: it takes a lease of the pool, exchanges it after a 429, and waits when nobody is left.
+//!
+//! A task that fails fails alone. What happens is told as [`Event`]s; what happened is the [`Summary`].
+
+mod chain;
+mod credentials;
+mod decide;
+mod dispatch;
+mod error;
+mod event;
+mod inventory;
+mod ledger;
+mod server;
+mod stream;
+mod summary;
+mod task;
+
+pub use dispatch::{Execution, execute};
+pub use error::{RunError, TaskError};
+pub use event::{Event, EventSink, TaskName};
+pub use ledger::{Ledger, ThrottledPeriod};
+pub use summary::{DestinationResult, Outcome, ProjectFailure, Summary, TaskReport, TaskResult, Totals};

@@ -1,0 +1,89 @@
+//! One pack on its way from the server to every destination that needs it.
+
+use crate::archive::{ArchiveError, PackWriter, StoredPack};
+use crate::git::{PackLimits, PackStream, PackSummary, PackWalker};
+use crate::model::ObjectFormat;
+use crate::secret::PublicKeys;
+use crate::store::Store;
+
+use super::TaskError;
+
+/// Where a pack goes.
+pub(super) struct Target<'a> {
+    /// The destination.
+    pub(super) store: &'a Store,
+    /// For whom it is encrypted there.
+    pub(super) keys: &'a PublicKeys,
+    /// The key that it gets.
+    pub(super) key: String,
+}
+
+/// A pack that was received, and what became of it at each target.
+pub(super) struct Received {
+    /// The pack.
+    pub(super) summary: PackSummary,
+    /// Per target, in order: the stored pack; `None` for a pack without objects, which is not stored.
+    pub(super) stored: Vec<Result<Option<StoredPack>, ArchiveError>>,
+}
+
+/// Streams a pack through the walk to all targets. Nothing is stored unless the walk reached a sound end and the
+/// server closed the stream as the protocol demands. A target that fails leaves the others alone.
+pub(super) async fn receive(
+    mut stream: PackStream,
+    format: ObjectFormat,
+    targets: &[Target<'_>],
+    mut progress: impl FnMut(u64),
+) -> Result<Received, TaskError> {
+    let mut writers: Vec<Result<PackWriter, ArchiveError>> =
+        targets.iter().map(|target| PackWriter::begin(target.store, target.key.clone(), target.keys)).collect();
+    match pump(&mut stream, format, &mut writers, &mut progress).await {
+        Ok(summary) => {
+            let mut stored = Vec::with_capacity(writers.len());
+            for writer in writers {
+                stored.push(match writer {
+                    Ok(writer) if summary.objects == 0 => {
+                        writer.abort().await;
+                        Ok(None)
+                    }
+                    Ok(writer) => writer.finish().await.map(Some),
+                    Err(error) => Err(error),
+                });
+            }
+            Ok(Received { summary, stored })
+        }
+        Err(error) => {
+            for writer in writers.into_iter().flatten() {
+                writer.abort().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn pump(
+    stream: &mut PackStream,
+    format: ObjectFormat,
+    writers: &mut [Result<PackWriter, ArchiveError>],
+    progress: &mut impl FnMut(u64),
+) -> Result<PackSummary, TaskError> {
+    let mut walker = PackWalker::new(format, PackLimits::default());
+    let mut received = 0;
+    while let Some(bytes) = stream.next().await? {
+        walker.push(&bytes).map_err(ArchiveError::Pack)?;
+        for slot in writers.iter_mut() {
+            if let Ok(writer) = slot
+                && let Err(error) = writer.write(&bytes).await
+                && let Ok(failed) = std::mem::replace(slot, Err(error))
+            {
+                failed.abort().await;
+            }
+        }
+        if writers.iter().all(Result::is_err) {
+            let reasons = writers.iter().filter_map(|writer| writer.as_ref().err()).map(ToString::to_string);
+            return Err(TaskError::NoDestination { reasons: reasons.collect() });
+        }
+        received += bytes.len() as u64;
+        progress(received);
+    }
+    Ok(walker.finish().map_err(ArchiveError::Pack)?)
+}

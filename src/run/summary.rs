@@ -1,0 +1,230 @@
+//! What a run came to.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Ledger, TaskName};
+use crate::model::{DestinationName, Generation, PlanName, ProjectKey, RepoId, RunId, SnapshotId};
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskResult {
+    /// The first backup of this repository in one of the destinations.
+    New,
+    /// References or objects changed since the last backup.
+    Changed,
+    /// The last backup still says what the server says.
+    Unchanged,
+    /// There is no backup of the repository's present state in at least one destination.
+    Failed,
+    /// The run was stopped first.
+    Interrupted,
+}
+
+impl TaskResult {
+    /// The word for reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One repository of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TaskReport {
+    /// Which repository, for people.
+    #[serde(flatten)]
+    pub name: TaskName,
+    /// Which repository.
+    pub repository: RepoId,
+    /// How it ended.
+    pub result: TaskResult,
+    /// Why it failed: the error with its causes, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub error: Vec<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Per destination, what holds.
+    pub destinations: Vec<DestinationResult>,
+    /// References of the repository.
+    pub references: u64,
+    /// Objects received.
+    pub objects: u64,
+    /// Bytes of packs received.
+    pub received: u64,
+    /// Bytes stored, in all destinations.
+    pub stored: u64,
+    /// `v2`, `v1` or `v0`, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// Why the new snapshot is not trusted to replace the one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<String>,
+    /// Things that went differently from the plan, without harm.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What it cost.
+    pub ledger: Ledger,
+}
+
+/// What one destination holds of a repository after its task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DestinationResult {
+    /// The destination.
+    pub destination: DestinationName,
+    /// The snapshot that says what the server says.
+    pub snapshot: Option<SnapshotId>,
+    /// Whether it was made by this run.
+    pub written: bool,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A project whose repositories could not be listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectFailure {
+    /// The project.
+    pub project: ProjectKey,
+    /// The error with its causes, one line each.
+    pub error: Vec<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every repository in scope is backed up.
+    Done,
+    /// Some are not.
+    Partial,
+    /// None is.
+    Failed,
+    /// It was stopped.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The word for reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The record of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The run.
+    pub run: RunId,
+    /// The plan.
+    pub plan: PlanName,
+    /// The applied generation.
+    pub generation: Generation,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Sums over the repositories.
+    pub totals: Totals,
+    /// Projects that could not be listed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub projects_failed: Vec<ProjectFailure>,
+    /// Warnings that concern the whole run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What the run cost, all requests included.
+    pub ledger: Ledger,
+    /// Every repository in scope, by project and slug.
+    #[serde(skip)]
+    pub tasks: Vec<TaskReport>,
+}
+
+/// Sums over the repositories of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// First backups.
+    pub new: u64,
+    /// Changed since the last backup.
+    pub changed: u64,
+    /// Not changed.
+    pub unchanged: u64,
+    /// Not backed up.
+    pub failed: u64,
+    /// Not reached before the run was stopped.
+    pub interrupted: u64,
+    /// Bytes of packs received.
+    pub received: u64,
+    /// Bytes stored, in all destinations.
+    pub stored: u64,
+    /// Objects received.
+    pub objects: u64,
+}
+
+impl Totals {
+    /// Sums up.
+    pub fn of(tasks: &[TaskReport]) -> Self {
+        let mut totals = Self::default();
+        for task in tasks {
+            let count = match task.result {
+                TaskResult::New => &mut totals.new,
+                TaskResult::Changed => &mut totals.changed,
+                TaskResult::Unchanged => &mut totals.unchanged,
+                TaskResult::Failed => &mut totals.failed,
+                TaskResult::Interrupted => &mut totals.interrupted,
+            };
+            *count += 1;
+            totals.received += task.received;
+            totals.stored += task.stored;
+            totals.objects += task.objects;
+        }
+        totals
+    }
+
+    /// How a run with these sums and that many unlisted projects ended.
+    pub const fn outcome(&self, projects_failed: usize, interrupted: bool) -> Outcome {
+        let good = self.new + self.changed + self.unchanged;
+        if interrupted || self.interrupted > 0 {
+            Outcome::Interrupted
+        } else if self.failed == 0 && projects_failed == 0 {
+            Outcome::Done
+        } else if good > 0 {
+            Outcome::Partial
+        } else {
+            Outcome::Failed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_follows_from_the_sums() {
+        let sums = |new, failed| Totals { new, failed, ..Totals::default() };
+        assert_eq!(sums(3, 0).outcome(0, false), Outcome::Done);
+        assert_eq!(sums(0, 0).outcome(0, false), Outcome::Done);
+        assert_eq!(sums(3, 1).outcome(0, false), Outcome::Partial);
+        assert_eq!(sums(3, 0).outcome(1, false), Outcome::Partial);
+        assert_eq!(sums(0, 1).outcome(0, false), Outcome::Failed);
+        assert_eq!(sums(0, 0).outcome(1, false), Outcome::Failed);
+        assert_eq!(sums(3, 1).outcome(0, true), Outcome::Interrupted);
+    }
+}

@@ -1,0 +1,272 @@
+//! The private keys of this machine: making them, finding them, and refusing files that others can read.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use age::secrecy::{ExposeSecret, SecretString};
+use age::x25519::Identity;
+use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags};
+use zeroize::Zeroizing;
+
+use super::error::SecretError;
+use crate::model::PublicKey;
+
+/// No honest identity file is longer.
+const LARGEST_FILE: usize = 1024 * 1024;
+
+/// Private keys. `Debug` shows how many; nothing shows more.
+#[derive(Clone)]
+pub struct Identities(Arc<[Identity]>);
+
+impl Identities {
+    /// The public keys, in the order of the file.
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.0.iter().map(public_key).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &dyn age::Identity> {
+        self.0.iter().map(|identity| identity as &dyn age::Identity)
+    }
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identities({})", self.0.len())
+    }
+}
+
+fn public_key(identity: &Identity) -> PublicKey {
+    PublicKey::new(identity.to_public().to_string()).expect("age writes its keys in the form that PublicKey asks for")
+}
+
+/// A new identity: the text of its file, as `age-keygen` writes it, and its public key.
+pub fn keygen(created: Timestamp) -> (SecretString, PublicKey) {
+    let identity = Identity::generate();
+    let key = public_key(&identity);
+    let secret = identity.to_string();
+    let text = Zeroizing::new(format!(
+        "# created: {}\n# public key: {key}\n{}\n",
+        created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        secret.expose_secret()
+    ));
+    (SecretString::from(text.as_str()), key)
+}
+
+/// Where to look for an identity file, most specific first.
+#[derive(Debug, Clone)]
+pub struct IdentitySources {
+    /// The file named by `--identity`. It must exist.
+    pub explicit: Option<PathBuf>,
+    /// The file named by `XOPERO_IDENTITY_FILE`. It must exist.
+    pub environment: Option<PathBuf>,
+    /// systemd's `$CREDENTIALS_DIRECTORY`. Files in it are protected by systemd, whatever their mode.
+    pub credentials_directory: Option<PathBuf>,
+    /// The user's own: `~/.config/xopero/identity.txt`.
+    pub home: Option<PathBuf>,
+    /// The machine's: `/etc/xopero/identity.txt`.
+    pub system: PathBuf,
+}
+
+impl IdentitySources {
+    fn named(&self) -> Option<(&Path, &'static str)> {
+        let explicit = self.explicit.as_deref().map(|path| (path, "--identity"));
+        explicit.or_else(|| self.environment.as_deref().map(|path| (path, "XOPERO_IDENTITY_FILE")))
+    }
+
+    fn usual(&self) -> Vec<PathBuf> {
+        let credential = self.credentials_directory.as_ref().map(|directory| directory.join("xopero-identity"));
+        credential.into_iter().chain(self.home.clone()).chain([self.system.clone()]).collect()
+    }
+
+    fn is_credential(&self, path: &Path) -> bool {
+        let climbs = path.components().any(|component| component == Component::ParentDir);
+        !climbs && self.credentials_directory.as_ref().is_some_and(|directory| path.starts_with(directory))
+    }
+}
+
+/// Reads the first identity file that exists.
+///
+/// It must be a regular file of the current user or root that nobody else can read.
+pub fn find_identities(sources: &IdentitySources) -> Result<Identities, SecretError> {
+    if let Some((path, by)) = sources.named() {
+        let file = open(path).map_err(|source| SecretError::ReadIdentity {
+            path: path.to_owned(),
+            named_by: Some(by),
+            source,
+        })?;
+        return read(path, file, sources.is_credential(path));
+    }
+    let looked_at = sources.usual();
+    for path in &looked_at {
+        match open(path) {
+            Ok(file) => return read(path, file, sources.is_credential(path)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(source) => {
+                return Err(SecretError::ReadIdentity { path: path.clone(), named_by: None, source });
+            }
+        }
+    }
+    Err(SecretError::NoIdentity { looked_at })
+}
+
+/// Without waiting for the other end of a pipe: its kind is looked at afterwards.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// All checks are made on the open file, so the path cannot be exchanged in between.
+fn read(path: &Path, file: File, any_mode: bool) -> Result<Identities, SecretError> {
+    let unreadable = |source| SecretError::ReadIdentity { path: path.to_owned(), named_by: None, source };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(SecretError::NotAFile { path: path.to_owned() });
+    }
+    if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(SecretError::Owner { path: path.to_owned(), owner: metadata.uid() });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 && !any_mode {
+        return Err(SecretError::Permissions { path: path.to_owned(), mode });
+    }
+    if metadata.len() > LARGEST_FILE as u64 {
+        return Err(SecretError::IdentityTooLarge { path: path.to_owned() });
+    }
+    // Room for all of it at once: a buffer that grows leaves copies of the key behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST_FILE + 1));
+    file.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > LARGEST_FILE {
+        return Err(SecretError::IdentityTooLarge { path: path.to_owned() });
+    }
+    parse(path, &bytes)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Identities, SecretError> {
+    let mut identities = Vec::new();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let malformed = |reason| SecretError::MalformedIdentity { path: path.to_owned(), line: index + 1, reason };
+        let line = std::str::from_utf8(line).map_err(|_| malformed("it is not UTF-8 text"))?.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if line.starts_with("AGE-PLUGIN-") {
+            return Err(malformed("plugin identities are not supported"));
+        }
+        identities.push(line.parse().map_err(malformed)?);
+    }
+    if identities.is_empty() {
+        return Err(SecretError::EmptyIdentityFile { path: path.to_owned() });
+    }
+    Ok(Identities(identities.into()))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    pub(in crate::secret) fn pair() -> (SecretString, PublicKey) {
+        keygen("2026-01-02T03:04:05Z".parse().unwrap())
+    }
+
+    pub(in crate::secret) fn identities(text: &SecretString) -> Identities {
+        parse(Path::new("identity.txt"), text.expose_secret().as_bytes()).unwrap()
+    }
+
+    fn nowhere(folder: &Path) -> IdentitySources {
+        IdentitySources {
+            explicit: None,
+            environment: None,
+            credentials_directory: Some(folder.join("credentials")),
+            home: Some(folder.join("home.txt")),
+            system: folder.join("system.txt"),
+        }
+    }
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_new_identity_reads_like_one_of_age_keygen() {
+        let (text, key) = pair();
+        let lines: Vec<&str> = text.expose_secret().lines().collect();
+        assert_eq!(lines[0], "# created: 2026-01-02T03:04:05Z");
+        assert_eq!(lines[1], format!("# public key: {key}"));
+        assert!(lines[2].starts_with("AGE-SECRET-KEY-1"));
+        assert_eq!(identities(&text).public_keys(), [key]);
+        assert!(!format!("{text:?} {:?}", identities(&text)).contains("AGE-SECRET"));
+    }
+
+    #[test]
+    fn the_first_place_that_exists_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sources = nowhere(folder.path());
+        let Err(SecretError::NoIdentity { looked_at }) = find_identities(&sources) else { panic!("found one") };
+        assert_eq!(looked_at.len(), 3);
+        let paths =
+            [sources.system.clone(), folder.path().join("home.txt"), folder.path().join("credentials/xopero-identity")];
+        for path in paths {
+            let (text, key) = pair();
+            write(&path, text.expose_secret(), 0o600);
+            assert_eq!(find_identities(&sources).unwrap().public_keys(), [key]);
+        }
+        sources.environment = Some(folder.path().join("absent"));
+        let error = find_identities(&sources).unwrap_err();
+        assert!(error.to_string().contains("XOPERO_IDENTITY_FILE"), "{error}");
+        let (text, key) = pair();
+        sources.explicit = Some(folder.path().join("explicit"));
+        write(&folder.path().join("explicit"), text.expose_secret(), 0o400);
+        assert_eq!(find_identities(&sources).unwrap().public_keys(), [key]);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_except_a_credential() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = nowhere(folder.path());
+        let (text, _) = pair();
+        write(&sources.system, text.expose_secret(), 0o640);
+        let error = find_identities(&sources).unwrap_err();
+        assert!(matches!(error, SecretError::Permissions { mode: 0o640, .. }));
+        assert_eq!(error.hint(), Some(format!("chmod 600 {}", sources.system.display())));
+        write(&folder.path().join("credentials/xopero-identity"), text.expose_secret(), 0o444);
+        assert!(find_identities(&sources).is_ok());
+        let climbing = IdentitySources {
+            explicit: Some(folder.path().join("credentials/../system.txt")),
+            ..nowhere(folder.path())
+        };
+        assert!(matches!(find_identities(&climbing), Err(SecretError::Permissions { .. })));
+    }
+
+    #[test]
+    fn only_regular_files_with_identities_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = |path: PathBuf| IdentitySources { explicit: Some(path), ..nowhere(folder.path()) };
+        let directory = sources(folder.path().to_owned());
+        assert!(matches!(find_identities(&directory), Err(SecretError::NotAFile { .. })));
+
+        let path = folder.path().join("identity");
+        let (one, first) = pair();
+        let (two, second) = pair();
+        write(&path, &format!("{}\r\n\n{}", one.expose_secret().trim_end(), two.expose_secret()), 0o600);
+        assert_eq!(find_identities(&sources(path.clone())).unwrap().public_keys(), [first, second]);
+
+        write(&path, "# nothing\n", 0o600);
+        assert!(matches!(find_identities(&sources(path.clone())), Err(SecretError::EmptyIdentityFile { .. })));
+        write(&path, "# key\nAGE-SECRET-KEY-1DAMAGED\n", 0o600);
+        let error = find_identities(&sources(path.clone())).unwrap_err();
+        assert!(matches!(error, SecretError::MalformedIdentity { line: 2, .. }));
+        assert!(!format!("{error} {error:?}").contains("DAMAGED"));
+        write(&path, &"#".repeat(LARGEST_FILE + 1), 0o600);
+        assert!(matches!(find_identities(&sources(path)), Err(SecretError::IdentityTooLarge { .. })));
+    }
+}

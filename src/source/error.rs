@@ -1,0 +1,61 @@
+//! What can go wrong with a source.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A file that cannot be taken as a source.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// There is none.
+    #[error("there is no file {}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is a directory, a pipe or a device.
+    #[error("{} is not a regular file", path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is larger than anybody writes by hand.
+    #[error("{} is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// It is not text.
+    #[error("{} is not UTF-8: the byte at offset {offset} does not belong to any character", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Bytes before the first one that is wrong.
+        offset: usize,
+    },
+}
+
+impl SourceError {
+    /// What the person can do next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Missing { .. } | Self::NotAFile { .. } => {
+                "go to the directory that holds `xopero.kdl`, or name the file with `-f PATH`"
+            }
+            Self::Read { .. } => "check that this user may read it",
+            Self::TooLarge { .. } => return None,
+            Self::NotText { .. } => "save it as UTF-8",
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -1,0 +1,273 @@
+//! The catalogue of snapshots, and the chains that the next runs continue.
+
+use super::{StateError, StateStore};
+use crate::model::{DestinationId, PlanName, ProjectKey, RepoId, RepoSlug, SnapshotId, SnapshotRecord, Uid};
+
+/// Letters and digits of an id.
+const ID_LENGTH: usize = 26;
+
+/// What the next run of one repository into one destination continues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainRow {
+    /// The newest snapshot.
+    pub snapshot: SnapshotId,
+    /// What the archive needs to continue it, in its own words.
+    pub body: Vec<u8>,
+}
+
+/// Which snapshots are asked for. All of those that fit every field that is given.
+#[derive(Debug, Clone, Default)]
+pub struct SnapshotFilter {
+    /// Of this plan.
+    pub plan: Option<PlanName>,
+    /// Of the repositories with this slug, in this project if one is named.
+    pub repository: Option<(Option<ProjectKey>, RepoSlug)>,
+    /// In this destination.
+    pub destination: Option<DestinationId>,
+}
+
+impl StateStore {
+    /// The chain of a repository in a destination.
+    pub async fn chain(
+        &self,
+        destination: DestinationId,
+        server: Uid,
+        repository: RepoId,
+    ) -> Result<Option<ChainRow>, StateError> {
+        let row =
+            sqlx::query("SELECT snapshot, body FROM chains WHERE destination = $1 AND server = $2 AND repository = $3")
+                .bind(destination.to_string())
+                .bind(server.to_string())
+                .bind(repository.to_string())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(self.failed("read a chain"))?;
+        row.map(|row| {
+            let read = self.read("a chain", &row);
+            Ok(ChainRow { snapshot: read.parse("snapshot")?, body: read.get("body")? })
+        })
+        .transpose()
+    }
+
+    /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already.
+    pub async fn publish(&self, record: &SnapshotRecord, chain: &[u8]) -> Result<(), StateError> {
+        const ATTEMPT: &str = "record a snapshot";
+        let body = serde_json::to_string(record).map_err(|error| self.damaged("a new snapshot", error))?;
+        let mut transaction = self.begin(ATTEMPT).await?;
+        sqlx::query(
+            "INSERT INTO snapshots
+                (id, created, plan, plan_name, destination, server, repository, project, slug, body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(record.id.to_string())
+        .bind(record.created.as_millisecond())
+        .bind(record.plan.to_string())
+        .bind(record.plan_name.as_str())
+        .bind(record.destination.to_string())
+        .bind(record.server.to_string())
+        .bind(record.repository.to_string())
+        .bind(record.project.as_str())
+        .bind(record.slug.as_str())
+        .bind(body)
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.failed(ATTEMPT))?;
+        sqlx::query(
+            "INSERT INTO chains (destination, server, repository, snapshot, body) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (destination, server, repository)
+             DO UPDATE SET snapshot = excluded.snapshot, body = excluded.body",
+        )
+        .bind(record.destination.to_string())
+        .bind(record.server.to_string())
+        .bind(record.repository.to_string())
+        .bind(record.id.to_string())
+        .bind(chain.to_vec())
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.failed(ATTEMPT))?;
+        transaction.commit().await.map_err(self.failed(ATTEMPT))
+    }
+
+    /// The snapshots that fit, newest first.
+    pub async fn snapshots(&self, filter: &SnapshotFilter, limit: u32) -> Result<Vec<SnapshotRecord>, StateError> {
+        // No name is empty, so an empty text can stand for "any": it needs no type, which a null would.
+        let SnapshotFilter { plan, repository, destination } = filter;
+        let (project, slug) = match repository {
+            Some((project, slug)) => (project.as_ref().map_or("", ProjectKey::as_str), slug.as_str()),
+            None => ("", ""),
+        };
+        let rows = sqlx::query(
+            "SELECT body FROM snapshots
+             WHERE ($1 = '' OR plan_name = $1) AND ($2 = '' OR project = $2) AND ($3 = '' OR slug = $3)
+               AND ($4 = '' OR destination = $4)
+             ORDER BY created DESC, id DESC LIMIT $5",
+        )
+        .bind(plan.as_ref().map_or("", PlanName::as_str))
+        .bind(project)
+        .bind(slug)
+        .bind(destination.map(|id| id.to_string()).unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("list snapshots"))?;
+        rows.iter().map(|row| self.read("a snapshot", row).json("body")).collect()
+    }
+
+    /// The snapshot with this id, or the only one whose id begins like this. Case does not matter.
+    pub async fn snapshot(&self, text: &str) -> Result<SnapshotRecord, StateError> {
+        let unknown = || StateError::UnknownSnapshot { path: self.path(), text: text.chars().take(64).collect() };
+        let prefix = text.to_ascii_uppercase();
+        let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !plain || prefix.is_empty() || prefix.len() > ID_LENGTH {
+            return Err(unknown());
+        }
+        let rows = sqlx::query("SELECT body FROM snapshots WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT 2")
+            .bind(format!("{prefix:0<ID_LENGTH$}"))
+            .bind(format!("{prefix:Z<ID_LENGTH$}"))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed("look for a snapshot"))?;
+        match rows.as_slice() {
+            [] => Err(unknown()),
+            [row] => self.read("a snapshot", row).json("body"),
+            [_, _, ..] => Err(StateError::AmbiguousSnapshot { path: self.path(), text: text.to_owned() }),
+        }
+    }
+
+    /// The newest snapshot of a repository that a plan has in a destination.
+    pub async fn latest_snapshot(
+        &self,
+        plan: Uid,
+        destination: DestinationId,
+        server: Uid,
+        repository: RepoId,
+    ) -> Result<Option<SnapshotRecord>, StateError> {
+        let row = sqlx::query(
+            "SELECT body FROM snapshots
+             WHERE repository = $1 AND server = $2 AND destination = $3 AND plan = $4
+             ORDER BY created DESC, id DESC LIMIT 1",
+        )
+        .bind(repository.to_string())
+        .bind(server.to_string())
+        .bind(destination.to_string())
+        .bind(plan.to_string())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.failed("look for the newest snapshot"))?;
+        row.map(|row| self.read("a snapshot", &row).json("body")).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::store::tests::fresh;
+    use super::*;
+    use crate::model::{DestinationName, RunId};
+
+    fn record(at: u64, slug: &str, repository: u64) -> SnapshotRecord {
+        SnapshotRecord {
+            id: SnapshotId::from_parts(at, u128::from(repository) << 70),
+            run: RunId::from_parts(at, 0),
+            plan: Uid::from_parts(1, 1),
+            plan_name: PlanName::new("nightly").unwrap(),
+            destination: DestinationId::from_parts(1, 2),
+            destination_name: DestinationName::new("nas").unwrap(),
+            server: Uid::from_parts(1, 3),
+            repository: RepoId(repository),
+            project: ProjectKey::new("PAY").unwrap(),
+            slug: RepoSlug::new(slug).unwrap(),
+            created: Timestamp::from_millisecond(i64::try_from(at).unwrap()).unwrap(),
+            references: 3,
+            packs: 1,
+            bytes: u64::MAX,
+            suspect: None,
+            key: "servers/x".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_and_its_chain_move_together() {
+        let (_home, store) = fresh().await;
+        let (first, second) = (record(1000, "ledger", u64::MAX), record(2000, "ledger", u64::MAX));
+        let chain = || store.chain(first.destination, first.server, first.repository);
+        assert_eq!(chain().await.unwrap(), None);
+        store.publish(&first, b"one").await.unwrap();
+        store.publish(&second, b"two").await.unwrap();
+        assert_eq!(chain().await.unwrap(), Some(ChainRow { snapshot: second.id, body: b"two".to_vec() }));
+
+        let error = store.publish(&first, b"again").await.unwrap_err();
+        assert!(matches!(error, StateError::Access { .. }), "{error}");
+        assert_eq!(chain().await.unwrap().unwrap().body, b"two");
+        let latest = store.latest_snapshot(first.plan, first.destination, first.server, first.repository);
+        assert_eq!(latest.await.unwrap(), Some(second));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn tasks_publish_side_by_side() {
+        let (_home, store) = fresh().await;
+        let publish = |number: u64| {
+            let (store, record) = (store.clone(), record(number, "ledger", number));
+            tokio::spawn(async move {
+                store.publish(&record, b"tips").await?;
+                let chain = store.chain(record.destination, record.server, record.repository).await?;
+                let latest =
+                    store.latest_snapshot(record.plan, record.destination, record.server, record.repository).await?;
+                let found = store.snapshot(&record.id.to_string()).await?;
+                store.snapshots(&SnapshotFilter::default(), 5).await?;
+                Ok::<_, StateError>(chain.map(|row| row.snapshot) == Some(record.id) && latest == Some(found))
+            })
+        };
+        let tasks: Vec<_> = (1..=32).map(publish).collect();
+        for task in tasks {
+            assert!(task.await.unwrap().unwrap());
+        }
+        assert_eq!(store.snapshots(&SnapshotFilter::default(), 100).await.unwrap().len(), 32);
+    }
+
+    #[tokio::test]
+    async fn filters_narrow_and_the_newest_comes_first() {
+        let (_home, store) = fresh().await;
+        for (at, slug, id) in [(1, "ledger", 1), (2, "api", 2), (3, "ledger", 1)] {
+            store.publish(&record(at, slug, id), b"").await.unwrap();
+        }
+        let times = async |filter: SnapshotFilter, limit| -> Vec<i64> {
+            let found = store.snapshots(&filter, limit).await.unwrap();
+            found.iter().map(|record| record.created.as_millisecond()).collect()
+        };
+        assert_eq!(times(SnapshotFilter::default(), 10).await, [3, 2, 1]);
+        assert_eq!(times(SnapshotFilter::default(), 1).await, [3]);
+        let ledger = |project: Option<&str>| SnapshotFilter {
+            repository: Some((project.map(|key| ProjectKey::new(key).unwrap()), RepoSlug::new("ledger").unwrap())),
+            ..SnapshotFilter::default()
+        };
+        assert_eq!(times(ledger(None), 10).await, [3, 1]);
+        assert_eq!(times(ledger(Some("PAY")), 10).await, [3, 1]);
+        assert_eq!(times(ledger(Some("OPS")), 10).await, [0; 0]);
+        let plan = |name: &str| SnapshotFilter { plan: Some(PlanName::new(name).unwrap()), ..Default::default() };
+        assert_eq!(times(plan("nightly"), 10).await, [3, 2, 1]);
+        assert_eq!(times(plan("hot"), 10).await, [0; 0]);
+        let elsewhere =
+            SnapshotFilter { destination: Some(DestinationId::from_parts(9, 9)), ..SnapshotFilter::default() };
+        assert_eq!(times(elsewhere, 10).await, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_found_by_the_beginning_of_its_id() {
+        let (_home, store) = fresh().await;
+        let (first, second) = (record(1 << 20, "ledger", 1), record(1 << 30, "ledger", 1));
+        store.publish(&first, b"").await.unwrap();
+        store.publish(&second, b"").await.unwrap();
+        let id = first.id.to_string();
+        assert_eq!(store.snapshot(&id).await.unwrap(), first);
+        assert_eq!(store.snapshot(&id[..12].to_lowercase()).await.unwrap(), first);
+        assert!(matches!(store.snapshot("0").await.unwrap_err(), StateError::AmbiguousSnapshot { .. }));
+        for absent in ["", "7ZZZ", "%", "ü", &format!("{id}0"), "0' OR '1'='1"] {
+            assert!(
+                matches!(store.snapshot(absent).await.unwrap_err(), StateError::UnknownSnapshot { .. }),
+                "{absent}"
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! One process at a time changes the state.
+//!
+//! The lock is the operating system's advisory lock on `.xopero/lock`: it ends with the process that took it,
+//! however that ends. The file holds who took it, for the message that others see, and is never a lock by itself.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::StateError;
+use super::store::create_directory;
+
+/// A body longer than this was not written by us.
+const BODY_LIMIT: u64 = 4096;
+
+/// Who holds the lock, and what for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockBody {
+    /// Tells two holders apart that have the same process number.
+    pub id: String,
+    /// `user@host`.
+    pub who: String,
+    /// The process.
+    pub pid: u32,
+    /// The command: `apply`, `run nightly`.
+    pub operation: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for LockBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id: _, who, pid, operation, since } = self;
+        write!(f, "{who} (process {pid}, `{operation}`, since {since:.0})")
+    }
+}
+
+/// The lock, held as long as this value lives.
+#[derive(Debug)]
+pub struct StateLock {
+    file: File,
+}
+
+impl StateLock {
+    /// Takes the lock of the state in `directory`, or tells who holds it. Never waits.
+    pub fn acquire(directory: &Path, body: &LockBody) -> Result<Self, StateError> {
+        create_directory(directory)?;
+        let path = directory.join("lock");
+        let failed = |source: io::Error| StateError::Lock { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateError::Locked { holder: read_body(&file).map(Box::new), path });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let text = serde_json::to_vec(body).expect("strings and numbers are JSON");
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text)).map_err(failed)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for StateLock {
+    fn drop(&mut self) {
+        // A body that stays behind does no harm: nobody reads it while the lock is free.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn read_body(file: &File) -> Option<LockBody> {
+    let mut text = Vec::new();
+    file.take(BODY_LIMIT).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(operation: &str) -> LockBody {
+        LockBody {
+            id: "1".into(),
+            who: "ada@vault".into(),
+            pid: 7,
+            operation: operation.into(),
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_second_one_learns_who_was_first() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join(".xopero");
+        let first = StateLock::acquire(&directory, &body("apply")).unwrap();
+        let error = StateLock::acquire(&directory, &body("run nightly")).unwrap_err();
+        assert!(matches!(&error, StateError::Locked { holder: Some(holder), .. } if **holder == body("apply")));
+        assert!(error.to_string().contains("ada@vault (process 7, `apply`, since 1970-01-01T00:00:00Z)"), "{error}");
+        drop(first);
+        StateLock::acquire(&directory, &body("run nightly")).unwrap();
+    }
+
+    #[test]
+    fn what_a_crash_left_in_the_file_does_not_lock() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("lock"), "{\"id\":\"half").unwrap();
+        StateLock::acquire(home.path(), &body("apply")).unwrap();
+    }
+}

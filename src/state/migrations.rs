@@ -1,0 +1,59 @@
+//! The schema, as the list of steps that lead to it.
+//!
+//! A step that was released is never edited: databases out there have taken it. A new one is added at the end.
+
+/// Step `n` leads from schema `n` to schema `n + 1`. Each is a list of statements that run in one transaction.
+pub(super) const STEPS: &[&[&str]] = &[&[
+    "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE generations (
+        generation BIGINT NOT NULL PRIMARY KEY,
+        applied_at BIGINT NOT NULL,
+        plan_id TEXT NOT NULL,
+        body TEXT NOT NULL)",
+    "CREATE TABLE server_facts (server TEXT NOT NULL PRIMARY KEY, body BLOB NOT NULL)",
+    "CREATE TABLE destinations (
+        name TEXT NOT NULL,
+        place TEXT NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (name, place))",
+    "CREATE TABLE chains (
+        destination TEXT NOT NULL,
+        server TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        snapshot TEXT NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (destination, server, repository))",
+    "CREATE TABLE snapshots (
+        id TEXT NOT NULL PRIMARY KEY,
+        created BIGINT NOT NULL,
+        plan TEXT NOT NULL,
+        plan_name TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        server TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        project TEXT NOT NULL,
+        slug TEXT NOT NULL,
+        body TEXT NOT NULL)",
+    "CREATE INDEX snapshots_by_age ON snapshots (created, id)",
+    "CREATE INDEX snapshots_of_repository ON snapshots (repository, server, destination, plan, created, id)",
+    "CREATE TABLE runs (
+        id TEXT NOT NULL PRIMARY KEY,
+        plan TEXT NOT NULL,
+        plan_name TEXT NOT NULL,
+        generation BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        started BIGINT NOT NULL,
+        finished BIGINT,
+        summary TEXT)",
+    "CREATE INDEX runs_by_age ON runs (started, id)",
+    "CREATE TABLE tasks (
+        run TEXT NOT NULL REFERENCES runs (id),
+        server TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        project TEXT NOT NULL,
+        slug TEXT NOT NULL,
+        state TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        changed BIGINT NOT NULL,
+        PRIMARY KEY (run, server, repository))",
+]];

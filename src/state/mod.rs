@@ -1,0 +1,35 @@
+//! What xopero remembers between two commands: the only room that names `sqlx`.
+//!
+//! One database beside the file, `.xopero/state.db`, holds three kinds of memory with different lifetimes:
+//!
+//! - **applied**: immutable generations, moved only from the generation that was looked at ([`StateStore::record_applied`]);
+//! - **observed**: what servers said about themselves, and which destination is bound to which identity;
+//! - **runs**: runs, their tasks, the catalogue of snapshots and, per destination and repository, the chain that the
+//!   next run continues.
+//!
+//! Contract: a snapshot and the chain that ends in it are recorded in one transaction ([`StateStore::publish`]), and
+//! the caller does so only after the manifest is stored, so a kill leaves the chain as it was. The database is a
+//! cache of what destinations hold, except for the generations. It never holds a secret: sealed values are stored
+//! as they stand in the file.
+//!
+//! The SQL keeps to what SQLite and PostgreSQL share: BIGINT, TEXT, BLOB and `$1`. Times are milliseconds since 1970.
+//! There is one connection per process, so that writers queue in the pool instead of polling a busy database.
+//! Other processes are kept out by [`StateLock`] while something is changed.
+
+mod catalogue;
+mod error;
+mod facts;
+mod generations;
+mod location;
+mod lock;
+mod migrations;
+mod row;
+mod runs;
+mod store;
+
+pub use catalogue::{ChainRow, SnapshotFilter};
+pub use error::{DatabaseError, StateError};
+pub use location::StateLocation;
+pub use lock::{LockBody, StateLock};
+pub use runs::{ABANDONED, RUNNING, RunRow, TaskRow};
+pub use store::StateStore;

@@ -1,0 +1,159 @@
+//! What can go wrong at a destination.
+
+use std::error::Error as _;
+use std::io;
+
+use crate::model::Lineage;
+
+/// A failure at a destination. `place` is its address as people know it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory of a local destination cannot be used.
+    #[error("cannot use the destination {place}")]
+    Unreachable {
+        /// The destination.
+        place: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no marker where one must be.
+    #[error("{place} is not a destination: it has no xopero.json")]
+    NoMarker {
+        /// The destination.
+        place: String,
+    },
+    /// The marker is not one that this version can read.
+    #[error("the marker {place}/xopero.json cannot be read")]
+    BadMarker {
+        /// The destination.
+        place: String,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The destination is written in a newer format.
+    #[error("{place} has format {found}; this version of xopero reads up to {supported}")]
+    NewerFormat {
+        /// The destination.
+        place: String,
+        /// Its format.
+        found: u32,
+        /// The newest format known here.
+        supported: u32,
+    },
+    /// The destination belongs to another applied state.
+    #[error("{place} belongs to another lineage ({theirs}); ours is {ours}")]
+    Foreign {
+        /// The destination.
+        place: String,
+        /// The lineage in its marker.
+        theirs: Lineage,
+        /// The lineage of our state.
+        ours: Lineage,
+    },
+    /// The destination is not the one that was bound to this name.
+    #[error("{place} is not the destination that was applied: its marker has another id")]
+    Exchanged {
+        /// The destination.
+        place: String,
+    },
+    /// There is no room left.
+    #[error("no space left at {place} while writing {key}")]
+    Full {
+        /// The destination.
+        place: String,
+        /// The object.
+        key: String,
+    },
+    /// An object that must be there is not.
+    #[error("{key} is missing at {place}")]
+    Missing {
+        /// The destination.
+        place: String,
+        /// The object.
+        key: String,
+    },
+    /// An object that must not be there is.
+    #[error("{key} exists already at {place}")]
+    Exists {
+        /// The destination.
+        place: String,
+        /// The object.
+        key: String,
+    },
+    /// An object is larger than such an object can be.
+    #[error("{key} at {place} is larger than {limit} bytes")]
+    TooLarge {
+        /// The destination.
+        place: String,
+        /// The object.
+        key: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// Any other failure of the storage.
+    #[error("failed to {attempt} {key} at {place}")]
+    Storage {
+        /// The destination.
+        place: String,
+        /// The object.
+        key: String,
+        /// What was tried, as a verb.
+        attempt: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<object_store::Error>,
+    },
+}
+
+impl StoreError {
+    /// Sorts a storage error by what it means for whoever has to act.
+    pub(super) fn sort(place: &str, key: &str, attempt: &'static str, source: object_store::Error) -> Self {
+        let (place, key) = (place.to_owned(), key.to_owned());
+        if is_full(&source) {
+            return Self::Full { place, key };
+        }
+        match source {
+            object_store::Error::NotFound { .. } => Self::Missing { place, key },
+            object_store::Error::AlreadyExists { .. } => Self::Exists { place, key },
+            source => Self::Storage { place, key, attempt, source: Box::new(source) },
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => Some("check that the directory exists and belongs to this user".into()),
+            Self::NoMarker { place } => Some(format!(
+                "is the disk mounted at {place}? If this is a new destination, `xopero apply` prepares it"
+            )),
+            Self::Foreign { .. } => Some(
+                "two states must not write to one place: give this plan a directory of its own, or use the state that \
+                 made these backups"
+                    .into(),
+            ),
+            Self::Exchanged { .. } => Some("is another disk mounted there than the one that was applied?".into()),
+            Self::Full { place, .. } => {
+                Some(format!("free space at {place}; the next run goes on where this one stopped"))
+            }
+            Self::NewerFormat { .. } => Some("use a newer version of xopero".into()),
+            Self::BadMarker { .. } => Some("restore xopero.json from a copy of the destination".into()),
+            Self::Missing { .. } | Self::Exists { .. } | Self::TooLarge { .. } | Self::Storage { .. } => None,
+        }
+    }
+}
+
+fn is_full(error: &object_store::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            let kind = io.kind();
+            return kind == io::ErrorKind::StorageFull
+                || kind == io::ErrorKind::QuotaExceeded
+                || kind == io::ErrorKind::FileTooLarge;
+        }
+        cause = error.source();
+    }
+    false
+}

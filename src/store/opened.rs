@@ -1,0 +1,208 @@
+//! A destination as an object store: whole objects in, streams out.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
+
+use super::{StoreError, Upload, keys};
+use crate::model::Place;
+
+/// What a destination is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// To create it where it is missing.
+    Prepare,
+    /// To add backups.
+    Write,
+    /// To read backups.
+    Read,
+}
+
+/// An opened destination. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    place: Arc<str>,
+    root: Arc<Path>,
+}
+
+impl Store {
+    /// Opens a place; a relative directory is one below `base`. Only [`Access::Prepare`] creates it.
+    pub fn open(place: &Place, base: &Path, access: Access) -> Result<Self, StoreError> {
+        let Place::Local { path } = place;
+        let root = base.join(path);
+        let unreachable = |source| StoreError::Unreachable { place: root.display().to_string(), source };
+        match access {
+            Access::Prepare => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(unreachable)?;
+            }
+            Access::Write | Access::Read => {
+                let found = fs::metadata(&root).map_err(unreachable)?;
+                if !found.is_dir() {
+                    return Err(unreachable(std::io::ErrorKind::NotADirectory.into()));
+                }
+            }
+        }
+        let place: Arc<str> = root.display().to_string().into();
+        #[expect(clippy::disallowed_methods, reason = "this is where it is made to sync")]
+        let objects = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|source| StoreError::sort(&place, "", "open", source))?
+            .with_fsync(true);
+        Ok(Self { objects: Arc::new(objects), place, root: root.into() })
+    }
+
+    /// The address as people know it.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Stores a whole object under a key that is not taken.
+    pub async fn put_new(&self, key: &str, object: Bytes) -> Result<(), StoreError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let stored = self.objects.put_opts(&Key::from(key), object.into(), options).await;
+        stored.map(drop).map_err(|source| self.sort(key, "write", source))
+    }
+
+    /// Begins a large object. It appears under its key when [`Upload::finish`] returns, and not before.
+    pub fn upload(&self, key: String) -> Upload {
+        Upload::new(Arc::clone(&self.objects), Arc::clone(&self.place), key)
+    }
+
+    /// Reads a whole object of at most `limit` bytes.
+    pub async fn read(&self, key: &str, limit: u64) -> Result<Bytes, StoreError> {
+        let found = self.objects.get(&Key::from(key)).await.map_err(|source| self.sort(key, "read", source))?;
+        if found.meta.size > limit {
+            return Err(StoreError::TooLarge { place: self.place().to_owned(), key: key.to_owned(), limit });
+        }
+        found.bytes().await.map_err(|source| self.sort(key, "read", source))
+    }
+
+    /// Reads an object as a stream.
+    pub async fn reader(&self, key: &str) -> Result<impl AsyncRead + Send + Unpin + 'static, StoreError> {
+        let found = self.objects.get(&Key::from(key)).await.map_err(|source| self.sort(key, "read", source))?;
+        Ok(StreamReader::new(found.into_stream().map_err(std::io::Error::other)))
+    }
+
+    /// The size of an object in bytes.
+    pub async fn size(&self, key: &str) -> Result<u64, StoreError> {
+        let found = self.objects.head(&Key::from(key)).await;
+        found.map(|meta| meta.size).map_err(|source| self.sort(key, "look up", source))
+    }
+
+    /// The keys of all manifests, in the order of their keys.
+    pub async fn manifests(&self) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        let prefix = Key::from(keys::SERVERS);
+        let mut listing = self.objects.list(Some(&prefix));
+        while let Some(meta) = listing.next().await {
+            let key = meta.map_err(|source| self.sort(keys::SERVERS, "list", source))?.location.to_string();
+            if keys::manifest_id(&key).is_some() {
+                found.push(key);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Removes what a killed writer left behind: files that never got their key. Answers how many bytes came free.
+    ///
+    /// Only the holder of the run lock may call it: the unfinished file of a live writer looks the same.
+    pub fn sweep(&self) -> Result<u64, StoreError> {
+        let mut freed = 0;
+        let mut folders: Vec<PathBuf> = vec![self.root.join(keys::SERVERS), self.root.join("runs")];
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten() {
+                let Ok(kind) = entry.file_type() else { continue };
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                } else if kind.is_file() && is_unfinished(&entry.file_name().to_string_lossy()) {
+                    freed += entry.metadata().map_or(0, |meta| meta.len());
+                    let removed = fs::remove_file(entry.path());
+                    let place = || self.place().to_owned();
+                    removed.map_err(|source| StoreError::Unreachable { place: place(), source })?;
+                }
+            }
+        }
+        Ok(freed)
+    }
+
+    fn sort(&self, key: &str, attempt: &'static str, source: object_store::Error) -> StoreError {
+        StoreError::sort(&self.place, key, attempt, source)
+    }
+}
+
+/// Whether a file is one that the object store has not given its key yet: `<name>.age#<number>`.
+fn is_unfinished(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(whole, number)| {
+        whole.ends_with(".age") && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(folder: &Path) -> Store {
+        Store::open(&Place::Local { path: ".".into() }, folder, Access::Write).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_object_is_written_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        store.put_new("servers/x/a.age", Bytes::from_static(b"one")).await.unwrap();
+        let again = store.put_new("servers/x/a.age", Bytes::from_static(b"two")).await;
+        assert!(matches!(again, Err(StoreError::Exists { .. })), "{again:?}");
+        assert_eq!(store.read("servers/x/a.age", 10).await.unwrap(), "one");
+        assert!(matches!(store.read("servers/x/a.age", 2).await, Err(StoreError::TooLarge { .. })));
+        assert!(matches!(store.read("servers/x/b.age", 2).await, Err(StoreError::Missing { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_upload_appears_when_it_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        for size in [10usize, 12 * 1024 * 1024 + 3] {
+            let key = format!("servers/{size}.age");
+            let mut upload = store.upload(key.clone());
+            let content: Vec<u8> = (0..size).map(|index| u8::try_from(index % 251).unwrap()).collect();
+            for chunk in content.chunks(700_001) {
+                upload.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+            }
+            assert!(matches!(store.size(&key).await, Err(StoreError::Missing { .. })));
+            upload.finish().await.unwrap();
+            assert_eq!(store.read(&key, u64::MAX).await.unwrap(), content);
+        }
+    }
+
+    #[tokio::test]
+    async fn sweeping_removes_only_what_was_never_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        store.put_new("servers/x/a.age", Bytes::from_static(b"whole")).await.unwrap();
+        let left = folder.path().join("servers/x/b.age#1");
+        fs::write(&left, b"half").unwrap();
+        assert_eq!(store.sweep().unwrap(), 4);
+        assert!(!left.exists());
+        assert_eq!(store.size("servers/x/a.age").await.unwrap(), 5);
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_unless_it_is_prepared() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::Local { path: "nas".into() };
+        assert!(matches!(Store::open(&place, folder.path(), Access::Write), Err(StoreError::Unreachable { .. })));
+        assert!(Store::open(&place, folder.path(), Access::Prepare).is_ok());
+        assert!(Store::open(&place, folder.path(), Access::Write).is_ok());
+    }
+}

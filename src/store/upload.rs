@@ -1,0 +1,117 @@
+//! A large object on its way in: constant memory, all or nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::path::Path as Key;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UploadPart};
+
+use super::StoreError;
+
+/// Bytes of one part. S3 refuses less for all but the last.
+const PART: usize = 5 * 1024 * 1024;
+
+/// Parts that are being written while the next one fills.
+const IN_FLIGHT: usize = 2;
+
+/// An object that is being written. Dropping it leaves nothing under its key.
+#[derive(Debug)]
+pub struct Upload {
+    objects: Arc<dyn ObjectStore>,
+    place: Arc<str>,
+    key: String,
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+    parts: Option<Parts>,
+}
+
+struct Parts {
+    upload: Box<dyn MultipartUpload>,
+    in_flight: VecDeque<UploadPart>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("in_flight", &self.in_flight.len()).finish_non_exhaustive()
+    }
+}
+
+impl Upload {
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, place: Arc<str>, key: String) -> Self {
+        Self { objects, place, key, waiting: Vec::new(), waiting_bytes: 0, parts: None }
+    }
+
+    /// The key it will have.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Appends bytes. Waits when the storage is slower than the source.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(bytes);
+        if self.waiting_bytes >= PART {
+            self.send_part().await.map_err(|source| self.sort(source))?;
+        }
+        Ok(())
+    }
+
+    /// Completes the object. When this returns it is on stable storage under its key.
+    pub async fn finish(mut self) -> Result<(), StoreError> {
+        self.complete().await.map_err(|source| self.sort(source))
+    }
+
+    /// Gives the object up and returns its space.
+    pub async fn abort(mut self) {
+        if let Some(mut parts) = self.parts.take() {
+            while let Some(part) = parts.in_flight.pop_front() {
+                let _outcome_is_moot = part.await;
+            }
+            if let Err(error) = parts.upload.abort().await {
+                tracing::warn!(key = self.key, %error, "an unfinished upload could not be removed");
+            }
+        }
+    }
+
+    async fn send_part(&mut self) -> Result<(), object_store::Error> {
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            none => {
+                let upload = self.objects.put_multipart(&Key::from(self.key.as_str())).await?;
+                none.insert(Parts { upload, in_flight: VecDeque::new() })
+            }
+        };
+        if parts.in_flight.len() == IN_FLIGHT
+            && let Some(oldest) = parts.in_flight.pop_front()
+        {
+            oldest.await?;
+        }
+        let payload = PutPayload::from_iter(self.waiting.drain(..));
+        self.waiting_bytes = 0;
+        parts.in_flight.push_back(parts.upload.put_part(payload));
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> Result<(), object_store::Error> {
+        if self.parts.is_none() {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let payload = PutPayload::from_iter(self.waiting.drain(..));
+            return self.objects.put_opts(&Key::from(self.key.as_str()), payload, options).await.map(drop);
+        }
+        if self.waiting_bytes > 0 {
+            self.send_part().await?;
+        }
+        if let Some(mut parts) = self.parts.take() {
+            while let Some(part) = parts.in_flight.pop_front() {
+                part.await?;
+            }
+            parts.upload.complete().await?;
+        }
+        Ok(())
+    }
+
+    fn sort(&self, source: object_store::Error) -> StoreError {
+        StoreError::sort(&self.place, &self.key, "write", source)
+    }
+}

@@ -1,0 +1,389 @@
+//! A change set as text for people and as lines of JSON for programs.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::wrap::wrap;
+use super::{Style, shown};
+use crate::change::{Action, AttributeChange, Change, ChangeSet, Note, NoteKind, Rail, Risk, Value};
+use crate::model::Address;
+
+/// Columns after which paths are no longer aligned.
+const WIDEST_PATH: usize = 36;
+
+/// No change deletes backups: the language has no words for it. It is said all the same, because people ask.
+const BACKUPS_DELETED: u64 = 0;
+
+/// What `xopero plan` shows. `places` gives the line of the file at which an address is declared.
+pub fn render(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<u32>, style: &Style) -> String {
+    let mut lines = Vec::new();
+    let touched: Vec<&Change> = set.changes.iter().filter(|change| change.action != Action::Keep).collect();
+    if touched.is_empty() {
+        lines.push(match set.based_on {
+            Some(generation) => format!("No changes: generation {generation} is what the file declares."),
+            None => "No changes: nothing is declared and nothing is applied.".to_owned(),
+        });
+    } else {
+        lines.push(legend(&touched, *style));
+        lines.push(String::new());
+        for change in &touched {
+            render_change(change, places(&change.address), *style, &mut lines);
+        }
+    }
+    section("Notes", &set.notes, *style, &mut lines, render_note);
+    section("Guards", &set.rails, *style, &mut lines, render_rail);
+    if !touched.is_empty() {
+        lines.push(String::new());
+        lines.extend(footer(set, *style));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+const fn symbol(action: Action) -> &'static str {
+    match action {
+        Action::Create => "+",
+        Action::Update => "~",
+        Action::Retire => "-",
+        Action::Remove => "x",
+        Action::Keep => " ",
+    }
+}
+
+fn paint(symbol: &str, style: Style) -> String {
+    match symbol {
+        "+" => style.green(symbol),
+        "~" | "!" => style.yellow(symbol),
+        "-" | "x" => style.red(symbol),
+        _ => style.dim(symbol),
+    }
+}
+
+/// Colours the symbol that a line begins with.
+fn painted(line: &str, symbol: &str, style: Style) -> String {
+    line.replacen(symbol, &paint(symbol, style), 1)
+}
+
+fn legend(touched: &[&Change], style: Style) -> String {
+    let mut line = style.bold("Actions:");
+    for (action, meaning) in [
+        (Action::Create, "create"),
+        (Action::Update, "change"),
+        (Action::Retire, "retire (backups are kept)"),
+        (Action::Remove, "remove"),
+    ] {
+        if touched.iter().any(|change| change.action == action) {
+            line = format!("{line}  {} {meaning}", paint(symbol(action), style));
+        }
+    }
+    line
+}
+
+fn render_change(change: &Change, place: Option<u32>, style: Style, lines: &mut Vec<String>) {
+    let address = shown(change.address.as_str());
+    let place = place.map(|line| style.dim(&format!("  # line {line}"))).unwrap_or_default();
+    lines.push(format!("  {} {}{place}", paint(symbol(change.action), style), style.bold(&address)));
+    let column = change.attributes.iter().map(|attribute| attribute.path.len()).max().unwrap_or(0).min(WIDEST_PATH);
+    for attribute in &change.attributes {
+        render_attribute(attribute, column, style, lines);
+    }
+    if change.action == Action::Update && change.unchanged > 0 {
+        let noun = if change.unchanged == 1 { "attribute" } else { "attributes" };
+        lines.push(style.dim(&format!("      # ({} unchanged {noun} hidden)", change.unchanged)));
+    }
+    let symbol = if change.risk == Risk::Guarded { "!" } else { "#" };
+    for reason in &change.reasons {
+        push_wrapped(lines, symbol, &format!("      {symbol}"), 8, &shown(reason), style);
+    }
+}
+
+fn render_attribute(attribute: &AttributeChange, column: usize, style: Style, lines: &mut Vec<String>) {
+    let AttributeChange { path, before, after } = attribute;
+    let (symbol, words) = match (before, after) {
+        (Some(before), Some(after)) => {
+            let mut words = words(before);
+            words.push("->".to_owned());
+            words.extend(self::words(after));
+            ("~", words)
+        }
+        (None, Some(value)) => ("+", words(value)),
+        (Some(value), None) => ("-", words(value)),
+        (None, None) => return,
+    };
+    let first = format!("      {symbol} {:column$} =", shown(path));
+    let wrapped = wrap(&first, 10, words.iter().map(String::as_str));
+    lines.extend(wrapped.iter().enumerate().map(
+        |(number, line)| {
+            if number == 0 { painted(line, symbol, style) } else { line.clone() }
+        },
+    ));
+}
+
+/// The pieces between which a value may be put on the next line.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::Set(items) if items.is_empty() => vec!["(none)".to_owned()],
+        Value::Set(items) => items.iter().map(|item| shown(&format!("\"{item}\""))).collect(),
+        Value::Text(_) | Value::Number(_) | Value::Duration(_) | Value::Sealed { .. } => {
+            vec![shown(&value.to_string())]
+        }
+    }
+}
+
+fn push_wrapped(lines: &mut Vec<String>, symbol: &str, first: &str, indent: usize, text: &str, style: Style) {
+    let wrapped = wrap(first, indent, text.split_whitespace());
+    lines.extend(wrapped.iter().enumerate().map(
+        |(number, line)| {
+            if number == 0 { painted(line, symbol, style) } else { line.clone() }
+        },
+    ));
+}
+
+fn section<T>(
+    title: &str,
+    items: &[T],
+    style: Style,
+    lines: &mut Vec<String>,
+    render: fn(&T, Style, &mut Vec<String>),
+) {
+    if !items.is_empty() {
+        lines.push(String::new());
+        lines.push(style.bold(title));
+        for item in items {
+            render(item, style, lines);
+        }
+    }
+}
+
+fn render_note(note: &Note, style: Style, lines: &mut Vec<String>) {
+    let symbol = match note.kind {
+        NoteKind::Expired | NoteKind::Expiring | NoteKind::NeverEnabled => "!",
+        NoteKind::NotScheduled => "#",
+    };
+    let text = format!("{} {}", shown(note.address.as_str()), shown(&note.message));
+    push_wrapped(lines, symbol, &format!("  {symbol}"), 6, &text, style);
+}
+
+fn render_rail(rail: &Rail, style: Style, lines: &mut Vec<String>) {
+    let addresses: Vec<String> = rail.addresses.iter().map(|address| shown(address.as_str())).collect();
+    let text = format!("{} needs approval: {}: {}", rail.kind.as_str(), addresses.join(", "), shown(&rail.message));
+    push_wrapped(lines, "!", "  !", 6, &text, style);
+}
+
+fn footer(set: &ChangeSet, style: Style) -> Vec<String> {
+    let counts = set.counts();
+    let mut parts = vec![
+        format!("{} to add", counts.add),
+        format!("{} to change", counts.change),
+        format!("{} to retire", counts.retire),
+    ];
+    if counts.remove > 0 {
+        parts.push(format!("{} to remove", counts.remove));
+    }
+    let summary = format!("Plan {}: {}. Backups deleted: {BACKUPS_DELETED}.", set.plan_id, parts.join(", "));
+    let command = if set.needs_approval() {
+        format!("xopero apply --approve {}", set.plan_id)
+    } else {
+        "xopero apply".to_owned()
+    };
+    let mut lines = wrap("", 0, summary.split(' '));
+    lines.push(format!("To apply:  {}", style.bold(&command)));
+    lines
+}
+
+/// What `xopero plan --json` prints after its first line: `change`, `note`, `rail` and one `summary`.
+pub fn to_json_lines(set: &ChangeSet) -> Vec<Json> {
+    let touched = set.changes.iter().filter(|change| change.action != Action::Keep);
+    let counts = set.counts();
+    let summary = json!({
+        "type": "summary",
+        "plan_id": set.plan_id,
+        "based_on": set.based_on,
+        "add": counts.add,
+        "change": counts.change,
+        "retire": counts.retire,
+        "remove": counts.remove,
+        "backups_deleted": BACKUPS_DELETED,
+        "needs_approval": set.needs_approval(),
+    });
+    let notes = set.notes.iter().map(|note| typed("note", note));
+    let rails = set.rails.iter().map(|rail| typed("rail", rail));
+    touched.map(json_change).chain(notes).chain(rails).chain([summary]).collect()
+}
+
+fn typed(kind: &str, value: &impl serde::Serialize) -> Json {
+    let mut object = Map::from_iter([("type".to_owned(), json!(kind))]);
+    if let Ok(Json::Object(fields)) = serde_json::to_value(value) {
+        object.extend(fields);
+    }
+    Json::Object(object)
+}
+
+fn json_change(change: &Change) -> Json {
+    let attributes: Vec<Json> = change.attributes.iter().map(json_attribute).collect();
+    json!({
+        "type": "change",
+        "address": change.address,
+        "action": change.action,
+        "risk": change.risk,
+        "reasons": change.reasons,
+        "attributes": attributes,
+        "unchanged": change.unchanged,
+    })
+}
+
+fn json_attribute(attribute: &AttributeChange) -> Json {
+    let AttributeChange { path, before, after } = attribute;
+    let digest = |value: &Option<Value>| value.as_ref().and_then(Value::short_digest).map(str::to_owned);
+    let (sealed_before, sealed_after) = (digest(before), digest(after));
+    let (before, after) = (before.as_ref().map(json_value), after.as_ref().map(json_value));
+    if sealed_before.is_some() || sealed_after.is_some() {
+        json!({
+            "path": path, "before": before, "after": after, "sensitive": true,
+            "sealed_before": sealed_before, "sealed_after": sealed_after,
+        })
+    } else {
+        json!({ "path": path, "before": before, "after": after })
+    }
+}
+
+fn json_value(value: &Value) -> Json {
+    match value {
+        Value::Text(text) => json!(text),
+        Value::Number(number) => json!(number),
+        Value::Duration(_) => json!(value.to_string().trim_matches('"')),
+        Value::Set(items) => json!(items),
+        Value::Sealed { .. } => Json::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+    use crate::change::{change_set, sample};
+    use crate::model::{Declaration, Place, Sealed};
+
+    const PLAIN: Style = Style { color: false };
+
+    fn now() -> Timestamp {
+        "2026-11-22T00:00:00Z".parse().unwrap()
+    }
+
+    fn after(edit: impl FnOnce(&mut Declaration)) -> ChangeSet {
+        let mut declared = sample::declaration();
+        edit(&mut declared);
+        change_set(Some(&sample::applied(sample::declaration())), &declared, now())
+    }
+
+    fn many_changes() -> ChangeSet {
+        after(|declared| {
+            let mut plan = declared.plans.remove(&"nightly".parse().unwrap()).unwrap();
+            declared.projects.values_mut().next().unwrap().main.sealed = Sealed::new("another");
+            declared.retentions.values_mut().next().unwrap().keep.daily = 7;
+            declared.destinations.values_mut().next().unwrap().place = Place::Local { path: "/a\u{1b}[2J".into() };
+            let planned = plan.projects.values_mut().next().unwrap();
+            planned.include = (0..12).map(|n| format!("component-{n:02}-*").try_into().unwrap()).collect();
+            plan.schedule = None;
+            declared.plans.insert("hot".parse().unwrap(), plan);
+        })
+    }
+
+    #[test]
+    fn a_change_set_reads_like_this() {
+        let set = many_changes();
+        let text = render(&set, &|address| (address.as_str() == "plan/hot").then_some(84), &PLAIN);
+        let expected = r#"Actions:  + create  ~ change  - retire (backups are kept)
+
+  ~ credential/PAY/main
+      ~ token = (sensitive, sealed OLD) -> (sensitive, sealed NEW)
+      # (2 unchanged attributes hidden)
+  ~ destination/nas
+      ~ local = "/srv/backup" -> "/a\u{1b}[2J"
+      # (1 unchanged attribute hidden)
+      # new backups only: those at the old place stay there; the next run is
+        full
+  + plan/hot  # line 84
+      + destinations                   = "nas"
+      + parts                          = "git"
+      + project.PAY.enable-credentials = "extra-1"
+      + project.PAY.exclude            = "sandbox-*"
+      + project.PAY.include            = "component-00-*" "component-01-*"
+          "component-02-*" "component-03-*" "component-04-*" "component-05-*"
+          "component-06-*" "component-07-*" "component-08-*" "component-09-*"
+          "component-10-*" "component-11-*"
+      + projects                       = "PAY"
+      + retention                      = "gfs"
+  - plan/nightly
+      ! no more runs; its backups are kept and nothing prunes them
+  ~ retention/gfs
+      ~ keep.daily = 14 -> 7
+      # (3 unchanged attributes hidden)
+      ! keeps fewer backups: daily from 14 to 7
+
+Notes
+  ! credential/PAY/extra-2 declared, but no plan enables it: it is not used
+
+Guards
+  ! plan-leaves needs approval: plan/nightly: no more runs; its backups are kept
+      and nothing prunes them
+  ! tightened-retention needs approval: retention/gfs: keeps fewer backups:
+      daily from 14 to 7
+
+Plan ID: 1 to add, 3 to change, 1 to retire. Backups deleted: 0.
+To apply:  xopero apply --approve ID
+"#;
+        let digest = |text: &str| Sealed::new(text).digest();
+        let expected = expected
+            .replace("OLD", &digest("ciphertext of svc-backup"))
+            .replace("NEW", &digest("another"))
+            .replace("ID", set.plan_id.as_str());
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nothing_to_do_is_said_and_notes_are_still_shown() {
+        let text = render(&after(|_| ()), &|_| None, &PLAIN);
+        assert!(text.starts_with("No changes: generation 41 is what the file declares.\n\nNotes\n"), "{text}");
+        assert!(text.contains("start it with") && !text.contains("To apply"), "{text}");
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_colour() {
+        let set = many_changes();
+        let coloured = render(&set, &|_| Some(7), &Style { color: true });
+        assert!(coloured.contains("\u{1b}[32m+\u{1b}[0m"));
+        let codes = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
+        let stripped = codes.iter().fold(coloured, |text, code| text.replace(code, ""));
+        assert_eq!(stripped, render(&set, &|_| Some(7), &PLAIN));
+    }
+
+    #[test]
+    fn programs_get_one_object_for_each_change_and_a_summary() {
+        let set = many_changes();
+        let lines = to_json_lines(&set);
+        let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["change", "change", "change", "change", "change", "note", "rail", "rail", "summary"]);
+        let token = &lines[0]["attributes"][0];
+        assert_eq!((&token["before"], &token["sensitive"]), (&Json::Null, &json!(true)));
+        assert_eq!(token["sealed_after"], json!(Sealed::new("another").digest()));
+        assert_eq!(lines[4]["attributes"][0], json!({"path": "keep.daily", "before": 14, "after": 7}));
+        assert_eq!(lines[6]["kind"], json!("plan-leaves"));
+        let summary = &lines[8];
+        assert_eq!((&summary["plan_id"], &summary["based_on"]), (&json!(set.plan_id), &json!(41)));
+        assert_eq!((&summary["retire"], &summary["needs_approval"]), (&json!(1), &json!(true)));
+    }
+
+    proptest! {
+        #[test]
+        fn lines_fit_and_end_in_text(before in sample::declarations(), after in sample::declarations()) {
+            let set = change_set(Some(&sample::applied(before)), &after, now());
+            for line in render(&set, &|_| Some(1234), &PLAIN).lines() {
+                prop_assert!(line.width() <= 80, "{line:?}");
+                prop_assert_eq!(line.trim_end(), line);
+            }
+        }
+    }
+}

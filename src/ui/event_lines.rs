@@ -1,0 +1,48 @@
+//! A run for programs: one JSON object a line, each with a `type`.
+
+use std::io::{self, Write};
+
+use crate::run::{Event, EventSink};
+
+/// The version of the lines: the part before the point changes when a reader must change.
+pub const VERSION: &str = "1.0";
+
+/// Which stream the lines go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Data: with `--json`.
+    Stdout,
+    /// Talk: without a terminal to draw on.
+    Stderr,
+}
+
+/// Writes every event but bytes in flight as a line.
+#[derive(Debug)]
+pub struct EventLines(Stream);
+
+impl EventLines {
+    /// Writes the first line, which tells the version.
+    pub fn begin(stream: Stream) -> Self {
+        let lines = Self(stream);
+        lines.write(&serde_json::json!({
+            "type": "version", "format": VERSION, "xopero": env!("CARGO_PKG_VERSION"),
+        }));
+        lines
+    }
+
+    fn write(&self, value: &serde_json::Value) {
+        // A reader that has gone away does not stop a backup.
+        let _reader_gone = match self.0 {
+            Stream::Stdout => writeln!(io::stdout().lock(), "{value}"),
+            Stream::Stderr => writeln!(io::stderr().lock(), "{value}"),
+        };
+    }
+}
+
+impl EventSink for EventLines {
+    fn emit(&self, event: &Event) {
+        if !matches!(event, Event::TaskProgress { .. }) {
+            self.write(&serde_json::to_value(event).expect("events are plain data"));
+        }
+    }
+}

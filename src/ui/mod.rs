@@ -1,0 +1,22 @@
+//! What people and programs see.
+//!
+//! Rendering is a function from a value to text; whoever calls it prints. Text is readable without colour and fits
+//! 80 columns. Whatever came from a file or a server goes through [`shown`] first: it cannot move the cursor, hide
+//! characters or turn the direction of writing.
+
+pub mod change_set;
+mod event_lines;
+mod output;
+mod progress;
+mod shown;
+mod style;
+pub mod summary;
+mod table;
+mod wrap;
+
+pub use event_lines::{EventLines, Stream, VERSION};
+pub use output::{ColorChoice, Output};
+pub use progress::Progress;
+pub use shown::{shown, shown_lines};
+pub use style::Style;
+pub use table::{Side, Table};

@@ -1,0 +1,127 @@
+//! The only printer: stdout is data, stderr is talk.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::Value;
+
+use super::{Style, shown, shown_lines};
+
+/// Columns when the output is no terminal, and the most that prose is given.
+const COLUMNS: usize = 80;
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal, unless the environment says no.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where a command's words go, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    out: Style,
+    err: Style,
+    progress: bool,
+}
+
+impl Output {
+    /// Looks at the terminal. `no_color` is whether the environment has `NO_COLOR` set.
+    pub fn new(json: bool, color: ColorChoice, no_color: bool) -> Self {
+        let style = |terminal: bool| Style {
+            color: match color {
+                ColorChoice::Auto => terminal && !no_color,
+                ColorChoice::Always => true,
+                ColorChoice::Never => false,
+            },
+        };
+        let terminal = io::stderr().is_terminal();
+        Self {
+            json,
+            out: style(io::stdout().is_terminal() && !json),
+            err: style(terminal),
+            progress: terminal && !json,
+        }
+    }
+
+    /// Whether data is JSON lines.
+    pub const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether progress can be drawn.
+    pub const fn draws_progress(self) -> bool {
+        self.progress
+    }
+
+    /// The style of stdout.
+    pub const fn style(self) -> Style {
+        self.out
+    }
+
+    /// The style of stderr.
+    pub const fn talk_style(self) -> Style {
+        self.err
+    }
+
+    /// Columns that text may use.
+    pub const fn width(self) -> usize {
+        COLUMNS
+    }
+
+    /// Prints data. The text must be safe: rendered by this module's functions.
+    pub fn data(self, text: &str) {
+        // A reader that has gone away is not an error of ours.
+        let mut stdout = io::stdout().lock();
+        let _reader_gone = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| if text.ends_with('\n') || text.is_empty() { Ok(()) } else { stdout.write_all(b"\n") });
+        let _reader_gone = stdout.flush();
+    }
+
+    /// Prints one JSON line of data.
+    pub fn json(self, value: &Value) {
+        self.data(&value.to_string());
+    }
+
+    /// Says something on stderr; foreign text in it is made safe. Silent in JSON mode.
+    pub fn say(self, text: &str) {
+        if !self.json {
+            self.talk(&shown_lines(text));
+        }
+    }
+
+    /// Warns on stderr, in any mode.
+    pub fn warn(self, text: &str) {
+        self.talk(&format!("{} {}", self.err.yellow("warning:"), shown(text)));
+    }
+
+    /// Tells of a failure on stderr: what, the causes, and what to do next. In JSON mode, one line on stdout as well.
+    pub fn failure(self, code: u8, lines: &[String], hint: Option<&str>) {
+        if self.json {
+            self.json(&serde_json::json!({
+                "type": "error", "exit_code": code, "message": lines.first(), "causes": lines.get(1..), "help": hint,
+            }));
+        }
+        let mut lines = lines.iter();
+        if let Some(first) = lines.next() {
+            self.talk(&format!("{} {}", self.err.red("error:"), self.err.bold(&shown(first))));
+        }
+        for cause in lines {
+            self.talk(&format!("  caused by: {}", shown(cause)));
+        }
+        if let Some(hint) = hint {
+            self.talk(&format!("  {} {}", self.err.green("help:"), shown(hint)));
+        }
+    }
+
+    /// Prints rendered text on stderr.
+    pub fn talk(self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        let _reader_gone = writeln!(stderr, "{}", text.trim_end_matches('\n'));
+    }
+}

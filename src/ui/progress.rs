@@ -1,0 +1,142 @@
+//! A run on a terminal: one bar for all, one line for each repository in flight.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+
+use super::{Style, shown};
+use crate::run::{Event, EventSink, TaskName, TaskResult, Totals};
+
+/// Draws what happens on stderr.
+pub struct Progress {
+    bars: MultiProgress,
+    style: Style,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    whole: ProgressBar,
+    in_flight: BTreeMap<TaskName, ProgressBar>,
+    totals: Totals,
+}
+
+impl Progress {
+    /// Begins to draw.
+    pub fn new(style: Style) -> Self {
+        let bars = MultiProgress::new();
+        let whole = bars.add(ProgressBar::new(0));
+        let template = "{prefix} [{bar:24}] {pos}/{len} repositories  {msg}";
+        whole.set_style(ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> "));
+        whole.set_prefix("run");
+        let inner = Inner { whole, in_flight: BTreeMap::new(), totals: Totals::default() };
+        Self { bars, style, inner: Mutex::new(inner) }
+    }
+
+    fn line(&self, text: &str) {
+        // Fails when stderr is gone: then nobody reads it.
+        let _reader_gone = self.bars.println(text);
+    }
+
+    fn in_flight_bar(&self, task: &TaskName, account: &str) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        let template = "  {spinner} {prefix:30!} {bytes:>11} {rate:>13}  {msg}";
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for the eye")]
+            let per_second = state.per_sec().max(0.0) as u64;
+            let _text_is_memory = write!(out, "{}/s", indicatif::HumanBytes(per_second));
+        };
+        let style = ProgressStyle::with_template(template).expect("the template is valid").with_key("rate", rate);
+        bar.set_style(style);
+        bar.set_prefix(shown(&task.to_string()));
+        bar.set_message(format!("as {}", shown(account)));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+}
+
+impl EventSink for Progress {
+    fn emit(&self, event: &Event) {
+        let mut inner = self.inner.lock().expect("no holder panics");
+        match event {
+            Event::RunStarted { plan, .. } => inner.whole.set_prefix(shown(plan.as_str())),
+            Event::ProtocolLearned { server, protocol } => {
+                self.line(&format!("{}: git protocol {protocol}", shown(server)));
+            }
+            Event::ProjectListed { project, in_scope, out_of_scope } => {
+                inner.whole.inc_length(*in_scope as u64);
+                let left_out = if *out_of_scope > 0 { format!(", {out_of_scope} left out") } else { String::new() };
+                self.line(&format!("project {project}: {in_scope} repositories in scope{left_out}"));
+            }
+            Event::CredentialRejected { project, credential, account, why } => {
+                let text = format!(
+                    "credential/{project}/{credential} ({}) left the pool: {}",
+                    shown(account.as_str()),
+                    shown(why)
+                );
+                self.line(&self.style.red(&text));
+            }
+            Event::TaskFetching { task, account } => {
+                let bar = self.in_flight_bar(task, account.as_str());
+                if let Some(earlier) = inner.in_flight.insert(task.clone(), bar) {
+                    earlier.finish_and_clear();
+                }
+            }
+            Event::TaskProgress { task, bytes } => {
+                if let Some(bar) = inner.in_flight.get(task) {
+                    bar.set_position(*bytes);
+                }
+            }
+            Event::RateLimited { account, until } => {
+                let text = format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S"));
+                self.line(&self.style.yellow(&text));
+            }
+            Event::CredentialExchanged { subject, from, to } => {
+                let (from, to) = (shown(from.as_str()), shown(to.as_str()));
+                self.line(&self.style.yellow(&format!("{}: goes on as {to} in place of {from}", shown(subject))));
+            }
+            Event::Throttled { subject, until } => {
+                let text = format!("{}: throttled, waits until {}", shown(subject), until.strftime("%H:%M:%S"));
+                self.line(&self.style.yellow(&text));
+            }
+            Event::TaskFinished { report } => {
+                if let Some(bar) = inner.in_flight.remove(&report.name) {
+                    bar.finish_and_clear();
+                }
+                if report.result == TaskResult::Failed {
+                    let why = report.error.first().map(|line| shown(line)).unwrap_or_default();
+                    self.line(&self.style.red(&format!("{}: {why}", shown(&report.name.to_string()))));
+                }
+                count(&mut inner.totals, report.result);
+                let Totals { new, changed, failed, .. } = inner.totals;
+                let mut message = format!("{new} new, {changed} changed");
+                if failed > 0 {
+                    let _text_is_memory = write!(message, ", {failed} failed");
+                }
+                inner.whole.set_message(message);
+                inner.whole.inc(1);
+            }
+            Event::RunFinished { .. } => inner.whole.finish_and_clear(),
+        }
+    }
+}
+
+const fn count(totals: &mut Totals, result: TaskResult) {
+    let count = match result {
+        TaskResult::New => &mut totals.new,
+        TaskResult::Changed => &mut totals.changed,
+        TaskResult::Unchanged => &mut totals.unchanged,
+        TaskResult::Failed => &mut totals.failed,
+        TaskResult::Interrupted => &mut totals.interrupted,
+    };
+    *count += 1;
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // After an error there is no last event; a bar must not stand below its message.
+        let _reader_gone = self.bars.clear();
+    }
+}

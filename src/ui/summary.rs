@@ -1,0 +1,170 @@
+//! The end of a run, for people.
+
+use std::fmt::Write as _;
+
+use indicatif::HumanBytes;
+
+use super::{Side, Style, Table, shown};
+use crate::run::{Outcome, Summary, TaskReport, TaskResult};
+
+/// Rows of changed repositories that are shown.
+const ROWS: usize = 20;
+
+/// Notes of repositories that are shown.
+const NOTES: usize = 5;
+
+/// Renders a summary within `width` columns.
+pub fn render(summary: &Summary, style: Style, width: usize) -> String {
+    let mut text = String::new();
+    headline(&mut text, summary, style);
+    figures(&mut text, summary);
+    changed(&mut text, summary, style, width);
+    notes(&mut text, summary, style);
+    failures(&mut text, summary, style);
+    text
+}
+
+macro_rules! line {
+    ($text:expr, $($arguments:tt)*) => {
+        writeln!($text, $($arguments)*).expect("strings take everything")
+    };
+}
+
+fn headline(text: &mut String, summary: &Summary, style: Style) {
+    let took = millis(summary.finished.as_millisecond() - summary.started.as_millisecond());
+    let outcome = match summary.outcome {
+        Outcome::Done => style.green("done"),
+        Outcome::Partial => style.yellow("partial"),
+        Outcome::Failed => style.red("failed"),
+        Outcome::Interrupted => style.yellow("interrupted"),
+    };
+    line!(text, "Plan {}: {outcome} in {took} (run {})", summary.plan, summary.run);
+}
+
+fn figures(text: &mut String, summary: &Summary) {
+    let totals = &summary.totals;
+    let mut counts = format!(
+        "{} new, {} changed, {} unchanged, {} failed",
+        totals.new, totals.changed, totals.unchanged, totals.failed
+    );
+    if totals.interrupted > 0 {
+        write!(counts, ", {} interrupted", totals.interrupted).expect("strings take everything");
+    }
+    line!(text, "  repositories  {counts}");
+    line!(text, "  received      {} ({} objects)", HumanBytes(totals.received), totals.objects);
+    line!(text, "  stored        {}", HumanBytes(totals.stored));
+    let ledger = &summary.ledger;
+    let mut label = "requests";
+    for (account, count) in &ledger.requests {
+        let limited = ledger.rate_limited.get(account).copied().unwrap_or(0);
+        let limited = if limited > 0 { format!(" ({limited} rate-limited)") } else { String::new() };
+        line!(text, "  {label:<12}  {count:>5} as {}{limited}", shown(account.as_str()));
+        label = "";
+    }
+    if ledger.exchanges > 0 {
+        line!(text, "  exchanges     {}", ledger.exchanges);
+    }
+    if !ledger.throttled.is_empty() {
+        let waited = i64::try_from(ledger.throttled_millis()).unwrap_or(i64::MAX);
+        line!(text, "  throttled     {} times, {} of waiting", ledger.throttled.len(), millis(waited));
+    }
+}
+
+fn changed(text: &mut String, summary: &Summary, style: Style, width: usize) {
+    let written = |task: &&TaskReport| matches!(task.result, TaskResult::New | TaskResult::Changed);
+    let total = summary.tasks.iter().filter(written).count();
+    if total == 0 {
+        return;
+    }
+    let columns = [
+        ("REPOSITORY", Side::Left),
+        ("RESULT", Side::Left),
+        ("REFS", Side::Right),
+        ("OBJECTS", Side::Right),
+        ("RECEIVED", Side::Right),
+    ];
+    let mut table = Table::new(&columns, width, style);
+    for task in summary.tasks.iter().filter(written).take(ROWS) {
+        table.row([
+            task.name.to_string(),
+            task.result.as_str().to_owned(),
+            task.references.to_string(),
+            task.objects.to_string(),
+            HumanBytes(task.received).to_string(),
+        ]);
+    }
+    line!(text, "");
+    text.push_str(&table.render());
+    if total > ROWS {
+        line!(text, "… and {} more", total - ROWS);
+    }
+}
+
+fn notes(text: &mut String, summary: &Summary, style: Style) {
+    let suspects = summary.tasks.iter().filter_map(|task| Some((&task.name, task.suspect.as_ref()?)));
+    let suspects = suspects.map(|(name, why)| format!("{name} is suspect: {why}; earlier snapshots are kept"));
+    let mut lines: Vec<String> = summary.warnings.iter().cloned().chain(suspects).collect();
+    let mut by_note: std::collections::BTreeMap<&str, Vec<String>> = std::collections::BTreeMap::new();
+    for task in &summary.tasks {
+        for note in &task.notes {
+            by_note.entry(note).or_default().push(task.name.to_string());
+        }
+    }
+    lines.extend(by_note.iter().take(NOTES).map(|(note, names)| match names.as_slice() {
+        [name] => format!("{name}: {note}"),
+        names => format!("{} repositories: {note}", names.len()),
+    }));
+    if by_note.len() > NOTES {
+        lines.push(format!("{} more kinds of notes are in the record of the run", by_note.len() - NOTES));
+    }
+    if lines.is_empty() {
+        return;
+    }
+    line!(text, "");
+    for note in lines {
+        line!(text, "{} {}", style.yellow("note:"), shown(&note));
+    }
+}
+
+fn failures(text: &mut String, summary: &Summary, style: Style) {
+    let projects = summary.projects_failed.iter();
+    let projects = projects.map(|failed| (format!("project {}", failed.project), &failed.error, &failed.hint));
+    let failed = summary.tasks.iter().filter(|task| task.result == TaskResult::Failed);
+    let tasks = failed.map(|task| (task.name.to_string(), &task.error, &task.hint));
+    for (name, error, hint) in projects.chain(tasks) {
+        line!(text, "");
+        let mut lines = error.iter();
+        let first = lines.next().map(|line| shown(line)).unwrap_or_default();
+        line!(text, "{} {}: {first}", style.red("failed:"), style.bold(&shown(&name)));
+        for cause in lines {
+            line!(text, "  caused by: {}", shown(cause));
+        }
+        if let Some(hint) = hint {
+            line!(text, "  {} {}", style.green("help:"), shown(hint));
+        }
+    }
+}
+
+/// A duration for people.
+fn millis(millis: i64) -> String {
+    let millis = millis.max(0);
+    let (seconds, tenths) = (millis / 1000, millis % 1000 / 100);
+    match seconds {
+        0..60 => format!("{seconds}.{tenths} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        assert_eq!(millis(1234), "1.2 s");
+        assert_eq!(millis(61_000), "1 min 1 s");
+        assert_eq!(millis(7_260_000), "2 h 1 min");
+        assert_eq!(millis(-5), "0.0 s");
+    }
+}

@@ -1,0 +1,73 @@
+//! Tables that fit the width of a terminal.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Grid};
+
+use super::{Style, shown};
+
+/// Which side a column's text stands at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table with a heading. Cells are made safe as they are added.
+#[derive(Debug)]
+pub struct Table {
+    grid: Grid,
+    sides: Vec<Side>,
+}
+
+impl Table {
+    /// A table with these columns, at most `width` wide.
+    pub fn new(columns: &[(&str, Side)], width: usize, style: Style) -> Self {
+        let mut grid = Grid::new();
+        grid.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        grid.set_width(u16::try_from(width).unwrap_or(u16::MAX));
+        let sides: Vec<_> = columns.iter().map(|(_, side)| *side).collect();
+        let heading = columns.iter().map(|(name, side)| Cell::new(style.bold(name)).set_alignment(alignment(*side)));
+        grid.set_header(heading);
+        for column in grid.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        Self { grid, sides }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter().zip(&self.sides);
+        self.grid.add_row(cells.map(|(text, side)| Cell::new(shown(&text)).set_alignment(alignment(*side))));
+    }
+
+    /// The text, without spaces at the ends of lines.
+    pub fn render(&self) -> String {
+        let text = self.grid.to_string();
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n") + "\n"
+    }
+}
+
+const fn alignment(side: Side) -> CellAlignment {
+    match side {
+        Side::Left => CellAlignment::Left,
+        Side::Right => CellAlignment::Right,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_fits_and_is_safe() {
+        let mut table = Table::new(&[("NAME", Side::Left), ("SIZE", Side::Right)], 40, Style { color: false });
+        table.row(["PAY/ledger".into(), "12 MiB".into()]);
+        table.row(["evil\u{1b}[2J".into(), "1 B".into()]);
+        let text = table.render();
+        assert!(text.contains("\\u{1b}[2J"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 40 && !line.ends_with(' ')), "{text}");
+    }
+}

@@ -1,0 +1,33 @@
+//! The main job: declare, plan, apply, run, restore.
+
+use fake_bitbucket::{Account, Options, World, judge};
+
+use crate::support::{Home, token_of};
+
+fn options() -> Options {
+    Options::new().account(Account::reader("main", &token_of("main")))
+}
+
+#[test]
+fn a_project_is_backed_up_and_restored() {
+    let world = World::new();
+    let project = world.project("PAY");
+    let ledger = project.repository("ledger", |recipe| recipe.everything());
+    project.repository("empty", |recipe| recipe.empty());
+    project.repository("old", |recipe| recipe.archived());
+    let home = Home::new(world, options());
+    home.apply_usual();
+    let summary = home.run("nightly");
+    assert_eq!(summary["totals"]["new"], 3, "{summary}");
+    judge::compare(&ledger.path(), &home.restore("PAY/ledger")).unwrap();
+
+    let again = home.run("nightly");
+    assert_eq!(again["totals"]["unchanged"], 3, "{again}");
+
+    ledger.commit("main");
+    ledger.force_push("main", 2);
+    let third = home.run("nightly");
+    assert_eq!(third["totals"]["changed"], 1, "{third}");
+    judge::compare(&ledger.path(), &home.restore("PAY/ledger")).unwrap();
+    home.xopero_as("backup.txt", &["verify", "PAY/ledger"]).success().says("whole");
+}

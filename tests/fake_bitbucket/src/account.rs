@@ -1,0 +1,118 @@
+//! Accounts: who may log in, how, and what they see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::limit::Allowance;
+
+/// What an account may do in a project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// Nothing; the project is not listed either.
+    #[default]
+    None,
+    /// Read and fetch.
+    Read,
+    /// Push as well.
+    Write,
+    /// Everything.
+    Admin,
+}
+
+/// An account with its credentials and permissions.
+#[derive(Clone)]
+pub struct Account {
+    pub(crate) name: String,
+    pub(crate) tokens: Vec<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) allowance: Option<Allowance>,
+    default: Permission,
+    projects: BTreeMap<String, Permission>,
+    hidden: BTreeSet<(String, String)>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Account {
+    /// An account without credentials and permissions.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            tokens: Vec::new(),
+            password: None,
+            allowance: None,
+            default: Permission::None,
+            projects: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+        }
+    }
+
+    /// An account with a token that may read everything.
+    #[must_use]
+    pub fn reader(name: &str, token: &str) -> Self {
+        Self::new(name).token(token).everywhere(Permission::Read)
+    }
+
+    /// An account with a token that may do everything.
+    #[must_use]
+    pub fn admin(name: &str, token: &str) -> Self {
+        Self::new(name).token(token).everywhere(Permission::Admin)
+    }
+
+    /// Adds an HTTP access token; there may be several, all with one rate limit.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.tokens.push(token.to_owned());
+        self
+    }
+
+    /// Sets the password.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// The permission in every project that is not named by [`Account::permission`].
+    #[must_use]
+    pub fn everywhere(mut self, permission: Permission) -> Self {
+        self.default = permission;
+        self
+    }
+
+    /// The permission in one project.
+    #[must_use]
+    pub fn permission(mut self, project: &str, permission: Permission) -> Self {
+        self.projects.insert(project.to_lowercase(), permission);
+        self
+    }
+
+    /// Makes one repository invisible to this account.
+    #[must_use]
+    pub fn hide(mut self, project: &str, slug: &str) -> Self {
+        self.hidden.insert((project.to_lowercase(), slug.to_lowercase()));
+        self
+    }
+
+    /// A rate limit of its own instead of the server's.
+    #[must_use]
+    pub fn allowance(mut self, allowance: Allowance) -> Self {
+        self.allowance = Some(allowance);
+        self
+    }
+
+    pub(crate) fn in_project(&self, key: &str) -> Permission {
+        let own = self.projects.get(&key.to_lowercase());
+        own.copied().unwrap_or(self.default)
+    }
+
+    pub(crate) fn in_repository(&self, key: &str, slug: &str) -> Permission {
+        let hidden = (key.to_lowercase(), slug.to_lowercase());
+        if self.hidden.contains(&hidden) { Permission::None } else { self.in_project(key) }
+    }
+}

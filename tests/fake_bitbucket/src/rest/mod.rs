@@ -1,0 +1,195 @@
+//! The REST resources.
+
+mod page;
+mod shape;
+
+use crate::account::{Account, Permission};
+use crate::auth::{anonymous, not_permitted};
+use crate::body::Reply;
+use crate::judge;
+use crate::limit::Allowance;
+use crate::route::{Route, parameter};
+use crate::server::Shared;
+use crate::world::{ProjectRecord, RepositoryRecord};
+use page::PageRequest;
+use serde_json::{Value, json};
+use shape::Links;
+
+/// Answers a request for a REST resource.
+pub(crate) fn answer(shared: &Shared, route: &Route, query: Option<&str>, account: Option<&Account>) -> Reply {
+    if *route == Route::ApplicationProperties {
+        let version = &shared.options.version;
+        return Reply::json(200, &shape::application_properties(version));
+    }
+    let Some(account) = account else {
+        return anonymous();
+    };
+    let resource = Resource { shared, query, account };
+    resource.answer(route).unwrap_or_else(|refusal| refusal)
+}
+
+struct Resource<'a> {
+    shared: &'a Shared,
+    query: Option<&'a str>,
+    account: &'a Account,
+}
+
+impl Resource<'_> {
+    fn answer(&self, route: &Route) -> Result<Reply, Reply> {
+        match route {
+            Route::Projects => self.projects(),
+            Route::Project { key } => {
+                let project = self.project(key)?;
+                Ok(Reply::json(200, &shape::project(&self.links(), &project)))
+            }
+            Route::ProjectRepositories { key } => {
+                let project = self.project(key)?;
+                self.repositories(|repository| repository.project == project.key)
+            }
+            Route::Repository { key, slug } => {
+                let repository = self.repository(key, slug)?;
+                Ok(Reply::json(200, &self.shape(&repository)))
+            }
+            Route::DefaultBranch { key, slug } => self.default_branch(key, slug),
+            Route::Repositories => self.all_repositories(),
+            Route::RateLimitSettings => Ok(self.rate_limit()),
+            Route::ApplicationProperties | Route::UnknownRest | Route::Status | Route::Git { .. } | Route::Unknown => {
+                Err(Reply::error(404, "There is no such resource.", None))
+            }
+        }
+    }
+
+    fn projects(&self) -> Result<Reply, Reply> {
+        let registry = self.shared.world.registry();
+        let projects: Vec<ProjectRecord> = registry.projects().cloned().collect();
+        drop(registry);
+        let visible = |project: &ProjectRecord| {
+            !project.is_personal() && self.account.in_project(&project.key) > Permission::None
+        };
+        let links = self.links();
+        let page = self.page()?;
+        Ok(page.answer(&projects, visible, |p| shape::project(&links, p)))
+    }
+
+    fn all_repositories(&self) -> Result<Reply, Reply> {
+        let archived = parameter(self.query, "archived").unwrap_or_else(|| "ACTIVE".to_owned());
+        let wanted = match archived.to_ascii_uppercase().as_str() {
+            "ACTIVE" => Some(false),
+            "ARCHIVED" => Some(true),
+            "ALL" => None,
+            _ => return Err(invalid("archived")),
+        };
+        let key = parameter(self.query, "projectkey");
+        let name = parameter(self.query, "name").map(|name| name.to_lowercase());
+        self.repositories(|repository| {
+            wanted.is_none_or(|wanted| wanted == repository.archived)
+                && key.as_ref().is_none_or(|key| key.eq_ignore_ascii_case(&repository.project))
+                && name.as_ref().is_none_or(|name| repository.slug.to_lowercase().contains(name))
+        })
+    }
+
+    /// A page of the repositories that fulfil the condition. The position counts over the invisible ones as well.
+    fn repositories(&self, condition: impl Fn(&RepositoryRecord) -> bool) -> Result<Reply, Reply> {
+        let registry = self.shared.world.registry();
+        let all: Vec<RepositoryRecord> = registry.repositories().cloned().collect();
+        drop(registry);
+        let visible =
+            |repository: &RepositoryRecord| condition(repository) && self.permission(repository) > Permission::None;
+        let page = self.page()?;
+        Ok(page.answer(&all, visible, |repository| self.shape(repository)))
+    }
+
+    fn default_branch(&self, key: &str, slug: &str) -> Result<Reply, Reply> {
+        let repository = self.repository(key, slug)?;
+        let path = self.shared.world.repository_path(repository.id);
+        let judge::Head::Symbolic(id) = judge::head(&path) else {
+            let class = "com.atlassian.bitbucket.repository.NoDefaultBranchException";
+            return Err(Reply::error(404, "There is no default branch.", Some(class)));
+        };
+        let short = id.strip_prefix("refs/heads/").unwrap_or(&id);
+        let branch = json!({"id": id, "displayId": short, "type": "BRANCH"});
+        Ok(Reply::json(200, &branch))
+    }
+
+    fn rate_limit(&self) -> Reply {
+        let settings = match self.shared.buckets.default_allowance() {
+            Allowance::Unlimited => json!({"enabled": false}),
+            Allowance::Bucket { capacity, per_second } => json!({
+                "enabled": true,
+                "defaultSettings": {"capacity": capacity, "fillRate": per_second.ceil()},
+            }),
+        };
+        Reply::json(200, &settings)
+    }
+
+    fn project(&self, key: &str) -> Result<ProjectRecord, Reply> {
+        let found = self.shared.world.registry().project(key).cloned();
+        let project = found.ok_or_else(|| no_such_project(key))?;
+        match self.account.in_project(&project.key) {
+            Permission::None => Err(not_permitted()),
+            Permission::Read | Permission::Write | Permission::Admin => Ok(project),
+        }
+    }
+
+    fn repository(&self, key: &str, slug: &str) -> Result<RepositoryRecord, Reply> {
+        find_repository(self.shared, key, slug, self.account).map(|(repository, _)| repository)
+    }
+
+    fn permission(&self, repository: &RepositoryRecord) -> Permission {
+        self.account.in_repository(&repository.project, &repository.slug)
+    }
+
+    fn shape(&self, repository: &RepositoryRecord) -> Value {
+        let found = self.shared.world.registry().project(&repository.project).cloned();
+        let project = found.expect("a repository has a project");
+        shape::repository(&self.links(), repository, &project)
+    }
+
+    fn links(&self) -> Links<'_> {
+        Links {
+            base: self.shared.link_base(),
+            user: self.shared.options.user_in_links.then_some(&self.account.name),
+            ssh: self.shared.options.ssh_links,
+        }
+    }
+
+    fn page(&self) -> Result<PageRequest, Reply> {
+        PageRequest::of(self.query, self.shared.page_cap())
+    }
+}
+
+/// A repository and what the account may do with it.
+pub(crate) fn find_repository(
+    shared: &Shared,
+    key: &str,
+    slug: &str,
+    account: &Account,
+) -> Result<(RepositoryRecord, Permission), Reply> {
+    let registry = shared.world.registry();
+    let project = registry.project(key).ok_or_else(|| no_such_project(key))?;
+    let found = registry.find(key, slug).cloned();
+    match (found, account.in_project(&project.key)) {
+        (_, Permission::None) => Err(not_permitted()),
+        (None, _) => {
+            let class = "com.atlassian.bitbucket.repository.NoSuchRepositoryException";
+            let message = format!("Repository {}/{slug} does not exist.", project.key);
+            Err(Reply::error(404, &message, Some(class)))
+        }
+        (Some(found), _) => match account.in_repository(&found.project, &found.slug) {
+            Permission::None => Err(not_permitted()),
+            permission => Ok((found, permission)),
+        },
+    }
+}
+
+fn no_such_project(key: &str) -> Reply {
+    let class = "com.atlassian.bitbucket.project.NoSuchProjectException";
+    let message = format!("Project {key} does not exist.");
+    Reply::error(404, &message, Some(class))
+}
+
+fn invalid(parameter: &str) -> Reply {
+    let class = "com.atlassian.bitbucket.validation.ArgumentValidationException";
+    let message = format!("The parameter {parameter} is not valid.");
+    Reply::error(400, &message, Some(class))
+}
