@@ -130,7 +130,7 @@ prop_compose! {
     pub(crate) fn declarations()(
         names in proptest::sample::subsequence(vec!["age1a", "age1b", "age1c"], 0..=3),
         port in 1000u16..1002,
-        place in "/[ab]",
+        place in "[ab]",
         encrypt_to in proptest::sample::subsequence(vec!["age1x", "age1y"], 1..=2),
         daily in 1u32..3,
         additional in proptest::sample::subsequence(vec!["extra-1", "extra-2"], 0..=2),

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::HumanBytes;
 
 use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
 use super::{CliError, Context, exit_code};
 use crate::restore::export;
-use crate::ui::shown;
+use crate::ui::{bytes, shown};
 
 /// Write a snapshot as one file that `git clone` accepts
 #[derive(Debug, Args)]
@@ -37,7 +36,7 @@ pub async fn run(context: &Context, arguments: &ExportArgs) -> Result<u8, CliErr
         context.output.data(&format!(
             "Exported {name} to {} ({}, {} references)\n  try: git bundle verify {0}",
             shown(&arguments.bundle.display().to_string()),
-            HumanBytes(exported.bytes),
+            bytes(exported.bytes),
             exported.references,
         ));
     }

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::HumanBytes;
 
 use super::locate::{as_repository, open_directory, open_recorded, read_manifest};
 use super::{CliError, Context, exit_code};
 use crate::model::{PlanName, RepoSlug, SnapshotRecord};
 use crate::state::{SnapshotFilter, StateStore};
 use crate::store::Store;
-use crate::ui::{Side, Table};
+use crate::ui::{Side, Table, bytes};
 
 /// List the snapshots that can be restored, newest first
 #[derive(Debug, Args)]
@@ -77,7 +76,7 @@ pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, Cli
             row.repository,
             row.plan,
             row.created.strftime("%m-%d %H:%M").to_string(),
-            HumanBytes(row.bytes).to_string(),
+            bytes(row.bytes),
             row.state.to_owned(),
         ]);
     }

@@ -1,13 +1,12 @@
 //! `xopero verify`.
 
 use clap::Args;
-use indicatif::HumanBytes;
 
 use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
 use super::{CliError, Context, exit_code};
 use crate::archive::verify;
-use crate::ui::shown;
+use crate::ui::{bytes, shown};
 
 /// Prove that a snapshot is whole: stored bytes, decryption, every object, every reference
 #[derive(Debug, Args)]
@@ -50,7 +49,7 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
         let verdict = if whole { style.green("whole") } else { style.red("damaged") };
         let mut lines = vec![
             format!("Snapshot {} of {name} is {verdict}", manifest.snapshot),
-            format!("  packs       {} of {}, {}", result.packs, manifest.git.packs.len(), HumanBytes(result.bytes)),
+            format!("  packs       {} of {}, {}", result.packs, manifest.git.packs.len(), bytes(result.bytes)),
             format!("  objects     {}, every one hashed", result.objects),
             format!("  references  {}, {} objects reached from them", result.references, result.reached),
         ];

@@ -208,7 +208,7 @@ pub static SCHEMA: &[NodeSpec] = &[
         (0, 1),
         &[required("duration", ValueKind::Duration)],
         NO_VALUES,
-        "How long to wait for a connection and for the next byte of an answer; 30 seconds if it is not said.",
+        "How long to wait for the next byte of an answer, and for a connection (30 seconds at most); 6 minutes if it is not said.",
     ),
     node(
         "server",

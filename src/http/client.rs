@@ -19,6 +19,9 @@ use crate::model::BaseUrl;
 /// How much of a refusal's body is read to learn its meaning.
 const LONGEST_REFUSAL: usize = 64 * 1024;
 
+/// A connection that takes longer will not come.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
+
 /// How long an idle connection is kept: shorter than the minute after which proxies drop one without a word.
 const IDLE: Duration = Duration::from_secs(50);
 
@@ -67,7 +70,7 @@ impl HttpClient {
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
-            .connect_timeout(timeout)
+            .connect_timeout(timeout.min(LONGEST_CONNECT))
             .read_timeout(timeout)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))

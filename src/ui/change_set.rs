@@ -301,7 +301,7 @@ mod tests {
       ~ token = (sensitive, sealed OLD) -> (sensitive, sealed NEW)
       # (2 unchanged attributes hidden)
   ~ destination/nas
-      ~ local = "/srv/backup" -> "/a\u{1b}[2J"
+      ~ local = "backups" -> "/a\u{1b}[2J"
       # (1 unchanged attribute hidden)
       # new backups only: those at the old place stay there; the next run is
         full

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use indicatif::HumanBytes;
-
-use super::{Side, Style, Table, shown};
+use super::{Side, Style, Table, bytes, millis, shown};
 use crate::run::{Outcome, Summary, TaskReport, TaskResult};
 
 /// Rows of changed repositories that are shown.
@@ -51,8 +49,8 @@ fn figures(text: &mut String, summary: &Summary) {
         write!(counts, ", {} interrupted", totals.interrupted).expect("strings take everything");
     }
     line!(text, "  repositories  {counts}");
-    line!(text, "  received      {} ({} objects)", HumanBytes(totals.received), totals.objects);
-    line!(text, "  stored        {}", HumanBytes(totals.stored));
+    line!(text, "  received      {} ({} objects)", bytes(totals.received), totals.objects);
+    line!(text, "  stored        {}", bytes(totals.stored));
     let ledger = &summary.ledger;
     let mut label = "requests";
     for (account, count) in &ledger.requests {
@@ -90,7 +88,7 @@ fn changed(text: &mut String, summary: &Summary, style: Style, width: usize) {
             task.result.as_str().to_owned(),
             task.references.to_string(),
             task.objects.to_string(),
-            HumanBytes(task.received).to_string(),
+            bytes(task.received),
         ]);
     }
     line!(text, "");
@@ -142,29 +140,5 @@ fn failures(text: &mut String, summary: &Summary, style: Style) {
         if let Some(hint) = hint {
             line!(text, "  {} {}", style.green("help:"), shown(hint));
         }
-    }
-}
-
-/// A duration for people.
-fn millis(millis: i64) -> String {
-    let millis = millis.max(0);
-    let (seconds, tenths) = (millis / 1000, millis % 1000 / 100);
-    match seconds {
-        0..60 => format!("{seconds}.{tenths} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_readable() {
-        assert_eq!(millis(1234), "1.2 s");
-        assert_eq!(millis(61_000), "1 min 1 s");
-        assert_eq!(millis(7_260_000), "2 h 1 min");
-        assert_eq!(millis(-5), "0.0 s");
     }
 }

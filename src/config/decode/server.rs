@@ -8,7 +8,8 @@ use super::Named;
 use super::value::{duration, name};
 use crate::model::{BaseUrl, Concurrency, Server, ServerName};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// A busy Bitbucket lets a fetch wait in its queue for up to five minutes without sending a byte.
+const TIMEOUT: Duration = Duration::from_mins(6);
 
 /// A server.
 pub(super) fn decode(node: &Node, report: &mut Report) -> Option<Named<ServerName, Server>> {

@@ -1,0 +1,159 @@
+//! The layers of `src/`: a module uses only modules of lower layers. Also the budget of lines for production files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every module of the library with its layer. A module may use modules of lower layers; change the table only with
+/// a reason.
+const LAYERS: &[(&str, u32)] = &[
+    // Values and pure decisions: no input, no output, `now` is an argument.
+    ("clock", 0),
+    ("model", 10),
+    ("schedule", 20),
+    ("config", 30),
+    ("change", 40),
+    ("throttle", 40),
+    // Adapters: each hides one foreign thing.
+    ("secret", 50),
+    ("state", 50),
+    ("store", 50),
+    ("http", 50),
+    ("source", 50),
+    ("git", 60),
+    ("bitbucket", 70),
+    // Engines.
+    ("archive", 80),
+    ("run", 90),
+    ("restore", 90),
+    ("reconcile", 90),
+    // Outside.
+    ("ui", 100),
+    ("cli", 110),
+];
+
+/// Foreign crates that are named in one room only, and the room.
+const HIDDEN: &[(&str, &[&str])] = &[
+    ("age", &["secret"]),
+    ("comfy_table", &["ui"]),
+    ("croner", &["schedule"]),
+    ("gix_features", &["git"]),
+    ("gix_hash", &["git"]),
+    ("gix_object", &["git"]),
+    ("gix_pack", &["git"]),
+    ("gix_zlib", &["git"]),
+    ("indicatif", &["ui"]),
+    ("kdl", &["config/document.rs"]),
+    ("miette", &["config"]),
+    ("object_store", &["store"]),
+    ("reqwest", &["http"]),
+    ("rustls", &["http"]),
+    ("sqlx", &["state"]),
+];
+
+/// Lines of a production file without its tests.
+const BUDGET: usize = 600;
+
+struct Source {
+    /// Below `src/`.
+    path: String,
+    /// The code without comments and test modules.
+    code: Vec<String>,
+    /// Lines before the test module.
+    lines: usize,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let production: Vec<_> = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines().collect();
+                let path = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                let code = production
+                    .iter()
+                    .filter(|line| !line.trim_start().starts_with("//"))
+                    .map(|line| (*line).to_owned());
+                found.push(Source { path, code: code.collect(), lines: production.len() });
+            }
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+/// Files that only tests use: their module is declared under `cfg(test)`.
+fn is_test_support(path: &str) -> bool {
+    ["/tests.rs", "/stock.rs", "/canned.rs", "/sample.rs"].iter().any(|name| path.ends_with(name))
+}
+
+fn room(path: &str) -> &str {
+    path.split(['/', '.']).next().unwrap()
+}
+
+#[test]
+fn every_module_is_in_the_table() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let declared = text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let mut declared: Vec<_> = declared.collect();
+    let mut listed: Vec<_> = LAYERS.iter().map(|(name, _)| *name).collect();
+    declared.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(declared, listed);
+}
+
+#[test]
+fn modules_use_lower_layers_only() {
+    let layers: BTreeMap<&str, u32> = LAYERS.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !is_test_support(&source.path)) {
+        let room = room(&source.path);
+        let Some(layer) = layers.get(room) else { continue };
+        for line in &source.code {
+            for rest in line.split("crate::").skip(1) {
+                let used: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if let Some(other) = layers.get(used.as_str())
+                    && used != room
+                    && other >= layer
+                {
+                    wrong.push(format!("{}: {room} ({layer}) uses {used} ({other})", source.path));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn foreign_crates_stay_in_their_room() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !is_test_support(&source.path)) {
+        for (krate, rooms) in HIDDEN {
+            let named = source.code.iter().any(|line| {
+                line.contains(&format!("use {krate}::"))
+                    || line.contains(&format!(" {krate}::"))
+                    || line.contains(&format!("({krate}::"))
+                    || line.contains(&format!("<{krate}::"))
+            });
+            let at_home = rooms.iter().any(|room| source.path == *room || source.path.starts_with(&format!("{room}/")));
+            if named && !at_home {
+                wrong.push(format!("{} names {krate}, which belongs to {}", source.path, rooms.join(", ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn production_files_keep_the_budget() {
+    let long = sources().into_iter().filter(|source| source.lines > BUDGET && !is_test_support(&source.path));
+    let long: Vec<_> = long.map(|source| format!("{} has {} lines", source.path, source.lines)).collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
