@@ -2,7 +2,7 @@
 //!
 //! - a **resource** is one declared thing as its address and canonical attributes ([`resources`]): sets are sorted,
 //!   secrets are digests, so two spellings of one meaning are equal;
-//! - a **change set** lists every address, also those that stay as they are ([`change_set`]), with the risk of each
+//! - a **change set** lists every address, also those that stay as they are ([`change_set()`]), with the risk of each
 //!   change, what people should know ([`Note`]) and what asks for approval ([`Rail`]);
 //! - a **plan id** names a change set by what it does. It does not depend on time, on the order of the file or on
 //!   generation numbers, so an approval holds exactly as long as the change is the same.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Value;
 use crate::model::{
     Address, BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination, KeepRules, Part,
-    Place, PlanRetention, PlannedProject, Project, Retention, Server,
+    Place, PlanRetention, PlannedProject, Project, Recipient, Retention, Server,
 };
 
 /// One declared thing.
@@ -35,12 +35,7 @@ pub fn resources(declaration: &Declaration) -> BTreeMap<Address, Resource> {
     let mut all = BTreeMap::new();
     if !recipients.is_empty() {
         let mut resource = Resource::default();
-        resource.put("keys", Value::set(recipients.iter().map(|recipient| &recipient.key)));
-        for recipient in recipients {
-            if let Some(name) = &recipient.name {
-                resource.text(format!("name.{}", recipient.key), name);
-            }
-        }
+        resource.put("keys", Value::set(recipients.iter().map(recipient)));
         all.insert(Address::recipients(), resource);
     }
     all.extend(servers.iter().map(|(name, server)| (Address::server(name), server_resource(server))));
@@ -65,6 +60,11 @@ pub fn resources(declaration: &Declaration) -> BTreeMap<Address, Resource> {
     }
     all.extend(plans.iter().map(|(name, plan)| (Address::plan(name), plan_resource(plan))));
     all
+}
+
+fn recipient(recipient: &Recipient) -> String {
+    let Recipient { key, name } = recipient;
+    name.as_ref().map_or_else(|| key.to_string(), |name| format!("{key} ({name})"))
 }
 
 fn server_resource(server: &Server) -> Resource {

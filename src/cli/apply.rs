@@ -8,6 +8,7 @@ use super::{CliError, Context, env, exit_code, plan};
 use crate::change::PlanId;
 use crate::clock::Clock;
 use crate::reconcile::{self, Approval, Outcome};
+use crate::ui::count;
 
 /// Put the file in force
 ///
@@ -47,7 +48,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
         }
     };
     let (base, who) = (context.base(), env::who());
-    let destinations = decoded.declaration.destinations.len();
+    let destinations = decoded.declaration.destinations.len() as u64;
     let applied =
         reconcile::apply(&state, decoded.declaration.clone(), source.source(), approval, &who, &base, &context.clock);
     match applied.await? {
@@ -60,8 +61,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
                 if arguments.auto_approve || arguments.approve.is_some() {
                     plan::show(context, &change_set, &decoded);
                 }
-                let ready =
-                    if destinations == 1 { "1 destination is" } else { &format!("{destinations} destinations are") };
+                let ready = count(destinations, "destination");
                 context.output.data(&format!("Applied as generation {generation}; {ready} ready."));
             }
         }

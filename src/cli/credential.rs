@@ -12,6 +12,7 @@ use super::{CliError, Context, exit_code};
 use crate::config::{self, SourceFile};
 use crate::model::{AccountName, Address, CredentialName, CredentialRole, ProjectKey, SecretKind};
 use crate::secret::{Envelope, seal};
+use crate::ui::count;
 
 /// The longest token or password, in bytes.
 const LONGEST: u64 = 8 * 1024;
@@ -79,15 +80,26 @@ fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
         return Ok(exit_code::DONE);
     }
     let verb = if replaced { "Replaced" } else { "Added" };
-    let (count, origin) = (edit.recipients.len(), edit.origin.origin());
-    let whom = if count == 1 { "1 recipient".into() } else { format!("{count} recipients") };
+    let (whom, origin) = (count(edit.recipients.len() as u64, "recipient"), edit.origin.origin());
     context.output.data(&format!("{verb} {address} in {}, sealed for {whom} and bound to {origin}", source.name));
-    if let CredentialRole::Additional(name) = &role {
+    if let CredentialRole::Additional(name) = &role
+        && !is_enabled(&text, project, name)
+    {
         context.output.say(&format!(
             "Declaring a credential does not enable it: a plan must say `enable-credentials \"{name}\"` on project {project}."
         ));
     }
     Ok(exit_code::DONE)
+}
+
+/// Whether a plan of the file enables an additional credential; a file with other mistakes enables nothing.
+fn is_enabled(text: &str, project: &ProjectKey, name: &CredentialName) -> bool {
+    let file = SourceFile { name: String::new(), text: text.to_owned() };
+    let enables = |decoded: config::Decoded| {
+        let planned = decoded.declaration.plans.into_values().filter_map(|mut plan| plan.projects.remove(project));
+        planned.flat_map(|planned| planned.enabled_credentials).any(|enabled| enabled == *name)
+    };
+    config::decode(&file).is_ok_and(enables)
 }
 
 /// Reads a secret from standard input, or asks for it where nobody can read along. Never from the command line.

@@ -8,7 +8,7 @@ use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
 use super::{CliError, Context, exit_code};
 use crate::restore::export;
-use crate::ui::{bytes, shown};
+use crate::ui::{bytes, count, shown};
 
 /// Write a snapshot as one file that `git clone` accepts
 #[derive(Debug, Args)]
@@ -34,10 +34,10 @@ pub async fn run(context: &Context, arguments: &ExportArgs) -> Result<u8, CliErr
     } else {
         let name = format!("{}/{}", manifest.project.key, manifest.repository.slug);
         context.output.data(&format!(
-            "Exported {name} to {} ({}, {} references)\n  try: git bundle verify {0}",
+            "Exported {name} to {} ({}, {})\n  try: git bundle verify {0}",
             shown(&arguments.bundle.display().to_string()),
             bytes(exported.bytes),
-            exported.references,
+            count(exported.references, "reference"),
         ));
     }
     Ok(exit_code::DONE)

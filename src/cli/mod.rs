@@ -1,7 +1,7 @@
 //! The command line: one file per command.
 //!
 //! A command parses its arguments, calls one function of an engine and renders the result; rules live below. Every
-//! failure passes through [`error`], every exit code stands in [`exit_code`], every variable in [`env`].
+//! failure passes through [`mod@error`], every exit code stands in [`exit_code`], every variable in [`mod@env`].
 
 mod apply;
 mod context;

@@ -26,6 +26,9 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     };
     let changes = reconcile::plan(applied.as_ref(), &decoded.declaration, context.clock.now());
     show(context, &changes, &decoded);
+    if !context.output.is_json() {
+        context.output.data(&change_set::next_command(&changes, &context.output.style()));
+    }
     Ok(if arguments.detailed_exitcode && !changes.is_empty() { exit_code::DIFFERENCE } else { exit_code::DONE })
 }
 

@@ -8,7 +8,7 @@ use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
 use super::{CliError, Context, exit_code};
 use crate::restore::restore;
-use crate::ui::shown;
+use crate::ui::{count, shown};
 
 /// Restore a snapshot to a bare git repository
 #[derive(Debug, Args)]
@@ -35,11 +35,11 @@ pub async fn run(context: &Context, arguments: &RestoreArgs) -> Result<u8, CliEr
     } else {
         let name = format!("{}/{}", manifest.project.key, manifest.repository.slug);
         context.output.data(&format!(
-            "Restored {name} as of {} to {}\n  {} references, {} objects, every one verified",
+            "Restored {name} as of {} to {}\n  {}, {}, every one verified",
             manifest.created.strftime("%Y-%m-%d %H:%M:%S UTC"),
             shown(&arguments.to.display().to_string()),
-            proof.references,
-            proof.reached,
+            count(proof.references, "reference"),
+            count(proof.reached, "object"),
         ));
         for note in restored.notes {
             context.output.warn(&note);

@@ -75,7 +75,7 @@ pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, Cli
             row.id,
             row.repository,
             row.plan,
-            row.created.strftime("%m-%d %H:%M").to_string(),
+            row.created.strftime("%Y-%m-%d %H:%M").to_string(),
             bytes(row.bytes),
             row.state.to_owned(),
         ]);

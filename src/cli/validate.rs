@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{CliError, Context, exit_code};
+use crate::ui::count;
 
 /// Check the file, and nothing outside it
 #[derive(Debug, Args)]
@@ -18,8 +19,9 @@ pub fn run(context: &Context, _arguments: &ValidateArgs) -> Result<u8, CliError>
             "plans": declaration.plans.len(), "warnings": decoded.warnings.len(),
         }));
     } else {
-        let (projects, plans) = (declaration.projects.len(), declaration.plans.len());
-        context.output.data(&format!("{} is valid: {projects} projects, {plans} plans", source.name));
+        let projects = count(declaration.projects.len() as u64, "project");
+        let plans = count(declaration.plans.len() as u64, "plan");
+        context.output.data(&format!("{} is valid: {projects}, {plans}", source.name));
     }
     Ok(exit_code::DONE)
 }

@@ -33,7 +33,7 @@ pub fn render(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<u32>, style: 
     section("Guards", &set.rails, *style, &mut lines, render_rail);
     if !touched.is_empty() {
         lines.push(String::new());
-        lines.extend(footer(set, *style));
+        lines.extend(footer(set));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -159,7 +159,7 @@ fn render_note(note: &Note, style: Style, lines: &mut Vec<String>) {
         NoteKind::Expired | NoteKind::Expiring | NoteKind::NeverEnabled => "!",
         NoteKind::NotScheduled => "#",
     };
-    let text = format!("{} {}", shown(note.address.as_str()), shown(&note.message));
+    let text = format!("{}: {}", shown(note.address.as_str()), shown(&note.message));
     push_wrapped(lines, symbol, &format!("  {symbol}"), 6, &text, style);
 }
 
@@ -169,7 +169,7 @@ fn render_rail(rail: &Rail, style: Style, lines: &mut Vec<String>) {
     push_wrapped(lines, "!", "  !", 6, &text, style);
 }
 
-fn footer(set: &ChangeSet, style: Style) -> Vec<String> {
+fn footer(set: &ChangeSet) -> Vec<String> {
     let counts = set.counts();
     let mut parts = vec![
         format!("{} to add", counts.add),
@@ -180,14 +180,17 @@ fn footer(set: &ChangeSet, style: Style) -> Vec<String> {
         parts.push(format!("{} to remove", counts.remove));
     }
     let summary = format!("Plan {}: {}. Backups deleted: {BACKUPS_DELETED}.", set.plan_id, parts.join(", "));
+    wrap("", 0, summary.split(' '))
+}
+
+/// The command that applies a change set, as a line; nothing for one without changes.
+pub fn next_command(set: &ChangeSet, style: &Style) -> String {
     let command = if set.needs_approval() {
         format!("xopero apply --approve {}", set.plan_id)
     } else {
         "xopero apply".to_owned()
     };
-    let mut lines = wrap("", 0, summary.split(' '));
-    lines.push(format!("To apply:  {}", style.bold(&command)));
-    lines
+    if set.is_empty() { String::new() } else { format!("To apply:  {}\n", style.bold(&command)) }
 }
 
 /// What `xopero plan --json` prints after its first line: `change`, `note`, `rail` and one `summary`.
@@ -324,7 +327,7 @@ mod tests {
       ! keeps fewer backups: daily from 14 to 7
 
 Notes
-  ! credential/PAY/extra-2 declared, but no plan enables it: it is not used
+  ! credential/PAY/extra-2: declared, but no plan enables it: it is not used
 
 Guards
   ! plan-leaves needs approval: plan/nightly: no more runs; its backups are kept
@@ -333,13 +336,13 @@ Guards
       daily from 14 to 7
 
 Plan ID: 1 to add, 3 to change, 1 to retire. Backups deleted: 0.
-To apply:  xopero apply --approve ID
 "#;
         let digest = |text: &str| Sealed::new(text).digest();
         let expected = expected
             .replace("OLD", &digest("ciphertext of svc-backup"))
             .replace("NEW", &digest("another"))
             .replace("ID", set.plan_id.as_str());
+        assert_eq!(next_command(&set, &PLAIN), format!("To apply:  xopero apply --approve {}\n", set.plan_id));
         assert_eq!(text, expected);
     }
 

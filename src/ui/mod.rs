@@ -18,7 +18,7 @@ mod wrap;
 pub use event_lines::{EventLines, Stream, VERSION};
 pub use output::{ColorChoice, Output};
 pub use progress::Progress;
-pub use quantity::{bytes, millis};
+pub use quantity::{bytes, count, millis};
 pub use shown::{shown, shown_lines};
 pub use style::Style;
 pub use table::{Side, Table};
