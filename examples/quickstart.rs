@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn tour() -> Result<(), Box<dyn Error>> {
-    title("A Bitbucket server on loopback, with a project of four repositories");
+    title("A Bitbucket server on loopback with a project of four repositories");
     let world = World::new();
     let project = world.project("PAY");
     let ledger = project.repository("ledger", |recipe| {
@@ -46,7 +46,7 @@ fn tour() -> Result<(), Box<dyn Error>> {
     say(&format!("The server is at {}; every account may send 4 requests, then 2 a second.", server.url()));
     say(&format!("Everything else is in {}", folder.path.display()));
 
-    title("Two identities: one opens the file's secrets, the other one the backups");
+    title("Two identities: one opens the file's secrets, the other the backups");
     let secrets_key = folder.keygen("identity.txt")?;
     let backup_key = folder.keygen("backup-identity.txt")?;
 
@@ -64,10 +64,10 @@ fn tour() -> Result<(), Box<dyn Error>> {
     folder.xopero(&["plan"])?;
     folder.xopero(&["apply", "--auto-approve"])?;
 
-    title("The first backup. Accounts run out of budget and are exchanged; nothing fails");
+    title("The first backup. Accounts run dry and are exchanged; nothing fails");
     folder.xopero(&["run", "nightly"])?;
 
-    title("New commits, a force-push and a deleted branch at the source; then an incremental run");
+    title("Commits, a force-push and a deleted branch at the source; an increment");
     ledger.commit("main");
     ledger.commit("main");
     web.force_push("main", 3);

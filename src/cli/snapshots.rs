@@ -61,14 +61,17 @@ pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, Cli
         context.output.say("no snapshots");
         return Ok(exit_code::DONE);
     }
-    let columns = [
-        ("SNAPSHOT", Side::Left),
+    let remarks = rows.iter().any(|row| !row.state.is_empty());
+    let mut columns = vec![
+        ("SNAPSHOT", Side::Whole),
         ("REPOSITORY", Side::Left),
         ("PLAN", Side::Left),
-        ("TAKEN (UTC)", Side::Left),
+        ("TAKEN (UTC)", Side::Whole),
         ("SIZE", Side::Right),
-        ("", Side::Left),
     ];
+    if remarks {
+        columns.push(("STATE", Side::Whole));
+    }
     let mut table = Table::new(&columns, context.output.width(), context.output.style());
     for row in rows {
         table.row([

@@ -6,7 +6,7 @@
 //!
 //! Every step reports all that it finds, as [`Diagnostic`]s with byte spans; an error in one node does not hide the
 //! others. What the [`schema`] does not name is an error, and so is what it names but this version cannot do: a file
-//! is obeyed wholly or not at all. A secret that is not sealed is refused, and [`render`] never shows one.
+//! is obeyed wholly or not at all. A secret that is not sealed is refused, and [`render()`] never shows one.
 //!
 //! [`set_credential`] changes one credential by splicing text; every other byte of the file stays as it is.
 

@@ -129,7 +129,8 @@ impl CredentialPool {
         }
     }
 
-    /// Records how a request with this lease went. Answers, for a 429, until when the account rests.
+    /// Records how a request with this lease went. Answers, for a 429 that begins a rest, until when it lasts; a 429 to
+    /// a request that was under way at that time says nothing new.
     pub fn settle(&mut self, lease: &Lease, outcome: Outcome, now: Instant) -> Option<Instant> {
         let rotation = self.rotations.get_mut(&lease.project)?;
         let bucket = self.buckets.get_mut(&(rotation.server.clone(), lease.account.clone()))?;
@@ -144,13 +145,13 @@ impl CredentialPool {
             Outcome::RateLimited { retry_after } => {
                 let doubled = FIRST_REST.saturating_mul(1 << bucket.refusals.min(6));
                 let until = now + retry_after.unwrap_or(doubled).clamp(Duration::from_millis(50), LONGEST_REST);
-                // Requests under way at the time of a refusal come back refused as well: they are one refusal.
-                if bucket.limited_until.is_none_or(|earlier| earlier <= now) {
+                let begins = bucket.limited_until.is_none_or(|earlier| earlier <= now);
+                if begins {
                     bucket.refusals = bucket.refusals.saturating_add(1);
                 }
                 let until = bucket.limited_until.map_or(until, |earlier| earlier.max(until));
                 bucket.limited_until = Some(until);
-                Some(until)
+                begins.then_some(until)
             }
             Outcome::Rejected => {
                 for member in rotation.members.iter_mut().filter(|member| member.role == lease.role) {

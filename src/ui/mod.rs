@@ -1,7 +1,7 @@
 //! What people and programs see.
 //!
 //! Rendering is a function from a value to text; whoever calls it prints. Text is readable without colour and fits
-//! 80 columns. Whatever came from a file or a server goes through [`shown`] first: it cannot move the cursor, hide
+//! 80 columns. Whatever came from a file or a server goes through [`shown()`] first: it cannot move the cursor, hide
 //! characters or turn the direction of writing.
 
 pub mod change_set;

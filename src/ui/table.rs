@@ -1,16 +1,18 @@
 //! Tables that fit the width of a terminal.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table as Grid};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid};
 
 use super::{Style, shown};
 
-/// Which side a column's text stands at.
+/// How a column is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Words.
+    /// Words, at the left; broken over lines when the table is too wide.
     Left,
-    /// Numbers.
+    /// Identifiers and times, at the left; never broken.
+    Whole,
+    /// Numbers, at the right.
     Right,
 }
 
@@ -28,10 +30,20 @@ impl Table {
         grid.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         grid.set_width(u16::try_from(width).unwrap_or(u16::MAX));
         let sides: Vec<_> = columns.iter().map(|(_, side)| *side).collect();
-        let heading = columns.iter().map(|(name, side)| Cell::new(style.bold(name)).set_alignment(alignment(*side)));
+        if style.color {
+            grid.enforce_styling();
+        } else {
+            grid.force_no_tty();
+        }
+        let heading = columns
+            .iter()
+            .map(|(name, side)| Cell::new(name).set_alignment(alignment(*side)).add_attribute(Attribute::Bold));
         grid.set_header(heading);
-        for column in grid.column_iter_mut() {
+        for (column, side) in grid.column_iter_mut().zip(&sides) {
             column.set_padding((0, 2));
+            if *side != Side::Left {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         Self { grid, sides }
     }
@@ -52,7 +64,7 @@ impl Table {
 
 const fn alignment(side: Side) -> CellAlignment {
     match side {
-        Side::Left => CellAlignment::Left,
+        Side::Left | Side::Whole => CellAlignment::Left,
         Side::Right => CellAlignment::Right,
     }
 }
@@ -60,6 +72,21 @@ const fn alignment(side: Side) -> CellAlignment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colour_does_not_change_the_layout() {
+        let text = |color| {
+            let mut table = Table::new(&[("NAME", Side::Left), ("SIZE", Side::Right)], 40, Style { color });
+            table.row(["PAY/ledger".into(), "12 MiB".into()]);
+            table.render()
+        };
+        let coloured = text(true);
+        assert!(coloured.contains("\u{1b}[1m"), "{coloured:?}");
+        let codes = ["\u{1b}[0m", "\u{1b}[1m"];
+        let stripped = codes.iter().fold(coloured, |text, code| text.replace(code, ""));
+        let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+        assert_eq!(lines(&stripped), lines(&text(false)));
+    }
 
     #[test]
     fn a_table_fits_and_is_safe() {
