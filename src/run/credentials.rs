@@ -171,6 +171,8 @@ impl Credentials {
                 Acquired::Lease(lease) => {
                     if let Some(from) = since {
                         caller.ledger.throttled.push(ThrottledPeriod { from, until: self.clock.now() });
+                        let (subject, account) = (caller.subject.clone(), lease.account.clone());
+                        self.events.emit(&Event::Resumed { subject, account });
                     }
                     caller.lease = Some(lease.clone());
                     return Ok(lease);

@@ -1,6 +1,7 @@
 //! What a destination needs, given what it has and what the server says. Pure.
 
 use crate::archive::Manifest;
+use crate::git::new_objects;
 use crate::model::{ObjectFormat, ObjectId, References, SnapshotId};
 
 /// What has to be done for one repository in one destination.
@@ -37,7 +38,7 @@ pub(super) fn needed(
     // Tips of another hash cannot be haves: a repository that was made anew in another format starts anew.
     let last = last.filter(|manifest| manifest.git.object_format == format);
     let haves = last.map(|manifest| manifest.git.references.oids()).unwrap_or_default();
-    let wants: Vec<_> = references.oids().into_iter().filter(|oid| haves.binary_search(oid).is_err()).collect();
+    let wants = new_objects(references, &haves);
     if !wants.is_empty() {
         return Need::Objects(Negotiation { wants, haves });
     }

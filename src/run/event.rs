@@ -102,6 +102,13 @@ pub enum Event {
         /// Until when at least.
         until: Timestamp,
     },
+    /// What waited goes on.
+    Resumed {
+        /// What waited.
+        subject: String,
+        /// The account it goes on with.
+        account: AccountName,
+    },
     /// A task is over.
     TaskFinished {
         /// How it went.

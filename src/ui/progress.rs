@@ -1,6 +1,6 @@
 //! A run on a terminal: one bar for all, one line for each repository in flight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -20,7 +20,27 @@ pub struct Progress {
 struct Inner {
     whole: ProgressBar,
     in_flight: BTreeMap<TaskName, ProgressBar>,
+    /// Who waits for an account with budget.
+    waiting: BTreeSet<String>,
+    exchanges: u64,
     totals: Totals,
+}
+
+/// Exchanges that get a line of their own; the summary counts them all.
+const EXCHANGES_SHOWN: u64 = 5;
+
+impl Inner {
+    fn describe(&self) {
+        let Totals { new, changed, failed, .. } = self.totals;
+        let mut message = format!("{new} new, {changed} changed");
+        if failed > 0 {
+            let _text_is_memory = write!(message, ", {failed} failed");
+        }
+        if !self.waiting.is_empty() {
+            let _text_is_memory = write!(message, ", {} throttled", self.waiting.len());
+        }
+        self.whole.set_message(message);
+    }
 }
 
 impl Progress {
@@ -31,7 +51,13 @@ impl Progress {
         let template = "{prefix} [{bar:24}] {pos}/{len} repositories  {msg}";
         whole.set_style(ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> "));
         whole.set_prefix("run");
-        let inner = Inner { whole, in_flight: BTreeMap::new(), totals: Totals::default() };
+        let inner = Inner {
+            whole,
+            in_flight: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            exchanges: 0,
+            totals: Totals::default(),
+        };
         Self { bars, style, inner: Mutex::new(inner) }
     }
 
@@ -89,17 +115,33 @@ impl EventSink for Progress {
                     bar.set_position(*bytes);
                 }
             }
+            // While everybody waits, that an account is still limited is no news.
+            Event::RateLimited { .. } if !inner.waiting.is_empty() => {}
             Event::RateLimited { account, until } => {
                 let text = format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S"));
                 self.line(&self.style.yellow(&text));
             }
             Event::CredentialExchanged { subject, from, to } => {
+                inner.exchanges += 1;
                 let (from, to) = (shown(from.as_str()), shown(to.as_str()));
-                self.line(&self.style.yellow(&format!("{}: goes on as {to} in place of {from}", shown(subject))));
+                if inner.exchanges <= EXCHANGES_SHOWN {
+                    self.line(&self.style.yellow(&format!("{}: goes on as {to} in place of {from}", shown(subject))));
+                }
+                if inner.exchanges == EXCHANGES_SHOWN {
+                    self.line(&self.style.dim("(further exchanges are counted in the summary)"));
+                }
             }
             Event::Throttled { subject, until } => {
-                let text = format!("{}: throttled, waits until {}", shown(subject), until.strftime("%H:%M:%S"));
-                self.line(&self.style.yellow(&text));
+                if inner.waiting.is_empty() {
+                    let text = format!("no account has budget: waiting until {}", until.strftime("%H:%M:%S"));
+                    self.line(&self.style.yellow(&text));
+                }
+                inner.waiting.insert(subject.clone());
+                inner.describe();
+            }
+            Event::Resumed { subject, .. } => {
+                inner.waiting.remove(subject);
+                inner.describe();
             }
             Event::TaskFinished { report } => {
                 if let Some(bar) = inner.in_flight.remove(&report.name) {
@@ -110,12 +152,7 @@ impl EventSink for Progress {
                     self.line(&self.style.red(&format!("{}: {why}", shown(&report.name.to_string()))));
                 }
                 count(&mut inner.totals, report.result);
-                let Totals { new, changed, failed, .. } = inner.totals;
-                let mut message = format!("{new} new, {changed} changed");
-                if failed > 0 {
-                    let _text_is_memory = write!(message, ", {failed} failed");
-                }
-                inner.whole.set_message(message);
+                inner.describe();
                 inner.whole.inc(1);
             }
             Event::RunFinished { .. } => inner.whole.finish_and_clear(),

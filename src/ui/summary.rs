@@ -64,7 +64,7 @@ fn figures(text: &mut String, summary: &Summary) {
     }
     if !ledger.throttled.is_empty() {
         let waited = i64::try_from(ledger.throttled_millis()).unwrap_or(i64::MAX);
-        line!(text, "  throttled     {} times, {} of waiting", ledger.throttled.len(), millis(waited));
+        line!(text, "  throttled     {} waits, {} summed over tasks", ledger.throttled.len(), millis(waited));
     }
 }
 
