@@ -35,7 +35,7 @@ use context::LogFormat;
 #[derive(Debug, Parser)]
 #[command(name = "xopero", version = version(), arg_required_else_help = true, max_term_width = 100)]
 struct Cli {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     global: GlobalArgs,
     #[command(subcommand)]
     command: Command,

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The plan is not in the applied state.
-    #[error("no plan {plan:?} is applied")]
+    #[error("no plan \"{plan}\" is applied")]
     UnknownPlan {
         /// What was asked for.
         plan: PlanName,
@@ -21,7 +21,7 @@ pub enum RunError {
         known: Vec<PlanName>,
     },
     /// No project of the plan has such a repository in scope.
-    #[error("no repository {slug:?} is in scope of plan {plan:?}")]
+    #[error("no repository \"{slug}\" is in scope of plan \"{plan}\"")]
     UnknownRepository {
         /// What was asked for.
         slug: RepoSlug,
@@ -29,7 +29,7 @@ pub enum RunError {
         plan: PlanName,
     },
     /// The state does not know which destination a name is bound to.
-    #[error("destination {destination:?} was never prepared")]
+    #[error("destination \"{destination}\" was never prepared")]
     Unbound {
         /// The destination.
         destination: crate::model::DestinationName,
@@ -64,7 +64,7 @@ pub enum RunError {
         source: SecretError,
     },
     /// A recipient of a destination is not a usable key.
-    #[error("cannot encrypt for destination {destination:?}")]
+    #[error("cannot encrypt for destination \"{destination}\"")]
     Recipients {
         /// The destination.
         destination: crate::model::DestinationName,
