@@ -5,10 +5,11 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::model::{
     Generation, ObjectFormat, PackId, PlanName, ProjectKey, References, RepoId, RepoSlug, RunId, ServerName,
-    SnapshotId, Uid,
+    SnapshotId, Uid, hex,
 };
 
 /// The format that this version writes, and the newest that it reads.
@@ -37,6 +38,9 @@ pub struct Manifest {
     pub repository: RepositoryEntry,
     /// References and objects.
     pub git: GitPart,
+    /// The public keys that this document and all of its packs are encrypted to, sorted.
+    #[serde(default)]
+    pub encrypted_to: Vec<String>,
     /// What could not be read, and why.
     #[serde(default)]
     pub not_read: Vec<NotRead>,
@@ -152,6 +156,13 @@ impl Manifest {
     /// Stored bytes of all its packs.
     pub fn stored_bytes(&self) -> u64 {
         self.git.packs.iter().map(|pack| pack.stored_bytes).sum()
+    }
+
+    /// SHA-256 of all that it says of the repository. Two snapshots with the same digest restore to the same.
+    pub fn content(&self) -> String {
+        let Self { project, repository, git, encrypted_to, not_read, suspect, .. } = self;
+        let said = (project, repository, git, encrypted_to, not_read, suspect);
+        hex::encode(&Sha256::digest(serde_json::to_vec(&said).expect("a manifest is plain data")))
     }
 
     /// Objects in all its packs. One that two packs hold counts twice.

@@ -100,6 +100,7 @@ impl From<ReconcileError> for CliError {
         match error {
             ReconcileError::State(error) => error.into(),
             ReconcileError::Store(error) => error.into(),
+            ReconcileError::SamePlace { .. } => Self::from_error(exit_code::INVALID_FILE, &error, hint),
             ReconcileError::Stale { .. } => Self::from_error(exit_code::STALE_PLAN, &error, hint),
             ReconcileError::RefusedByRail { .. } => Self::from_error(exit_code::REFUSED, &error, hint),
         }

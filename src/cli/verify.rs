@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::interrupt::Interrupt;
-use super::locate::{SnapshotArgs, locate};
+use super::locate::{Located, SnapshotArgs, locate};
 use super::{CliError, Context, exit_code};
 use crate::archive::verify;
 use crate::ui::{bytes, shown};
@@ -32,6 +32,7 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
     }
     let result = verified?;
     let whole = result.findings.is_empty();
+    let begins_anew = !whole && forget_chain(context, arguments, &located).await?;
     if context.output.is_json() {
         let findings: Vec<_> = result
             .findings
@@ -60,6 +61,20 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
                 .map(|finding| format!("  {} {}: {}", style.red("damage:"), shown(&finding.what), shown(&finding.why))),
         );
         context.output.data(&lines.join("\n"));
+        if begins_anew {
+            context.output.say("the next run builds on nothing of this: it takes everything of the repository anew");
+        }
     }
     Ok(if whole { exit_code::DONE } else { exit_code::DAMAGE })
+}
+
+/// Later snapshots must not be built on damaged ones.
+async fn forget_chain(context: &Context, arguments: &VerifyArgs, located: &Located) -> Result<bool, CliError> {
+    if arguments.snapshot.from.is_some() {
+        return Ok(false);
+    }
+    let destination = located.store.marker().await?.destination;
+    let state = context.existing_state().await?;
+    let manifest = &located.manifest;
+    Ok(state.forget_chain(destination, manifest.server.uid, manifest.repository.id).await?)
 }

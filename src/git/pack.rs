@@ -37,6 +37,9 @@ impl Default for PackLimits {
 pub struct PackSummary {
     /// Its objects.
     pub objects: u32,
+    /// Those that are deltas to an object which is named and may lie in another pack. A server that was asked for
+    /// `ofs-delta` and for a pack that is complete by itself has no reason to send any.
+    pub named_bases: u32,
     /// Its bytes, header and checksum included.
     pub bytes: u64,
     /// The checksum at its end.
@@ -53,6 +56,8 @@ pub struct PackWalker {
     /// Bytes consumed.
     position: u64,
     objects: u32,
+    /// Deltas so far whose base is named.
+    named_bases: u32,
     /// The number of the entry being read, from 0.
     entry: u32,
     /// Where that entry begins.
@@ -100,6 +105,7 @@ impl PackWalker {
             state: State::Header,
             position: 0,
             objects: 0,
+            named_bases: 0,
             entry: 0,
             entry_start: 0,
             inflated: 0,
@@ -139,7 +145,7 @@ impl PackWalker {
         if checksum.as_bytes() != self.fixed {
             return Err(PackError::Checksum);
         }
-        Ok(PackSummary { objects: self.objects, bytes: self.position, checksum })
+        Ok(PackSummary { objects: self.objects, named_bases: self.named_bases, bytes: self.position, checksum })
     }
 
     /// Consumes some bytes of anything before the trailer; returns the others.
@@ -208,7 +214,10 @@ impl PackWalker {
         self.state = match kind {
             1..=4 => State::Body { size },
             6 => State::Distance { size, distance: None },
-            7 => State::BaseId { size, left: self.format.width() },
+            7 => {
+                self.named_bases += 1;
+                State::BaseId { size, left: self.format.width() }
+            }
             _ => return Err(PackError::EntryType { entry: self.entry, offset: self.entry_start }),
         };
         Ok(())

@@ -75,7 +75,10 @@ impl Remote {
         match facts.protocol {
             Protocol::V0 | Protocol::V1 => {
                 let advertisement = self.info_refs(&[], authorization).await?;
-                let references = advertisement.references.expect("v2 is not spoken unless it is asked for");
+                // A server that speaks v2 unasked speaks another protocol than is remembered: that is for discovery.
+                let Some(references) = advertisement.references else {
+                    return Err(GitError::NotV2 { place: self.place(), cause: None });
+                };
                 Ok(Listing { references, object_format: advertisement.object_format })
             }
             Protocol::V2 => {
@@ -155,6 +158,10 @@ impl Remote {
         let answer = self.client.send(request, authorization).await?;
         answer.require_content_type(RESULT)?;
         Ok(answer)
+    }
+
+    fn place(&self) -> RequestPlace {
+        RequestPlace { address: self.url.to_string(), request_id: None }
     }
 
     fn below(&self, segments: &[&str]) -> Url {

@@ -39,6 +39,8 @@ pub struct SnapshotRecord {
     pub bytes: u64,
     /// Why it is not trusted to replace the one before: the source was empty or shrunken.
     pub suspect: Option<String>,
+    /// Digest of what the manifest says, without what differs from snapshot to snapshot of equal content.
+    pub content: String,
     /// The manifest's key below the destination.
     pub key: String,
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::ReconcileError;
 use crate::change::{ChangeSet, PlanId, change_set};
 use crate::clock::Clock;
-use crate::model::{Address, Applied, Declaration, Generation, Source, Uid};
+use crate::model::{Address, Applied, Declaration, DestinationId, DestinationName, Generation, Source, Uid};
 use crate::state::{LockBody, StateLock, StateStore};
 use crate::store::prepare;
 
@@ -86,10 +86,7 @@ pub async fn apply(
         return Ok(Outcome::InSync { generation: change_set.based_on, change_set });
     }
     agree(&change_set, applied.as_ref(), &approval)?;
-    for (name, destination) in &declaration.destinations {
-        let marker = prepare(&destination.place, base, store.lineage(), clock).await?;
-        store.bind_destination(name, &destination.place, marker.destination).await?;
-    }
+    bind_destinations(store, &declaration, base, clock).await?;
 
     let generation = Generation::after(change_set.based_on);
     let next = Applied {
@@ -104,6 +101,30 @@ pub async fn apply(
     };
     store.record_applied(&next, change_set.based_on).await?;
     Ok(Outcome::Applied { generation, change_set })
+}
+
+/// Makes destinations ready that are new, and remembers who they are.
+///
+/// One that is bound already is left alone: whether it is there, and is still the same, is for the run to demand. So a
+/// disk that is not mounted is never mistaken for a new destination.
+async fn bind_destinations(
+    store: &StateStore,
+    declaration: &Declaration,
+    base: &Path,
+    clock: &dyn Clock,
+) -> Result<(), ReconcileError> {
+    let mut taken: BTreeMap<DestinationId, &DestinationName> = BTreeMap::new();
+    for (name, destination) in &declaration.destinations {
+        let id = match store.destination_id(name, &destination.place).await? {
+            Some(bound) => bound,
+            None => prepare(&destination.place, base, store.lineage(), clock).await?.destination,
+        };
+        if let Some(other) = taken.insert(id, name) {
+            return Err(ReconcileError::SamePlace { one: other.clone(), other: name.clone() });
+        }
+        store.bind_destination(name, &destination.place, id).await?;
+    }
+    Ok(())
 }
 
 /// Whether a change set is the one that was agreed to, and whether that is enough.

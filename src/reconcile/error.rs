@@ -1,6 +1,7 @@
 //! What can keep a declaration from coming into force.
 
 use crate::change::{PlanId, Rail};
+use crate::model::DestinationName;
 use crate::state::StateError;
 use crate::store::StoreError;
 
@@ -13,6 +14,14 @@ pub enum ReconcileError {
     /// A destination could not be made ready.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Two destinations are one place: what is written to one would overwrite the other.
+    #[error("destinations \"{one}\" and \"{other}\" are the same place")]
+    SamePlace {
+        /// One of them.
+        one: DestinationName,
+        /// The other one.
+        other: DestinationName,
+    },
     /// What was agreed to is not what would happen.
     #[error("plan {expected} is stale: {moved}, and the plan is {found}")]
     Stale {
@@ -39,6 +48,7 @@ impl ReconcileError {
         match self {
             Self::State(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::SamePlace { .. } => Some("give each a directory of its own, or name one of them in the plans".into()),
             Self::Stale { .. } => Some("look again with `xopero plan`".to_owned()),
             Self::RefusedByRail { plan_id, rails: _ } => {
                 Some(format!("look at it with `xopero plan`; if it is meant, run `xopero apply --approve {plan_id}`"))

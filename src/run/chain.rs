@@ -2,6 +2,7 @@
 
 use crate::archive::{Manifest, unpack_document};
 use crate::model::{DestinationId, RepoId, SnapshotId, Uid};
+use crate::secret::PublicKeys;
 use crate::state::StateStore;
 use crate::store::{Store, StoreError, keys};
 
@@ -10,22 +11,21 @@ use super::TaskError;
 /// The end of a chain: the newest manifest, with which the next one begins.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
-    /// The newest manifest of any plan, if everything that it names is stored.
-    pub(super) last: Option<Manifest>,
-    /// The newest snapshot of this plan.
+    manifest: Option<Manifest>,
+    /// The newest snapshot of this plan that says what the end of the chain says.
     pub(super) own: Option<SnapshotId>,
-    /// Why the chain begins anew, if it was broken.
+    /// Why the chain begins anew, if it cannot be continued.
     pub(super) broken: Option<String>,
 }
 
 impl Chain {
-    /// Looks the chain up in the state, and proves with the destination that its objects are stored.
+    /// Looks the chain up in the state, and proves with the destination that it can be continued: what it names is
+    /// stored, and whoever can open the next snapshot can open it.
     ///
     /// A broken chain is not an error: the next snapshot begins a new one with everything.
     pub(super) async fn load(
         state: &StateStore,
-        store: &Store,
-        destination: DestinationId,
+        (destination, store, keys): (DestinationId, &Store, &PublicKeys),
         server: Uid,
         repository: RepoId,
         plan: Uid,
@@ -36,14 +36,27 @@ impl Chain {
             Ok(manifest) => manifest,
             Err(error) => return Ok(Self { broken: Some(error.to_string()), ..Self::default() }),
         };
-        match missing(store, &manifest, &key).await {
-            Ok(None) => {
-                let own = state.latest_snapshot(plan, destination, server, repository).await?;
-                Ok(Self { last: Some(manifest), own: own.map(|record| record.id), broken: None })
-            }
-            Ok(Some(why)) => Ok(Self { broken: Some(why), ..Self::default() }),
-            Err(error) => Err(error.into()),
-        }
+        let broken = if manifest.encrypted_to == keys.names() {
+            missing(store, &manifest, &key).await?
+        } else {
+            Some("what is stored is encrypted to other keys than `encrypt-to` names".to_owned())
+        };
+        let own = match &broken {
+            Some(_) => None,
+            None => state.latest_snapshot(plan, destination, server, repository).await?,
+        };
+        let own = own.filter(|record| record.content == manifest.content()).map(|record| record.id);
+        Ok(Self { manifest: Some(manifest), own, broken })
+    }
+
+    /// The manifest to continue, if the chain can be continued.
+    pub(super) fn last(&self) -> Option<&Manifest> {
+        self.manifest.as_ref().filter(|_| self.broken.is_none())
+    }
+
+    /// The newest manifest, whether or not its objects can be built upon.
+    pub(super) fn before(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
     }
 }
 

@@ -4,6 +4,9 @@ use crate::archive::Manifest;
 use crate::git::new_objects;
 use crate::model::{ObjectFormat, ObjectId, References, SnapshotId};
 
+/// A repository with fewer references may lose nine in ten of them without suspicion: people clean up.
+const SHRINKABLE: usize = 20;
+
 /// What has to be done for one repository in one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Need {
@@ -27,7 +30,7 @@ pub(super) struct Negotiation {
 /// Decides what is needed.
 ///
 /// `last` is the newest manifest of the chain, known to be whole at the destination; `own` is the newest snapshot of
-/// this plan there. The chain is shared by plans, snapshots are not.
+/// this plan there, if it says the same. The chain is shared by plans, snapshots are not.
 pub(super) fn needed(
     last: Option<&Manifest>,
     own: Option<SnapshotId>,
@@ -42,19 +45,27 @@ pub(super) fn needed(
     if !wants.is_empty() {
         return Need::Objects(Negotiation { wants, haves });
     }
-    match last {
-        Some(manifest) if manifest.git.references == *references && own == Some(manifest.snapshot) && same_names => {
-            Need::Nothing(manifest.snapshot)
-        }
+    match (last, own) {
+        (Some(manifest), Some(own)) if manifest.git.references == *references && same_names => Need::Nothing(own),
         _ => Need::Manifest,
     }
 }
 
-/// Why a snapshot must not stand in for the one before it, if so: the source has lost all its references.
-pub(super) fn suspicion(last: Option<&Manifest>, references: &References) -> Option<String> {
-    let before = last.filter(|manifest| manifest.suspect.is_none())?.git.references.tips.len();
-    (before > 0 && references.tips.is_empty())
-        .then(|| format!("the server advertises no references; the snapshot before has {before}"))
+/// Why a snapshot must not stand in for the one before it, if so: the source has lost all or nearly all of its
+/// references. `before` is the newest manifest, whether or not its objects can be built upon.
+///
+/// A suspicion lasts as long as nothing changes: another plan, or a renamed repository, does not wash it off.
+pub(super) fn suspicion(before: Option<&Manifest>, references: &References) -> Option<String> {
+    let before = before?;
+    let (had, has) = (before.git.references.tips.len(), references.tips.len());
+    if let Some(suspect) = &before.suspect
+        && (has == 0 || before.git.references.tips == references.tips)
+    {
+        return Some(suspect.clone());
+    }
+    let shrunken = had >= SHRINKABLE && has < had / 10;
+    ((had > 0 && has == 0) || shrunken)
+        .then(|| format!("the server advertises {has} references; the snapshot before has {had}"))
 }
 
 #[cfg(test)]
@@ -98,6 +109,7 @@ mod tests {
                 archived: false,
             },
             git: GitPart { object_format: ObjectFormat::Sha1, protocol: "v2".into(), references, packs: Vec::new() },
+            encrypted_to: Vec::new(),
             not_read: Vec::new(),
             suspect: None,
             tool: ToolEntry::this(),
@@ -167,12 +179,27 @@ mod tests {
     }
 
     #[test]
-    fn losing_every_reference_is_suspect_once() {
-        let mut last = manifest(references(&[("refs/heads/main", 2)]));
+    fn losing_every_reference_is_suspect_until_they_are_back() {
+        let full = references(&[("refs/heads/main", 2)]);
+        let mut last = manifest(full.clone());
         let empty = references(&[]);
-        assert!(suspicion(Some(&last), &empty).is_some());
         assert!(suspicion(None, &empty).is_none());
+        assert!(suspicion(Some(&last), &full).is_none());
+        last.suspect = suspicion(Some(&last), &empty);
+        assert!(last.suspect.is_some());
         last.git.references = empty.clone();
-        assert!(suspicion(Some(&last), &empty).is_none());
+        assert_eq!(suspicion(Some(&last), &empty), last.suspect);
+        assert!(suspicion(Some(&last), &full).is_none());
+    }
+
+    #[test]
+    fn losing_nearly_every_reference_is_suspect() {
+        let names: Vec<String> = (0..40).map(|number| format!("refs/heads/{number:02}")).collect();
+        let tips: Vec<(&str, u8)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        let last = manifest(references(&tips));
+        assert!(suspicion(Some(&last), &references(&tips[..4])).is_none());
+        assert!(suspicion(Some(&last), &references(&tips[..3])).is_some());
+        let few = manifest(references(&tips[..19]));
+        assert!(suspicion(Some(&few), &references(&tips[..1])).is_none());
     }
 }

@@ -143,6 +143,17 @@ pub enum TaskError {
         /// The account that the server sees; `None` for nobody.
         actual: Option<AccountName>,
     },
+    /// The server's git cannot be reached; other tasks have tried.
+    #[error("the git side of {server} cannot be reached ({})", causes.join("; "))]
+    NoContact {
+        /// The server's base URL.
+        server: String,
+        /// What the attempts ended with.
+        causes: Vec<String>,
+    },
+    /// The server sends deltas whose base may not be in the pack, though only whole packs were asked for.
+    #[error("the server's pack may not be complete by itself")]
+    NotSelfContained,
     /// A listing has no end.
     #[error("the listing of project {project} does not end after {pages} pages")]
     EndlessListing {
@@ -202,6 +213,8 @@ impl TaskError {
             | Self::State(_)
             | Self::NoCredential { .. }
             | Self::OtherAccount { .. }
+            | Self::NoContact { .. }
+            | Self::NotSelfContained
             | Self::EndlessListing { .. }
             | Self::NothingSent { .. }
             | Self::NoDestination { .. }
@@ -223,7 +236,8 @@ impl TaskError {
                 Some("correct `account` in the file, or seal the token of that account".into())
             }
             Self::NothingSent { .. } => Some("the next run tries again; check the repository on the server".into()),
-            Self::EndlessListing { .. } | Self::NoDestination { .. } | Self::Stopped => None,
+            Self::NoContact { .. } => Some("check the server's `scm` address with: git ls-remote".into()),
+            Self::NotSelfContained | Self::EndlessListing { .. } | Self::NoDestination { .. } | Self::Stopped => None,
         }
     }
 

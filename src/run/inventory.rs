@@ -1,14 +1,15 @@
 //! What is in scope: the repositories that Bitbucket lists, through the plan's patterns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::credentials::{Caller, Credentials};
-use super::server::ServerContext;
-use super::task::Task;
+use super::server::{ServerContext, retry_wait};
+use super::task::{ATTEMPTS, Task};
 use super::{Event, EventSink, Ledger, TaskError, TaskName};
-use crate::bitbucket::{Client, Repository};
-use crate::model::{PlannedProject, ProjectKey, RepoId, RepoSlug};
+use crate::bitbucket::{BitbucketError, Client, Repository};
+use crate::http::Retry;
+use crate::model::{AccountName, PlannedProject, ProjectKey, RepoId, RepoSlug};
 
 /// More pages than this are not a project.
 const MOST_PAGES: u32 = 10_000;
@@ -57,7 +58,11 @@ pub(super) async fn list_project(
     (inventory, ledger)
 }
 
-/// Pages are not a snapshot: a repository can be seen on two of them. Its number tells.
+/// All pages, read from the first to the last by one account.
+///
+/// Bitbucket shows each account what it may see, so pages of two accounts do not add up to a listing: after an
+/// exchange the listing begins anew with the new account, and what was seen before stays. Pages are no snapshot
+/// either: a repository can be on two of them. Its number tells.
 async fn all_pages(
     key: &ProjectKey,
     server: &ServerContext,
@@ -66,20 +71,33 @@ async fn all_pages(
 ) -> Result<(BTreeMap<RepoId, Repository>, Vec<String>), TaskError> {
     let client = &Client::new(server.http.clone());
     let mut repositories = BTreeMap::new();
-    let mut quarantined = Vec::new();
-    let mut start = 0;
+    let mut quarantined = BTreeSet::new();
+    let mut reader: Option<AccountName> = None;
+    let (mut start, mut failures) = (0, 0);
     for _ in 0..MOST_PAGES {
-        let page = credentials
-            .send(caller, move |authorization| async move {
-                let _permit = server.listing.acquire().await.expect("never closed");
-                client.repositories(&authorization, key, start).await
-            })
-            .await?;
+        let sent = credentials.send(caller, move |authorization| async move {
+            let _permit = server.listing.acquire().await.expect("never closed");
+            let page = client.repositories(&authorization, key, start).await?;
+            Ok::<_, BitbucketError>((authorization.account().clone(), page))
+        });
+        let (account, page) = match sent.await {
+            Ok(answer) => answer,
+            Err(error) if error.retry() != Retry::Never && failures + 1 < ATTEMPTS => {
+                failures += 1;
+                credentials.wait(retry_wait(failures)).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        failures = 0;
         repositories.extend(page.values.into_iter().map(|repository| (repository.id, repository)));
         quarantined.extend(page.quarantined.into_iter().map(|entry| entry.why));
+        let same_reader = reader.as_ref().is_none_or(|reader| *reader == account);
+        reader = Some(account);
         match page.next {
+            _ if !same_reader && start > 0 => start = 0,
             Some(next) => start = next,
-            None => return Ok((repositories, quarantined)),
+            None => return Ok((repositories, quarantined.into_iter().collect())),
         }
     }
     Err(TaskError::EndlessListing { project: key.clone(), pages: MOST_PAGES })

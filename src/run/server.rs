@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::credentials::{Caller, Credentials};
 use super::{Event, EventSink, RunError, TaskError};
 use crate::git::{Advertisement, Protocol, Remote, ServerFacts};
-use crate::http::HttpClient;
+use crate::http::{HttpClient, HttpError};
 use crate::model::{BaseUrl, Server, ServerName, Uid};
 use crate::state::StateStore;
 
@@ -31,8 +31,19 @@ pub(super) struct ServerContext {
     pub(super) tasks: usize,
     /// Bitbucket's version, once it has told.
     pub(super) version: std::sync::OnceLock<String>,
-    facts: Mutex<Option<ServerFacts>>,
+    contact: Mutex<Contact>,
 }
+
+/// What is known of the server's git.
+#[derive(Default)]
+struct Contact {
+    facts: Option<ServerFacts>,
+    /// Why nothing is known, while attempts to reach it fail.
+    failures: Vec<String>,
+}
+
+/// After so many failures in a row to reach the server's git, the rest of the run does not try.
+const MOST_FAILURES: usize = 3;
 
 impl ServerContext {
     /// Makes the client and recalls what the state knows. `base` is the directory of the file.
@@ -65,12 +76,13 @@ impl ServerContext {
             packs: Semaphore::new(packs),
             tasks: listing + 2 * packs,
             version: std::sync::OnceLock::new(),
-            facts: Mutex::new(facts),
+            contact: Mutex::new(Contact { facts, failures: Vec::new() }),
         })
     }
 
     /// What is known of the server's git. The first contact asks for its capabilities through `remote`; everybody
-    /// else waits for that answer instead of asking the same.
+    /// else waits for that answer instead of asking the same. A server that cannot be reached is not tried by every
+    /// task again.
     pub(super) async fn facts(
         &self,
         remote: &Remote,
@@ -79,12 +91,27 @@ impl ServerContext {
         state: &StateStore,
         events: &Arc<dyn EventSink>,
     ) -> Result<ServerFacts, TaskError> {
-        let mut known = self.facts.lock().await;
-        if let Some(facts) = &*known {
+        let mut contact = self.contact.lock().await;
+        if let Some(facts) = &contact.facts {
             return Ok(facts.clone());
         }
-        let advertisement = self.discover(remote, credentials, caller).await?;
-        self.learn(&mut known, advertisement.facts, state, events).await
+        if contact.failures.len() >= MOST_FAILURES {
+            let causes = contact.failures.clone();
+            return Err(TaskError::NoContact { server: self.url.origin(), causes });
+        }
+        match self.discover(remote, credentials, caller).await {
+            Ok(advertisement) => self.learn(&mut contact, advertisement.facts, state, events).await,
+            Err(error) => {
+                let server_wide = matches!(
+                    error.http(),
+                    Some(HttpError::Timeout { .. } | HttpError::Unreachable { .. } | HttpError::Busy { .. })
+                );
+                if server_wide {
+                    contact.failures.push(error.to_string());
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Reads the advertisement of one repository.
@@ -110,16 +137,16 @@ impl ServerContext {
         state: &StateStore,
         events: &Arc<dyn EventSink>,
     ) -> Result<ServerFacts, TaskError> {
-        let mut known = self.facts.lock().await;
-        if known.as_ref().is_some_and(|known| known.protocol == facts.protocol) {
+        let mut contact = self.contact.lock().await;
+        if contact.facts.as_ref().is_some_and(|known| known.protocol == facts.protocol) {
             return Ok(facts);
         }
-        self.learn(&mut known, facts, state, events).await
+        self.learn(&mut contact, facts, state, events).await
     }
 
     async fn learn(
         &self,
-        known: &mut Option<ServerFacts>,
+        contact: &mut Contact,
         facts: ServerFacts,
         state: &StateStore,
         events: &Arc<dyn EventSink>,
@@ -128,7 +155,7 @@ impl ServerContext {
         state.set_server_facts(self.uid, &body).await?;
         let protocol = facts.protocol.as_str().to_owned();
         events.emit(&Event::ProtocolLearned { server: self.url.origin(), protocol });
-        *known = Some(facts.clone());
+        *contact = Contact { facts: Some(facts.clone()), failures: Vec::new() };
         Ok(facts)
     }
 }

@@ -28,15 +28,23 @@ pub(super) struct Received {
 
 /// Streams a pack through the walk to all targets. Nothing is stored unless the walk reached a sound end and the
 /// server closed the stream as the protocol demands. A target that fails leaves the others alone.
+///
+/// An `increment` is refused if it may lean on objects that the server knows us to have: every stored pack must be
+/// usable by itself.
 pub(super) async fn receive(
     mut stream: PackStream,
     format: ObjectFormat,
+    increment: bool,
     targets: &[Target<'_>],
     mut progress: impl FnMut(u64),
 ) -> Result<Received, TaskError> {
     let mut writers: Vec<Result<PackWriter, ArchiveError>> =
         targets.iter().map(|target| PackWriter::begin(target.store, target.key.clone(), target.keys)).collect();
-    match pump(&mut stream, format, &mut writers, &mut progress).await {
+    let walked = match pump(&mut stream, format, &mut writers, &mut progress).await {
+        Ok(summary) if increment && summary.named_bases > 0 => Err(TaskError::NotSelfContained),
+        walked => walked,
+    };
+    match walked {
         Ok(summary) => {
             let mut stored = Vec::with_capacity(writers.len());
             for writer in writers {

@@ -20,8 +20,8 @@ use crate::http::Retry;
 use crate::model::{Head, ObjectFormat, PackId, ProjectKey, References, SnapshotId, SnapshotRecord};
 use crate::store::keys;
 
-/// How often a task is begun anew after a broken stream.
-const ATTEMPTS: u32 = 3;
+/// How often a task, or a page of a listing, is begun anew after a failure that can pass.
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// Bytes between two reports of progress.
 const PROGRESS_STEP: u64 = 256 * 1024;
@@ -104,15 +104,14 @@ async fn try_back_up(
     report.notes.clear();
     let mut chains = Vec::with_capacity(context.destinations.len());
     for destination in &context.destinations {
-        let (id, server) = (destination.id, task.server.uid);
-        let chain =
-            Chain::load(&context.state, &destination.store, id, server, task.repository.id, context.plan_uid).await?;
+        let place = (destination.id, &destination.store, &destination.keys);
+        let chain = Chain::load(&context.state, place, task.server.uid, task.repository.id, context.plan_uid).await?;
         if let Some(why) = &chain.broken {
             report.notes.push(format!("{}: the chain begins anew: {why}", destination.name));
         }
         chains.push(chain);
     }
-    let expected = chains.iter().find_map(|chain| chain.last.as_ref()).map(|last| last.git.object_format);
+    let expected = chains.iter().find_map(Chain::before).map(|last| last.git.object_format);
     let remote = remote(task);
     let listed = list(context, task, &remote, expected, caller).await?;
     report.references = listed.references.tips.len() as u64;
@@ -122,10 +121,10 @@ async fn try_back_up(
     let needs: Vec<Need> = chains
         .iter()
         .map(|chain| {
-            let same_names = chain.last.as_ref().is_none_or(|last| {
+            let same_names = chain.last().is_none_or(|last| {
                 last.repository == repository_entry(&task.repository) && last.project.key == task.project
             });
-            needed(chain.last.as_ref(), chain.own, same_names, &listed.references, listed.format)
+            needed(chain.last(), chain.own, same_names, &listed.references, listed.format)
         })
         .collect();
 
@@ -199,20 +198,26 @@ async fn fetch_all(
     }
     let mut packs: StoredPacks = needs.iter().map(|_| None).collect();
     for (negotiation, members) in groups {
-        let id = PackId::mint(&*context.clock);
-        let key = keys::pack(task.server.uid, task.repository.id, id);
-        let target = |index: &usize| {
+        let ids: Vec<PackId> = members.iter().map(|_| PackId::mint(&*context.clock)).collect();
+        let target = |(index, id): (&usize, &PackId)| {
             let DestinationContext { store, keys, .. } = &context.destinations[*index];
-            Target { store, keys, key: key.clone() }
+            Target { store, keys, key: keys::pack(task.server.uid, task.repository.id, *id) }
         };
-        let targets: Vec<_> = members.iter().map(target).collect();
-        let received = fetch(context, task, remote, listed, negotiation, &targets, caller).await?;
+        let targets: Vec<_> = members.iter().zip(&ids).map(target).collect();
+        let received = match fetch(context, task, remote, listed, negotiation, &targets, caller).await {
+            Err(TaskError::NotSelfContained) => {
+                report.notes.push("the server sent an incomplete increment; everything was taken instead".into());
+                let whole = Negotiation { wants: listed.references.oids(), haves: Vec::new() };
+                fetch(context, task, remote, listed, &whole, &targets, caller).await?
+            }
+            received => received?,
+        };
         if received.summary.objects == 0 && negotiation.haves.is_empty() {
             return Err(TaskError::NothingSent { wanted: negotiation.wants.len() });
         }
         report.objects += u64::from(received.summary.objects);
         report.received += received.summary.bytes;
-        for (index, stored) in members.iter().zip(received.stored) {
+        for ((index, id), stored) in members.iter().zip(ids).zip(received.stored) {
             packs[*index] = match stored {
                 Ok(None) => None,
                 Ok(Some(stored)) => {
@@ -270,7 +275,7 @@ async fn fetch(
     tokio::select! {
         biased;
         () = context.stop.cancelled() => Err(TaskError::Stopped),
-        received = receive(stream, listed.format, targets, progress) => received,
+        received = receive(stream, listed.format, !negotiation.haves.is_empty(), targets, progress) => received,
     }
 }
 
@@ -293,6 +298,7 @@ async fn publish_all(
         let pack = match (need, pack) {
             (Need::Nothing(snapshot), _) => {
                 outcome.snapshot = Some(snapshot);
+                report.suspect = report.suspect.take().or_else(|| chain.last().and_then(|last| last.suspect.clone()));
                 report.destinations.push(outcome);
                 continue;
             }
@@ -310,7 +316,7 @@ async fn publish_all(
                 outcome.snapshot = Some(manifest.snapshot);
                 outcome.written = true;
                 report.suspect = report.suspect.take().or(manifest.suspect);
-                let first = chain.last.is_none() && chain.broken.is_none();
+                let first = chain.before().is_none();
                 result = result.min(if first { TaskResult::New } else { TaskResult::Changed });
             }
             Err(error) => {
@@ -339,7 +345,7 @@ async fn publish(
     chain: &Chain,
     pack: Option<PackEntry>,
 ) -> Result<Manifest, TaskError> {
-    let last = chain.last.as_ref().filter(|last| last.git.object_format == listed.format);
+    let last = chain.last().filter(|last| last.git.object_format == listed.format);
     let mut packs = last.map(|last| last.git.packs.clone()).unwrap_or_default();
     packs.extend(pack);
     let snapshot = SnapshotId::mint(&*context.clock);
@@ -371,8 +377,9 @@ async fn publish(
             references: listed.references.clone(),
             packs,
         },
+        encrypted_to: destination.keys.names(),
         not_read,
-        suspect: suspicion(chain.last.as_ref(), &listed.references),
+        suspect: suspicion(chain.before(), &listed.references),
         tool: ToolEntry::this(),
     };
     let key = keys::manifest(task.server.uid, task.repository.id, snapshot);
@@ -393,6 +400,7 @@ async fn publish(
         packs: manifest.git.packs.len() as u64,
         bytes: manifest.stored_bytes(),
         suspect: manifest.suspect.clone(),
+        content: manifest.content(),
         key,
     };
     context.state.publish(&record, &pack_document(&manifest)).await?;

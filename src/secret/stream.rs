@@ -28,6 +28,13 @@ impl PublicKeys {
         unique.into_iter().map(recipient).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The keys as text, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// A writer that encrypts to these keys. The header is written at once.
     pub fn sealing<W: Write>(&self, inner: W) -> io::Result<SealingWriter<W>> {
         let buffer = Arc::new(Mutex::new(inner));

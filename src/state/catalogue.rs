@@ -49,6 +49,24 @@ impl StateStore {
         .transpose()
     }
 
+    /// Forgets the chain of a repository in a destination, so that the next run begins a new one with everything.
+    /// Snapshots stay. Tells whether there was one.
+    pub async fn forget_chain(
+        &self,
+        destination: DestinationId,
+        server: Uid,
+        repository: RepoId,
+    ) -> Result<bool, StateError> {
+        let done = sqlx::query("DELETE FROM chains WHERE destination = $1 AND server = $2 AND repository = $3")
+            .bind(destination.to_string())
+            .bind(server.to_string())
+            .bind(repository.to_string())
+            .execute(&self.pool)
+            .await
+            .map_err(self.failed("forget a chain"))?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already.
     pub async fn publish(&self, record: &SnapshotRecord, chain: &[u8]) -> Result<(), StateError> {
         const ATTEMPT: &str = "record a snapshot";
@@ -183,6 +201,7 @@ mod tests {
             packs: 1,
             bytes: u64::MAX,
             suspect: None,
+            content: String::new(),
             key: "servers/x".into(),
         }
     }

@@ -126,14 +126,18 @@ impl StoreError {
         match self {
             Self::Unreachable { .. } => Some("check that the directory exists and belongs to this user".into()),
             Self::NoMarker { place } => Some(format!(
-                "is the disk mounted at {place}? If this is a new destination, `xopero apply` prepares it"
+                "is the disk mounted at {place}? If it was replaced for good, declare the destination under a new name \
+                 and apply: the next run then takes everything anew"
             )),
             Self::Foreign { .. } => Some(
                 "two states must not write to one place: give this plan a directory of its own, or use the state that \
                  made these backups"
                     .into(),
             ),
-            Self::Exchanged { .. } => Some("is another disk mounted there than the one that was applied?".into()),
+            Self::Exchanged { .. } => Some(
+                "is another disk mounted there? If it was replaced for good, declare the destination under a new name"
+                    .into(),
+            ),
             Self::Full { place, .. } => {
                 Some(format!("free space at {place}; the next run goes on where this one stopped"))
             }
