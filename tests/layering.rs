@@ -1,5 +1,7 @@
 //! The layers of `src/`: a module uses only modules of lower layers. Also the budget of lines for production files.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
