@@ -1,7 +1,7 @@
 //! Tables that fit the width of a terminal.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, Width};
 
 use super::{Style, shown};
 
@@ -39,11 +39,15 @@ impl Table {
             .iter()
             .map(|(name, side)| Cell::new(name).set_alignment(alignment(*side)).add_attribute(Attribute::Bold));
         grid.set_header(heading);
-        for (column, side) in grid.column_iter_mut().zip(&sides) {
+        for (column, (name, side)) in grid.column_iter_mut().zip(columns) {
             column.set_padding((0, 2));
-            if *side != Side::Left {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+            column.set_constraint(match side {
+                Side::Left => {
+                    let heading = name.chars().count() + 2;
+                    ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(heading).unwrap_or(u16::MAX)))
+                }
+                Side::Whole | Side::Right => ColumnConstraint::ContentWidth,
+            });
         }
         Self { grid, sides }
     }
@@ -96,5 +100,16 @@ mod tests {
         let text = table.render();
         assert!(text.contains("\\u{1b}[2J"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 40 && !line.ends_with(' ')), "{text}");
+    }
+
+    #[test]
+    fn ids_numbers_and_headings_are_never_broken() {
+        let columns = [("ID", Side::Whole), ("TITLE", Side::Left), ("SIZE", Side::Right)];
+        let mut table = Table::new(&columns, 46, Style { color: false });
+        let id = "01M81FST1183SGRZEVSXSESMGJ";
+        table.row([id.into(), "a-long-name-of-a-repository".into(), "1.25 MiB".into()]);
+        let text = table.render();
+        assert!(text.contains(id) && text.contains("1.25 MiB") && text.contains("TITLE"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 46), "{text}");
     }
 }
