@@ -152,17 +152,33 @@ impl ToolEntry {
     }
 }
 
+/// A digest of what a snapshot says: of the names, the references, and the chain that it belongs to.
+///
+/// A chain only grows, and is known by its first pack and the keys it is encrypted to: of two manifests with the same
+/// digest the later names all packs of the earlier.
+pub fn content(
+    project: &ProjectKey,
+    repository: &RepositoryEntry,
+    format: ObjectFormat,
+    references: &References,
+    (first, encrypted_to): (Option<&PackEntry>, &[String]),
+) -> String {
+    let words = (project, repository, format, references, first.map(|pack| pack.id), encrypted_to);
+    let words = serde_json::to_vec(&words).expect("texts and numbers are JSON");
+    hex::encode(&Sha256::digest(words))
+}
+
 impl Manifest {
     /// Stored bytes of all its packs.
     pub fn stored_bytes(&self) -> u64 {
         self.git.packs.iter().map(|pack| pack.stored_bytes).sum()
     }
 
-    /// SHA-256 of all that it says of the repository. Two snapshots with the same digest restore to the same.
+    /// A digest of what it says. See [`content`].
     pub fn content(&self) -> String {
-        let Self { project, repository, git, encrypted_to, not_read, suspect, .. } = self;
-        let said = (project, repository, git, encrypted_to, not_read, suspect);
-        hex::encode(&Sha256::digest(serde_json::to_vec(&said).expect("a manifest is plain data")))
+        let GitPart { object_format, references, packs, protocol: _ } = &self.git;
+        let chain = (packs.first(), self.encrypted_to.as_slice());
+        content(&self.project.key, &self.repository, *object_format, references, chain)
     }
 
     /// Objects in all its packs. One that two packs hold counts twice.

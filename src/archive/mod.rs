@@ -25,6 +25,7 @@ pub use document::{pack_document, read_document, unpack_document, write_document
 pub use error::ArchiveError;
 pub use manifest::{
     FORMAT, GitPart, Manifest, NotRead, PackEntry, PlanEntry, ProjectEntry, RepositoryEntry, ServerEntry, ToolEntry,
+    content,
 };
 pub use pack::{PackReader, PackWriter, StoredPack, open_pack};
 pub use report::{Report, ReportedRepository};

@@ -1,7 +1,7 @@
 //! What a destination has of a repository already.
 
 use crate::archive::{Manifest, unpack_document};
-use crate::model::{DestinationId, RepoId, SnapshotId, Uid};
+use crate::model::{DestinationId, RepoId, SnapshotRecord, Uid};
 use crate::secret::PublicKeys;
 use crate::state::StateStore;
 use crate::store::{Store, StoreError, keys};
@@ -12,8 +12,8 @@ use super::TaskError;
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     manifest: Option<Manifest>,
-    /// The newest snapshot of this plan that says what the end of the chain says.
-    pub(super) own: Option<SnapshotId>,
+    /// The newest snapshot of this plan, if its manifest is stored.
+    pub(super) own: Option<SnapshotRecord>,
     /// Why the chain begins anew, if it cannot be continued.
     pub(super) broken: Option<String>,
 }
@@ -45,7 +45,14 @@ impl Chain {
             Some(_) => None,
             None => state.latest_snapshot(plan, destination, server, repository).await?,
         };
-        let own = own.filter(|record| record.content == manifest.content()).map(|record| record.id);
+        let own = match own {
+            Some(own) if own.id != manifest.snapshot => match store.size(&own.key).await {
+                Ok(_) => Some(own),
+                Err(StoreError::Missing { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
+            own => own,
+        };
         Ok(Self { manifest: Some(manifest), own, broken })
     }
 

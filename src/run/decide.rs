@@ -30,14 +30,17 @@ pub(super) struct Negotiation {
 /// Decides what is needed.
 ///
 /// `last` is the newest manifest of the chain, known to be whole at the destination; `own` is the newest snapshot of
-/// this plan there, if it says the same. The chain is shared by plans, snapshots are not.
+/// this plan there, if it belongs to that chain and says what the server says. The chain is shared by plans, snapshots
+/// are not.
 pub(super) fn needed(
     last: Option<&Manifest>,
     own: Option<SnapshotId>,
-    same_names: bool,
     references: &References,
     format: ObjectFormat,
 ) -> Need {
+    if let Some(snapshot) = own {
+        return Need::Nothing(snapshot);
+    }
     // Tips of another hash cannot be haves: a repository that was made anew in another format starts anew.
     let last = last.filter(|manifest| manifest.git.object_format == format);
     let haves = last.map(|manifest| manifest.git.references.oids()).unwrap_or_default();
@@ -45,10 +48,7 @@ pub(super) fn needed(
     if !wants.is_empty() {
         return Need::Objects(Negotiation { wants, haves });
     }
-    match (last, own) {
-        (Some(manifest), Some(own)) if manifest.git.references == *references && same_names => Need::Nothing(own),
-        _ => Need::Manifest,
-    }
+    Need::Manifest
 }
 
 /// Why a snapshot must not stand in for the one before it, if so: the source has lost all or nearly all of its
@@ -117,7 +117,8 @@ mod tests {
     }
 
     fn need(last: Option<&Manifest>, now: &References) -> Need {
-        needed(last, last.map(|manifest| manifest.snapshot), true, now, ObjectFormat::Sha1)
+        let own = last.filter(|manifest| manifest.git.references == *now).map(|manifest| manifest.snapshot);
+        needed(last, own, now, ObjectFormat::Sha1)
     }
 
     #[test]
@@ -135,11 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn another_plan_or_a_renamed_repository_needs_a_manifest_of_its_own() {
+    fn a_plan_without_a_snapshot_that_says_the_same_needs_a_manifest_of_its_own() {
         let now = references(&[("refs/heads/main", 2)]);
         let last = manifest(now.clone());
-        assert_eq!(needed(Some(&last), None, true, &now, ObjectFormat::Sha1), Need::Manifest);
-        assert_eq!(needed(Some(&last), Some(last.snapshot), false, &now, ObjectFormat::Sha1), Need::Manifest);
+        assert_eq!(needed(Some(&last), None, &now, ObjectFormat::Sha1), Need::Manifest);
+        let own = SnapshotId::from_parts(0, 1);
+        assert_eq!(needed(Some(&last), Some(own), &now, ObjectFormat::Sha1), Need::Nothing(own));
     }
 
     #[test]
@@ -174,7 +176,7 @@ mod tests {
         let mut now = references(&[]);
         let tip = ObjectId::Sha256([7; 32]);
         now.tips.push(RefTip { name: RefName::new("refs/heads/main").unwrap(), oid: tip, peeled: None });
-        let need = needed(Some(&last), Some(last.snapshot), true, &now, ObjectFormat::Sha256);
+        let need = needed(Some(&last), None, &now, ObjectFormat::Sha256);
         assert_eq!(need, Need::Objects(Negotiation { wants: vec![tip], haves: vec![] }));
     }
 

@@ -12,7 +12,7 @@ use super::stream::{Received, Target, receive};
 use super::{DestinationResult, Event, TaskError, TaskName, TaskReport, TaskResult};
 use crate::archive::{
     FORMAT, GitPart, Manifest, NotRead, PackEntry, PlanEntry, ProjectEntry, RepositoryEntry, ServerEntry, ToolEntry,
-    pack_document, write_document,
+    content, pack_document, write_document,
 };
 use crate::bitbucket::Repository;
 use crate::git::{FetchRequest, GitError, Protocol, Remote, ServerFacts};
@@ -120,11 +120,15 @@ async fn try_back_up(
 
     let needs: Vec<Need> = chains
         .iter()
-        .map(|chain| {
-            let same_names = chain.last().is_none_or(|last| {
-                last.repository == repository_entry(&task.repository) && last.project.key == task.project
-            });
-            needed(chain.last(), chain.own, same_names, &listed.references, listed.format)
+        .zip(&context.destinations)
+        .map(|(chain, destination)| {
+            let encrypted_to = destination.keys.names();
+            let first = chain.last().and_then(|last| last.git.packs.first());
+            let repository = repository_entry(&task.repository);
+            let now = (first, encrypted_to.as_slice());
+            let now = content(&task.project, &repository, listed.format, &listed.references, now);
+            let own = chain.own.as_ref().filter(|own| own.content == now).map(|own| own.id);
+            needed(chain.last(), own, &listed.references, listed.format)
         })
         .collect();
 
