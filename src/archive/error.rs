@@ -69,6 +69,11 @@ impl ArchiveError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
+            Self::Open { source: SecretError::NoMatchingKey, .. } => Some(
+                "use --identity with the identity of one of the destination's `encrypt-to` keys: \
+                 not the one that opens the credentials"
+                    .into(),
+            ),
             Self::Open { source, .. } => source.hint(),
             Self::NewerFormat { .. } => Some("use a newer version of xopero".into()),
             Self::Damaged { .. } => {

@@ -120,6 +120,10 @@ async fn find_stored(store: &Store, text: &str, identities: &Identities) -> Resu
     match (fitting.next(), fitting.next()) {
         (Some(key), None) => Ok(key.clone()),
         (None, _) => Err(unknown()),
-        (Some(_), Some(_)) => Err(CliError::usage(format!("several snapshots begin with {text}"))),
+        (Some(_), Some(_)) => {
+            let what = format!("\"{text}\" is the beginning of more than one snapshot at {}", store.place());
+            let hint = "give more characters of the id, as `xopero snapshots` shows it";
+            Err(CliError::new(exit_code::FAILED, what).with_hint(hint))
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::git::BundleError;
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// The target is there already.
-    #[error("{} exists and is not an empty directory", path.display())]
+    #[error("{} exists already", path.display())]
     Occupied {
         /// The target.
         path: PathBuf,
@@ -53,7 +53,7 @@ impl RestoreError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Occupied { .. } => Some("name a directory or file that does not exist yet".into()),
+            Self::Occupied { .. } => Some("nothing is ever overwritten: name a file or directory that does not exist yet, or, to restore, an empty directory".into()),
             Self::Archive(error) => error.hint(),
             Self::Damaged { .. } => {
                 Some("try an older snapshot, or the same one in another destination: xopero snapshots".into())
