@@ -36,7 +36,8 @@ fn headline(text: &mut String, summary: &Summary, style: Style) {
         Outcome::Failed => style.red("failed"),
         Outcome::Interrupted => style.yellow("interrupted"),
     };
-    line!(text, "Plan {}: {outcome} in {took} (run {})", summary.plan, summary.run);
+    line!(text, "Plan {}: {outcome} in {took}", summary.plan);
+    line!(text, "  run           {}", summary.run);
 }
 
 fn figures(text: &mut String, summary: &Summary) {
