@@ -77,6 +77,8 @@ impl Drop for StateLock {
     fn drop(&mut self) {
         // A body that stays behind does no harm: nobody reads it while the lock is free.
         let _ = self.file.set_len(0);
+        // Closing is not enough: a child process that was just begun shares the open file until it executes.
+        let _closed_next = self.file.unlock();
     }
 }
 
