@@ -46,7 +46,7 @@ fn the_complete_example_says_what_it_says() {
     assert_eq!(declaration.recipients.len(), 2);
     let server = &declaration.servers[&ServerName::new("bb").unwrap()];
     assert_eq!(server.url.origin(), "https://bitbucket.example.com");
-    assert_eq!((server.timeout.as_secs(), server.concurrency.listing, server.concurrency.packs), (30, 8, 2));
+    assert_eq!((server.timeout.as_secs(), server.concurrency.listing, server.concurrency.packs), (360, 8, 2));
     let pay = &declaration.projects[&project()];
     assert_eq!(pay.main.account.as_str(), "svc-backup");
     assert_eq!(pay.main.expires, Some(jiff::civil::date(2027, 3, 1)));
