@@ -32,7 +32,7 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
     }
     let result = verified?;
     let whole = result.findings.is_empty();
-    let begins_anew = !whole && forget_chain(context, arguments, &located).await?;
+    let begins_anew = !whole && break_chain(context, arguments, &located).await?;
     if context.output.is_json() {
         let findings: Vec<_> = result
             .findings
@@ -69,12 +69,13 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
 }
 
 /// Later snapshots must not be built on damaged ones.
-async fn forget_chain(context: &Context, arguments: &VerifyArgs, located: &Located) -> Result<bool, CliError> {
+async fn break_chain(context: &Context, arguments: &VerifyArgs, located: &Located) -> Result<bool, CliError> {
     if arguments.snapshot.from.is_some() {
         return Ok(false);
     }
     let destination = located.store.marker().await?.destination;
     let state = context.existing_state().await?;
     let manifest = &located.manifest;
-    Ok(state.forget_chain(destination, manifest.server.uid, manifest.repository.id).await?)
+    let why = format!("verifying snapshot {} found damage", manifest.snapshot);
+    Ok(state.break_chain(destination, manifest.server.uid, manifest.repository.id, &why).await?)
 }

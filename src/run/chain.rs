@@ -36,7 +36,9 @@ impl Chain {
             Ok(manifest) => manifest,
             Err(error) => return Ok(Self { broken: Some(error.to_string()), ..Self::default() }),
         };
-        let broken = if manifest.encrypted_to == keys.names() {
+        let broken = if row.broken.is_some() {
+            row.broken
+        } else if manifest.encrypted_to == keys.names() {
             missing(store, &manifest, &key).await?
         } else {
             Some("what is stored is encrypted to other keys than `encrypt-to` names".to_owned())

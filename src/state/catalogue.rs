@@ -13,6 +13,8 @@ pub struct ChainRow {
     pub snapshot: SnapshotId,
     /// What the archive needs to continue it, in its own words.
     pub body: Vec<u8>,
+    /// Why it must not be continued.
+    pub broken: Option<String>,
 }
 
 /// Which snapshots are asked for. All of those that fit every field that is given.
@@ -34,36 +36,40 @@ impl StateStore {
         server: Uid,
         repository: RepoId,
     ) -> Result<Option<ChainRow>, StateError> {
-        let row =
-            sqlx::query("SELECT snapshot, body FROM chains WHERE destination = $1 AND server = $2 AND repository = $3")
-                .bind(destination.to_string())
-                .bind(server.to_string())
-                .bind(repository.to_string())
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(self.failed("read a chain"))?;
+        let row = sqlx::query(
+            "SELECT snapshot, body, broken FROM chains WHERE destination = $1 AND server = $2 AND repository = $3",
+        )
+        .bind(destination.to_string())
+        .bind(server.to_string())
+        .bind(repository.to_string())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.failed("read a chain"))?;
         row.map(|row| {
             let read = self.read("a chain", &row);
-            Ok(ChainRow { snapshot: read.parse("snapshot")?, body: read.get("body")? })
+            Ok(ChainRow { snapshot: read.parse("snapshot")?, body: read.get("body")?, broken: read.get("broken")? })
         })
         .transpose()
     }
 
-    /// Forgets the chain of a repository in a destination, so that the next run begins a new one with everything.
-    /// Snapshots stay. Tells whether there was one.
-    pub async fn forget_chain(
+    /// Marks the chain of a repository in a destination as damaged, so that the next run begins a new one with
+    /// everything. Snapshots stay. Tells whether there was one.
+    pub async fn break_chain(
         &self,
         destination: DestinationId,
         server: Uid,
         repository: RepoId,
+        why: &str,
     ) -> Result<bool, StateError> {
-        let done = sqlx::query("DELETE FROM chains WHERE destination = $1 AND server = $2 AND repository = $3")
+        let statement = "UPDATE chains SET broken = $4 WHERE destination = $1 AND server = $2 AND repository = $3";
+        let done = sqlx::query(statement)
             .bind(destination.to_string())
             .bind(server.to_string())
             .bind(repository.to_string())
+            .bind(why)
             .execute(&self.pool)
             .await
-            .map_err(self.failed("forget a chain"))?;
+            .map_err(self.failed("mark a chain as damaged"))?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -93,7 +99,7 @@ impl StateStore {
         sqlx::query(
             "INSERT INTO chains (destination, server, repository, snapshot, body) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (destination, server, repository)
-             DO UPDATE SET snapshot = excluded.snapshot, body = excluded.body",
+             DO UPDATE SET snapshot = excluded.snapshot, body = excluded.body, broken = NULL",
         )
         .bind(record.destination.to_string())
         .bind(record.server.to_string())
@@ -214,11 +220,16 @@ mod tests {
         assert_eq!(chain().await.unwrap(), None);
         store.publish(&first, b"one").await.unwrap();
         store.publish(&second, b"two").await.unwrap();
-        assert_eq!(chain().await.unwrap(), Some(ChainRow { snapshot: second.id, body: b"two".to_vec() }));
+        assert_eq!(chain().await.unwrap(), Some(ChainRow { snapshot: second.id, body: b"two".to_vec(), broken: None }));
 
         let error = store.publish(&first, b"again").await.unwrap_err();
         assert!(matches!(error, StateError::Access { .. }), "{error}");
         assert_eq!(chain().await.unwrap().unwrap().body, b"two");
+
+        let (destination, server, repository) = (first.destination, first.server, first.repository);
+        assert!(store.break_chain(destination, server, repository, "damaged").await.unwrap());
+        assert_eq!(chain().await.unwrap().unwrap().broken.as_deref(), Some("damaged"));
+        assert!(!store.break_chain(destination, server, RepoId(99), "damaged").await.unwrap());
         let latest = store.latest_snapshot(first.plan, first.destination, first.server, first.repository);
         assert_eq!(latest.await.unwrap(), Some(second));
     }

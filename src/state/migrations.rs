@@ -22,6 +22,7 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         repository TEXT NOT NULL,
         snapshot TEXT NOT NULL,
         body BLOB NOT NULL,
+        broken TEXT,
         PRIMARY KEY (destination, server, repository))",
     "CREATE TABLE snapshots (
         id TEXT NOT NULL PRIMARY KEY,
