@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::shown_json;
 use crate::run::{Event, EventSink};
 
 /// The version of the lines: the part before the point changes when a reader must change.
@@ -31,10 +32,11 @@ impl EventLines {
     }
 
     fn write(&self, value: &serde_json::Value) {
+        let line = shown_json(value);
         // A reader that has gone away does not stop a backup.
         let _reader_gone = match self.0 {
-            Stream::Stdout => writeln!(io::stdout().lock(), "{value}"),
-            Stream::Stderr => writeln!(io::stderr().lock(), "{value}"),
+            Stream::Stdout => writeln!(io::stdout().lock(), "{line}"),
+            Stream::Stderr => writeln!(io::stderr().lock(), "{line}"),
         };
     }
 }

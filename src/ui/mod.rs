@@ -19,6 +19,6 @@ pub use event_lines::{EventLines, Stream, VERSION};
 pub use output::{ColorChoice, Output};
 pub use progress::Progress;
 pub use quantity::{bytes, count, millis};
-pub use shown::{shown, shown_lines};
+pub use shown::{shown, shown_json, shown_lines};
 pub use style::Style;
 pub use table::{Side, Table};

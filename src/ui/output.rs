@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::{Style, shown, shown_lines};
+use super::{Style, shown, shown_json, shown_lines};
 
 /// Columns when the output is no terminal, and the most that prose is given.
 const COLUMNS: usize = 80;
@@ -85,7 +85,7 @@ impl Output {
 
     /// Prints one JSON line of data.
     pub fn json(self, value: &Value) {
-        self.data(&value.to_string());
+        self.data(&shown_json(value));
     }
 
     /// Says something on stderr; foreign text in it is made safe. Silent in JSON mode.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
 /// Columns after which foreign text is cut.
@@ -24,6 +25,26 @@ pub fn shown(text: &str) -> String {
             safe.truncate(before);
             safe.push('…');
             break;
+        }
+    }
+    safe
+}
+
+/// `value` on one line of JSON in which everything that a terminal would obey or hide is escaped.
+pub fn shown_json(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.chars().any(is_hidden) {
+        return text;
+    }
+    // Outside of strings JSON has none of these characters, and inside of them this escape means the same.
+    let mut safe = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_hidden(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(safe, "\\u{unit:04x}").expect("strings take everything");
+            }
+        } else {
+            safe.push(character);
         }
     }
     safe
@@ -68,6 +89,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn json_means_the_same_and_hides_nothing(text: String) {
+            let value = serde_json::json!({ "text": format!("{text}\u{202e}\u{9b}\u{e0001}") });
+            let safe = shown_json(&value);
+            prop_assert!(!safe.chars().any(is_hidden));
+            prop_assert_eq!(serde_json::from_str::<Value>(&safe).unwrap(), value);
+        }
+
         #[test]
         fn nothing_hidden_is_left_and_the_width_is_bounded(text: String) {
             let long = text.repeat(50);
