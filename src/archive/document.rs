@@ -62,7 +62,7 @@ pub async fn read_document<T: DeserializeOwned>(
     identities: &Identities,
 ) -> Result<T, ArchiveError> {
     let sealed = store.read(key, LARGEST_STORED).await?;
-    let open = |source| ArchiveError::Open { key: key.to_owned(), source };
+    let open = |source| ArchiveError::opening(key, source);
     let mut packed = Vec::new();
     let mut reader = identities.opening(sealed.as_ref()).map_err(open)?;
     reader

@@ -65,6 +65,15 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Understands why a stored object could not be opened: damage is not a matter of identities.
+    pub(super) fn opening(key: &str, source: SecretError) -> Self {
+        let key = key.to_owned();
+        match source {
+            SecretError::Damaged { .. } => Self::Damaged { key, why: "it is not a whole age file".into() },
+            source => Self::Open { key, source },
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -96,9 +96,13 @@ pub async fn open_pack(
     let (entry, identities) = (entry.clone(), identities.clone());
     Ok(move || {
         let watch = stored.clone();
-        let open = |source| ArchiveError::Open { key: entry.key.clone(), source };
-        let plain = identities.opening(stored).map_err(open)?;
-        Ok(PackReader { plain: Box::new(plain), watch, entry })
+        match identities.opening(stored) {
+            Ok(plain) => Ok(PackReader { plain: Box::new(plain), watch, entry }),
+            // Damage in the head of the file looks like a foreign key; the stored bytes tell which it is.
+            Err(source) => {
+                Err(watch.compare(&entry).err().unwrap_or_else(|| ArchiveError::opening(&entry.key, source)))
+            }
+        }
     })
 }
 
@@ -117,17 +121,8 @@ impl PackReader {
 
     /// Reads what is left and compares the stored bytes with the entry.
     pub fn check(mut self) -> Result<(), ArchiveError> {
-        let damaged = |why: String| ArchiveError::Damaged { key: self.entry.key.clone(), why };
-        io::copy(&mut self.plain, &mut io::sink()).map_err(|error| damaged(error.to_string()))?;
-        io::copy(&mut self.watch, &mut io::sink()).map_err(|error| damaged(error.to_string()))?;
-        let (bytes, sha256) = self.watch.digest();
-        if bytes != self.entry.stored_bytes {
-            return Err(damaged(format!("{bytes} bytes are stored, the manifest says {}", self.entry.stored_bytes)));
-        }
-        if sha256 != self.entry.stored_sha256 {
-            return Err(damaged("its SHA-256 is not the one in the manifest".into()));
-        }
-        Ok(())
+        io::copy(&mut self.plain, &mut io::sink()).map_err(|error| self.damaged(&error))?;
+        self.watch.compare(&self.entry)
     }
 }
 
@@ -150,6 +145,20 @@ struct Passing {
 impl Stored {
     fn new(reader: impl Read + Send + 'static) -> Self {
         Self(Arc::new(Mutex::new(Passing { reader: Box::new(reader), hash: Sha256::new(), bytes: 0 })))
+    }
+
+    /// Reads what is left and compares the stored bytes with the entry.
+    fn compare(mut self, entry: &PackEntry) -> Result<(), ArchiveError> {
+        let damaged = |why: String| ArchiveError::Damaged { key: entry.key.clone(), why };
+        io::copy(&mut self, &mut io::sink()).map_err(|error| damaged(error.to_string()))?;
+        let (bytes, sha256) = self.digest();
+        if bytes != entry.stored_bytes {
+            return Err(damaged(format!("{bytes} bytes are stored, the manifest says {}", entry.stored_bytes)));
+        }
+        if sha256 != entry.stored_sha256 {
+            return Err(damaged("its SHA-256 is not the one in the manifest".into()));
+        }
+        Ok(())
     }
 
     fn digest(&self) -> (u64, String) {

@@ -37,7 +37,7 @@ pub async fn locate(context: &Context, arguments: &SnapshotArgs) -> Result<Locat
     let (store, key) = if let Some(directory) = &arguments.from {
         let store = open_directory(directory)?;
         store.marker().await?;
-        let key = find_stored(&store, &arguments.snapshot, &identities).await?;
+        let key = find_stored(context, &store, &arguments.snapshot, &identities).await?;
         (store, key)
     } else {
         let state = context.existing_state().await?;
@@ -99,20 +99,35 @@ async fn find_recorded(state: &StateStore, text: &str) -> Result<SnapshotRecord,
     })
 }
 
-async fn find_stored(store: &Store, text: &str, identities: &Identities) -> Result<String, CliError> {
+async fn find_stored(
+    context: &Context,
+    store: &Store,
+    text: &str,
+    identities: &Identities,
+) -> Result<String, CliError> {
     let keys = store.manifests().await?;
     let unknown = || CliError::new(exit_code::FAILED, format!("there is no snapshot {text} at {}", store.place()));
     if let Some((project, slug)) = as_repository(text) {
         // Newest first, whatever repository it is of: ids are sorted by time.
         let mut newest: Vec<_> = keys.iter().filter_map(|key| Some((keys::manifest_id(key)?, key))).collect();
         newest.sort_unstable_by(|one, other| other.cmp(one));
+        let mut unreadable = None;
         for (_, key) in newest {
-            let manifest = read_manifest(store, key, identities).await?;
+            let manifest = match read_manifest(store, key, identities).await {
+                Ok(manifest) => manifest,
+                // Damage of one snapshot, perhaps of another repository, does not lock up the rest.
+                Err(error) if error.is_damage() || matches!(error, ArchiveError::Open { .. }) => {
+                    context.output.warn(&format!("{error}; if it is a newer snapshot of {text}, it is passed over"));
+                    unreadable = unreadable.or(Some(error));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             if manifest.project.key == project && manifest.repository.slug == slug && manifest.suspect.is_none() {
                 return Ok(key.clone());
             }
         }
-        return Err(unknown());
+        return Err(unreadable.map_or_else(unknown, CliError::from));
     }
     let wanted = text.to_ascii_uppercase();
     let fits = |key: &&String| keys::manifest_id(key).is_some_and(|id| id.to_string().starts_with(&wanted));

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::locate::{as_repository, open_directory, open_recorded, read_manifest};
 use super::{CliError, Context, exit_code};
+use crate::archive::ArchiveError;
 use crate::model::{PlanName, RepoSlug, SnapshotRecord};
 use crate::state::{SnapshotFilter, StateStore};
 use crate::store::Store;
@@ -145,11 +146,18 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
     let identities = context.identities()?;
     store.marker().await?;
     let mut rows = Vec::new();
+    let mut closed = None;
     for key in store.manifests().await? {
         let manifest = match read_manifest(store, &key, &identities).await {
             Ok(manifest) => manifest,
             Err(error) if error.is_damage() => {
                 context.output.warn(&error.to_string());
+                continue;
+            }
+            // One manifest for other identities, or with a broken head, does not hide the rest.
+            Err(error @ ArchiveError::Open { .. }) => {
+                context.output.warn(&error.to_string());
+                closed = closed.or(Some(error));
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -169,6 +177,11 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
                 state: if manifest.suspect.is_some() { "suspect" } else { "" },
             });
         }
+    }
+    if let Some(error) = closed
+        && rows.is_empty()
+    {
+        return Err(error.into());
     }
     rows.sort_by(|one, other| other.id.cmp(&one.id));
     rows.truncate(arguments.limit as usize);
