@@ -53,9 +53,20 @@ impl RepositoryState {
             _ => Self::Unknown,
         }
     }
+
+    /// Why it may not be possible to read the repository, as a word; `None` if the server promises that it is.
+    pub const fn unfit(self) -> Option<&'static str> {
+        match self {
+            Self::Available | Self::Unknown => None,
+            Self::Initialising => Some("initialising"),
+            Self::InitialisationFailed => Some("failed to initialise"),
+            Self::Offline => Some("offline"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a repository")]
 struct Document {
     id: u64,
     slug: String,
@@ -95,7 +106,10 @@ impl Document {
         let http = self.links.clone.into_iter().find(|link| link.name == "http");
         Ok(Repository {
             id: RepoId(self.id),
-            slug: RepoSlug::new(self.slug).map_err(|error| error.to_string())?,
+            slug: RepoSlug::new(self.slug.as_str()).map_err(|error| {
+                let slug: String = self.slug.chars().take(100).collect();
+                format!("the slug {slug:?} is refused: {error}")
+            })?,
             name: short_name(self.name),
             project: ProjectKey::new(self.project.key).map_err(|error| error.to_string())?,
             project_id: self.project.id,

@@ -194,6 +194,11 @@ impl PackStream {
         }
     }
 
+    /// The request that it is the answer to.
+    pub fn place(&self) -> &RequestPlace {
+        self.answer.place()
+    }
+
     /// The last line of progress that the server sent. Its text, to be escaped.
     pub fn progress(&self) -> Option<&str> {
         self.demux.progress()

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Event, EventSink, Ledger, TaskError, ThrottledPeriod};
+use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError, Refusal, Retry};
 use crate::model::{CredentialRole, ProjectKey};
@@ -22,6 +22,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Credentials {
     pool: Mutex<CredentialPool>,
     authorizations: BTreeMap<(ProjectKey, CredentialRole), Authorization>,
+    /// Those that left the pool, and why.
+    rejected: Mutex<BTreeMap<(ProjectKey, CredentialRole), Refused>>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
     stop: CancellationToken,
@@ -37,7 +39,7 @@ pub(super) struct Caller<'a> {
     lease: Option<Lease>,
     /// Credentials that lack a permission which the caller needs.
     unfit: BTreeSet<CredentialRole>,
-    refusals: Vec<(CredentialRole, crate::model::AccountName, String)>,
+    refusals: Vec<Refused>,
     /// The account book.
     pub(super) ledger: Ledger,
 }
@@ -59,7 +61,7 @@ impl Credentials {
         events: Arc<dyn EventSink>,
         stop: CancellationToken,
     ) -> Self {
-        Self { pool: Mutex::new(pool), authorizations, clock, events, stop }
+        Self { pool: Mutex::new(pool), authorizations, rejected: Mutex::default(), clock, events, stop }
     }
 
     /// The opened credentials, in the order of projects and roles.
@@ -68,17 +70,26 @@ impl Credentials {
     }
 
     /// Takes a credential out of the pool for good.
-    pub(super) fn reject(&self, project: &ProjectKey, role: &CredentialRole, why: String) {
-        let Some(authorization) = self.authorizations.get(&(project.clone(), role.clone())) else { return };
-        let account = authorization.account().clone();
+    pub(super) fn reject(&self, project: &ProjectKey, refused: Refused) {
+        let (role, account) = (refused.credential.clone(), refused.account.clone());
         let lease = Lease { project: project.clone(), role: role.clone(), account: account.clone() };
         self.settle(&lease, Outcome::Rejected);
-        self.events.emit(&Event::CredentialRejected {
-            project: project.clone(),
-            credential: role.clone(),
-            account,
-            why,
-        });
+        let why = refused.why.clone();
+        let known = self.rejected().insert((project.clone(), role.clone()), refused);
+        // Requests under way with the same credential come back refused as well: that is no news.
+        if known.is_none() {
+            self.events.emit(&Event::CredentialRejected { project: project.clone(), credential: role, account, why });
+        }
+    }
+
+    /// Lets the account of a credential rest after a 429 outside of any task.
+    pub(super) fn rest(&self, project: &ProjectKey, role: &CredentialRole, retry_after: Option<Duration>) {
+        let Some(authorization) = self.authorizations.get(&(project.clone(), role.clone())) else { return };
+        let account = authorization.account().clone();
+        let lease = Lease { project: project.clone(), role: role.clone(), account };
+        let now = self.clock.monotonic();
+        let until = self.pool().settle(&lease, Outcome::RateLimited { retry_after }, now);
+        self.tell_rest(&lease, until, now);
     }
 
     /// Sends one request with a credential of the caller's project.
@@ -116,14 +127,14 @@ impl Credentials {
                     self.rate_limited(caller, lease, *retry_after);
                 }
                 Some(HttpError::Unauthorized { meaning, .. }) => {
-                    let why = meaning.to_string();
-                    caller.refusals.push((lease.role.clone(), lease.account.clone(), why.clone()));
+                    let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), &error);
                     caller.lease = None;
                     match meaning {
                         Refusal::Rejected | Refusal::Anonymous | Refusal::Unlicensed | Refusal::Captcha => {
-                            self.reject(&lease.project, &lease.role, why);
+                            self.reject(&lease.project, refused);
                         }
                         Refusal::NoPermission | Refusal::Unknown => {
+                            caller.refusals.push(refused);
                             caller.unfit.insert(lease.role.clone());
                             self.settle(&lease, Outcome::Answered);
                         }
@@ -187,7 +198,10 @@ impl Credentials {
                     self.wait(wait).await?;
                 }
                 Acquired::Exhausted => {
-                    let tried = std::mem::take(&mut caller.refusals);
+                    let rejected = self.rejected();
+                    let of_project = rejected.iter().filter(|((project, _), _)| project == caller.project);
+                    let tried =
+                        of_project.map(|(_, refused)| refused.clone()).chain(caller.refusals.drain(..)).collect();
                     return Err(TaskError::NoCredential { project: caller.project.clone(), tried });
                 }
             }
@@ -198,11 +212,7 @@ impl Credentials {
         let now = self.clock.monotonic();
         let until = self.pool().settle(&lease, Outcome::RateLimited { retry_after }, now);
         caller.lease = None;
-        if let Some(until) = until {
-            let wait = until.saturating_duration_since(now);
-            let until = self.clock.now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
-            self.events.emit(&Event::RateLimited { account: lease.account.clone(), until });
-        }
+        self.tell_rest(&lease, until, now);
         let next = self.pool().acquire(caller.project, &caller.unfit, now);
         if let Acquired::Lease(next) = next {
             if next.account != lease.account {
@@ -215,6 +225,18 @@ impl Credentials {
             }
             caller.lease = Some(next);
         }
+    }
+
+    fn tell_rest(&self, lease: &Lease, until: Option<Instant>, now: Instant) {
+        if let Some(until) = until {
+            let wait = until.saturating_duration_since(now);
+            let until = self.clock.now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
+            self.events.emit(&Event::RateLimited { account: lease.account.clone(), until });
+        }
+    }
+
+    fn rejected(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ProjectKey, CredentialRole), Refused>> {
+        self.rejected.lock().expect("no holder panics")
     }
 
     fn settle(&self, lease: &Lease, outcome: Outcome) {

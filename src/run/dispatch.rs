@@ -9,24 +9,29 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::Credentials;
+use super::error::lines;
 use super::inventory::list_project;
 use super::server::ServerContext;
 use super::task::{Task, back_up};
 use super::{
-    Event, EventSink, Ledger, Outcome, ProjectFailure, RunError, Summary, TaskError, TaskReport, TaskResult, Totals,
+    DestinationFailure, Event, EventSink, Ledger, Outcome, ProjectFailure, Refused, RunError, Summary, TaskError,
+    TaskReport, TaskResult, Totals,
 };
 use crate::archive::{FORMAT, PlanEntry, Report, ReportedRepository, ToolEntry, write_document};
 use crate::bitbucket::Client;
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError, Refusal};
 use crate::model::{
-    Address, Applied, BackupPlan, CredentialRole, DestinationId, DestinationName, Generation, PlanName, RepoSlug,
-    RunId, SecretKind, ServerName, Uid,
+    Address, Applied, BackupPlan, CredentialRole, DestinationId, DestinationName, Generation, PlanName, ProjectKey,
+    RepoSlug, RunId, SecretKind, ServerName, Uid,
 };
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{StateStore, TaskRow};
 use crate::store::{Access, Store, keys};
 use crate::throttle::CredentialPool;
+
+/// Unusable entries of a listing that are told one by one.
+const UNUSABLE_TOLD: usize = 20;
 
 /// What a run needs from outside.
 pub struct Execution {
@@ -82,7 +87,8 @@ pub(super) struct Context {
 /// that the end could not be recorded.
 pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let started = execution.clock.now();
-    let (context, servers, plan) = prepare(&execution).await?;
+    let mut whole = Whole::default();
+    let (context, servers, plan) = prepare(&execution, &mut whole).await?;
     let context = Arc::new(context);
     let Context { run, generation, state, clock, events, .. } = &*context;
     state.abandon_running(started).await?;
@@ -95,7 +101,6 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     state.start_run(*run, context.plan_uid, &context.plan_name, *generation, started).await?;
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation: *generation });
 
-    let mut whole = Whole::default();
     check_credentials(&context, &servers, &execution.applied, &mut whole).await;
     let tasks = inventory(&context, &servers, &execution, &plan, &mut whole).await;
     if let Some(slug) = &execution.only
@@ -119,6 +124,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
 #[derive(Default)]
 struct Whole {
     projects_failed: Vec<ProjectFailure>,
+    destinations_failed: Vec<DestinationFailure>,
     warnings: Vec<String>,
     ledger: Ledger,
 }
@@ -135,9 +141,11 @@ impl Whole {
             generation: context.generation,
             started,
             finished: context.clock.now(),
-            outcome: totals.outcome(self.projects_failed.len(), context.stop.is_cancelled()),
+            outcome: totals
+                .outcome(self.projects_failed.len() + self.destinations_failed.len(), context.stop.is_cancelled()),
             totals,
             projects_failed: self.projects_failed,
+            destinations_failed: self.destinations_failed,
             warnings: self.warnings,
             ledger: self.ledger,
             tasks,
@@ -147,8 +155,9 @@ impl Whole {
 
 type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
 
-/// Opens destinations, servers and credentials. Nothing is sent yet.
-async fn prepare(execution: &Execution) -> Result<(Context, Servers, BackupPlan), RunError> {
+/// Opens destinations, servers and credentials. Nothing is sent yet. A destination that cannot be used does not keep
+/// the backups from the others.
+async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, Servers, BackupPlan), RunError> {
     let Execution { applied, plan, base, state, clock, events, stop, .. } = execution;
     let declaration = &applied.declaration;
     let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: declaration.plans.keys().cloned().collect() };
@@ -156,15 +165,22 @@ async fn prepare(execution: &Execution) -> Result<(Context, Servers, BackupPlan)
     let plan_uid = *applied.uids.get(&Address::plan(plan)).ok_or_else(unknown)?;
 
     let mut destinations = Vec::new();
+    let mut first_failure = None;
     for name in &backup_plan.destinations {
-        let declared = &declaration.destinations[name];
-        let unbound = || RunError::Unbound { destination: name.clone() };
-        let id = state.destination_id(name, &declared.place).await?.ok_or_else(unbound)?;
-        let store = Store::open(&declared.place, base, Access::Write)?;
-        store.demand(id, applied.lineage).await?;
-        let recipients = |source| RunError::Recipients { destination: name.clone(), source };
-        let keys = PublicKeys::parse(&declared.encrypt_to).map_err(recipients)?;
-        destinations.push(DestinationContext { name: name.clone(), id, store, keys });
+        match open_destination(execution, name).await {
+            Ok(destination) => destinations.push(destination),
+            Err(error @ RunError::State(_)) => return Err(error),
+            Err(error) => {
+                let (destination, hint) = (name.clone(), error.hint());
+                whole.destinations_failed.push(DestinationFailure { destination, error: lines(&error), hint });
+                first_failure = first_failure.or(Some(error));
+            }
+        }
+    }
+    if let Some(error) = first_failure
+        && destinations.is_empty()
+    {
+        return Err(error);
     }
 
     let mut servers = Servers::new();
@@ -213,32 +229,52 @@ async fn prepare(execution: &Execution) -> Result<(Context, Servers, BackupPlan)
     Ok((context, servers, backup_plan))
 }
 
+/// Opens a destination for writing, once its marker has proven that it is the one that was applied.
+async fn open_destination(execution: &Execution, name: &DestinationName) -> Result<DestinationContext, RunError> {
+    let Execution { applied, base, state, .. } = execution;
+    let declared = &applied.declaration.destinations[name];
+    let unbound = || RunError::Unbound { destination: name.clone() };
+    let id = state.destination_id(name, &declared.place).await?.ok_or_else(unbound)?;
+    let store = Store::open(&declared.place, base, Access::Write)?;
+    store.demand(id, applied.lineage).await?;
+    let recipients = |source| RunError::Recipients { destination: name.clone(), source };
+    let keys = PublicKeys::parse(&declared.encrypt_to).map_err(recipients)?;
+    Ok(DestinationContext { name: name.clone(), id, store, keys })
+}
+
 /// Asks the server once for each credential who it is, so that a dead or exchanged one is known by name before it
 /// is used, and is asked once and not once per repository.
 async fn check_credentials(context: &Context, servers: &Servers, applied: &Applied, whole: &mut Whole) {
     for (project, role, authorization) in context.credentials.iter() {
         let declared = &applied.declaration.projects[project];
         let server = &servers[&declared.server];
-        if context.stop.is_cancelled() {
-            return;
-        }
-        *whole.ledger.requests.entry(authorization.account().clone()).or_default() += 1;
+        let account = authorization.account();
+        *whole.ledger.requests.entry(account.clone()).or_default() += 1;
         let client = Client::new(server.http.clone());
-        let rejected = match client.application_properties(authorization).await {
+        let answer = tokio::select! {
+            biased;
+            () = context.stop.cancelled() => return,
+            answer = client.application_properties(authorization) => answer,
+        };
+        let rejected = match answer {
             Ok(properties) => {
                 // A second answer says the same.
                 let _first = server.version.set(properties.version.clone());
-                let same = properties.confirms(authorization.account());
+                let same = properties.confirms(account);
                 let other = TaskError::OtherAccount {
                     project: project.clone(),
                     credential: role.clone(),
-                    declared: authorization.account().clone(),
+                    declared: account.clone(),
                     actual: properties.account,
                 };
                 (!same).then_some(other)
             }
             Err(error) => {
                 let error = TaskError::from(error);
+                if let Some(HttpError::RateLimited { retry_after, .. }) = error.http() {
+                    *whole.ledger.rate_limited.entry(account.clone()).or_default() += 1;
+                    context.credentials.rest(project, role, *retry_after);
+                }
                 let dead = matches!(
                     error.http(),
                     Some(HttpError::Unauthorized {
@@ -251,11 +287,10 @@ async fn check_credentials(context: &Context, servers: &Servers, applied: &Appli
             }
         };
         if let Some(error) = rejected {
-            let why = error.lines().join(": ");
-            whole
-                .warnings
-                .push(format!("credential/{project}/{role} (account {}) is not used: {why}", authorization.account()));
-            context.credentials.reject(project, role, why);
+            let refused = Refused::new(project, role.clone(), account.clone(), &error);
+            let why = &refused.why;
+            whole.warnings.push(format!("credential/{project}/{role} (account {account}) is not used: {why}"));
+            context.credentials.reject(project, refused);
         }
     }
 }
@@ -276,7 +311,7 @@ async fn inventory(
         match listed {
             Ok(inventory) => {
                 tasks.extend(inventory.tasks);
-                whole.warnings.extend(inventory.quarantined);
+                whole.projects_failed.extend(unusable(key, &inventory.quarantined));
             }
             Err(TaskError::Stopped) => return tasks,
             Err(error) => {
@@ -286,6 +321,22 @@ async fn inventory(
         }
     }
     tasks
+}
+
+/// What a project's unusable entries mean for the run: the repositories behind them are not backed up.
+fn unusable(project: &ProjectKey, entries: &[String]) -> Option<ProjectFailure> {
+    let first = match entries.len() {
+        0 => return None,
+        1 => "1 entry of its listing cannot be used; what it stands for is not backed up".to_owned(),
+        count => format!("{count} entries of its listing cannot be used; what they stand for is not backed up"),
+    };
+    let told = entries.iter().take(UNUSABLE_TOLD).cloned();
+    let hint = "let an administrator of the server look at these repositories".to_owned();
+    Some(ProjectFailure {
+        project: project.clone(),
+        error: std::iter::once(first).chain(told).collect(),
+        hint: Some(hint),
+    })
 }
 
 /// Keeps as many tasks under way as their servers are worth, and records each as it ends.

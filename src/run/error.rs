@@ -2,8 +2,8 @@
 
 use crate::archive::ArchiveError;
 use crate::bitbucket::BitbucketError;
-use crate::git::GitError;
-use crate::http::{HttpError, Retry};
+use crate::git::{GitError, PackError};
+use crate::http::{HttpError, Refusal, RequestPlace, Retry};
 use crate::model::{AccountName, CredentialRole, PlanName, ProjectKey, RepoSlug};
 use crate::secret::SecretError;
 use crate::state::StateError;
@@ -108,6 +108,50 @@ impl RunError {
     }
 }
 
+/// A credential that was of no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which one.
+    pub credential: CredentialRole,
+    /// Its account.
+    pub account: AccountName,
+    /// What the server said.
+    pub why: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Refused {
+    /// Understands why a request of a credential was refused.
+    pub(super) fn new(
+        project: &ProjectKey,
+        credential: CredentialRole,
+        account: AccountName,
+        error: &TaskError,
+    ) -> Self {
+        let hint = match error.http() {
+            Some(HttpError::Unauthorized { meaning, .. }) => {
+                let name = match &credential {
+                    CredentialRole::Main => String::new(),
+                    CredentialRole::Additional(name) => format!(" {name}"),
+                };
+                let reseal = || {
+                    Some(format!(
+                        "make a new token and seal it: xopero credential add {project}{name} --account {account}"
+                    ))
+                };
+                match meaning {
+                    Refusal::Rejected | Refusal::Anonymous => reseal(),
+                    Refusal::NoPermission | Refusal::Unlicensed | Refusal::Captcha | Refusal::Unknown => error.hint(),
+                }
+            }
+            _ => error.hint(),
+        };
+        let why = lines(error).join(": ");
+        Self { credential, account, why, hint }
+    }
+}
+
 /// Why a task, or the listing of a project, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
@@ -128,8 +172,8 @@ pub enum TaskError {
     NoCredential {
         /// The project.
         project: ProjectKey,
-        /// Each credential with what the server said, in the order in which they were tried.
-        tried: Vec<(CredentialRole, AccountName, String)>,
+        /// Each credential with what the server said.
+        tried: Vec<Refused>,
     },
     /// The server logs the credential in as somebody else.
     #[error("credential/{project}/{credential} logs in as {}, not as {declared}", seen(actual.as_ref()))]
@@ -162,6 +206,15 @@ pub enum TaskError {
         /// Pages read.
         pages: u32,
     },
+    /// What the server sent is not a whole pack.
+    #[error("{place}: the server's pack is not sound")]
+    UnsoundPack {
+        /// The request.
+        place: RequestPlace,
+        /// What is wrong with it.
+        #[source]
+        cause: PackError,
+    },
     /// A pack arrived, and a reference that it was to bring is still not there.
     #[error("the server sent an empty pack for {wanted} wanted objects")]
     NothingSent {
@@ -173,6 +226,8 @@ pub enum TaskError {
     NoDestination {
         /// One reason for each.
         reasons: Vec<String>,
+        /// What to do about the first of them.
+        hint: Option<String>,
     },
     /// The run was stopped.
     #[error("the run was stopped")]
@@ -183,9 +238,9 @@ fn seen(account: Option<&AccountName>) -> &str {
     account.map_or("nobody", AccountName::as_str)
 }
 
-fn refusals(tried: &[(CredentialRole, AccountName, String)]) -> String {
-    let parts: Vec<_> = tried.iter().map(|(role, account, why)| format!("{role} as {account}: {why}")).collect();
-    if parts.is_empty() { "all were refused earlier in this run".into() } else { parts.join("; ") }
+fn refusals(tried: &[Refused]) -> String {
+    let part = |refused: &Refused| format!("{} as {}: {}", refused.credential, refused.account, refused.why);
+    tried.iter().map(part).collect::<Vec<_>>().join("; ")
 }
 
 impl From<StoreError> for TaskError {
@@ -203,12 +258,15 @@ impl TaskError {
         }
     }
 
-    /// Whether the same work can succeed if it is done again at once.
+    /// Whether the same work can succeed if it is done again at once. A busy server was asked often enough.
     pub(super) fn retry(&self) -> Retry {
+        if matches!(self.http(), Some(HttpError::Busy { .. })) {
+            return Retry::Never;
+        }
         match self {
             Self::Git(error) => error.retry(),
             Self::Bitbucket(error) => error.retry(),
-            Self::Archive(ArchiveError::Pack(_)) => Retry::Backoff,
+            Self::UnsoundPack { .. } => Retry::Backoff,
             Self::Archive(_)
             | Self::State(_)
             | Self::NoCredential { .. }
@@ -229,26 +287,42 @@ impl TaskError {
             Self::Bitbucket(error) => error.hint(),
             Self::Archive(error) => error.hint(),
             Self::State(error) => error.hint(),
-            Self::NoCredential { project, .. } => Some(format!(
-                "make a token for the account in Bitbucket and seal it: xopero credential add {project} --account NAME"
-            )),
+            Self::NoCredential { tried, .. } => {
+                let mut hints: Vec<&str> = Vec::new();
+                for hint in tried.iter().filter_map(|refused| refused.hint.as_deref()) {
+                    if !hints.contains(&hint) {
+                        hints.push(hint);
+                    }
+                }
+                (!hints.is_empty()).then(|| hints.join("; "))
+            }
             Self::OtherAccount { .. } => {
                 Some("correct `account` in the file, or seal the token of that account".into())
             }
+            Self::UnsoundPack { .. } => Some(
+                "let an administrator run `git fsck` on the repository at the server; a proxy may also alter what passes"
+                    .into(),
+            ),
             Self::NothingSent { .. } => Some("the next run tries again; check the repository on the server".into()),
             Self::NoContact { .. } => Some("check the server's `scm` address with: git ls-remote".into()),
-            Self::NotSelfContained | Self::EndlessListing { .. } | Self::NoDestination { .. } | Self::Stopped => None,
+            Self::NoDestination { hint, .. } => hint.clone(),
+            Self::NotSelfContained | Self::EndlessListing { .. } | Self::Stopped => None,
         }
     }
 
     /// The error and its causes, one line each.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.to_string()];
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            lines.push(error.to_string());
-            cause = error.source();
-        }
-        lines
+        lines(self)
     }
+}
+
+/// An error and its causes, one line each.
+pub(super) fn lines(error: &dyn std::error::Error) -> Vec<String> {
+    let mut lines = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        lines.push(error.to_string());
+        cause = error.source();
+    }
+    lines
 }

@@ -91,7 +91,10 @@ async fn all_pages(
         };
         failures = 0;
         repositories.extend(page.values.into_iter().map(|repository| (repository.id, repository)));
-        quarantined.extend(page.quarantined.into_iter().map(|entry| entry.why));
+        quarantined.extend(page.quarantined.into_iter().map(|entry| match entry.id {
+            Some(id) => format!("repository {id}: {}", entry.why),
+            None => format!("an entry without a number: {}", entry.why),
+        }));
         let same_reader = reader.as_ref().is_none_or(|reader| *reader == account);
         reader = Some(account);
         match page.next {

@@ -21,7 +21,9 @@ mod summary;
 mod task;
 
 pub use dispatch::{Execution, execute};
-pub use error::{RunError, TaskError};
+pub use error::{Refused, RunError, TaskError};
 pub use event::{Event, EventSink, TaskName};
 pub use ledger::{Ledger, ThrottledPeriod};
-pub use summary::{DestinationResult, Outcome, ProjectFailure, Summary, TaskReport, TaskResult, Totals};
+pub use summary::{
+    DestinationFailure, DestinationResult, Outcome, ProjectFailure, Summary, TaskReport, TaskResult, Totals,
+};

@@ -7,6 +7,7 @@ use crate::secret::PublicKeys;
 use crate::store::Store;
 
 use super::TaskError;
+use super::error::lines;
 
 /// Where a pack goes.
 pub(super) struct Target<'a> {
@@ -75,9 +76,11 @@ async fn pump(
     progress: &mut impl FnMut(u64),
 ) -> Result<PackSummary, TaskError> {
     let mut walker = PackWalker::new(format, PackLimits::default());
+    let place = stream.place().clone();
+    let unsound = |cause| TaskError::UnsoundPack { place: place.clone(), cause };
     let mut received = 0;
     while let Some(bytes) = stream.next().await? {
-        walker.push(&bytes).map_err(ArchiveError::Pack)?;
+        walker.push(&bytes).map_err(unsound)?;
         for slot in writers.iter_mut() {
             if let Ok(writer) = slot
                 && let Err(error) = writer.write(&bytes).await
@@ -87,11 +90,13 @@ async fn pump(
             }
         }
         if writers.iter().all(Result::is_err) {
-            let reasons = writers.iter().filter_map(|writer| writer.as_ref().err()).map(ToString::to_string);
-            return Err(TaskError::NoDestination { reasons: reasons.collect() });
+            let failed: Vec<_> = writers.iter().filter_map(|writer| writer.as_ref().err()).collect();
+            let hint = failed.iter().find_map(|error| error.hint());
+            let reasons = failed.into_iter().map(|error| lines(error).join(": ")).collect();
+            return Err(TaskError::NoDestination { reasons, hint });
         }
         received += bytes.len() as u64;
         progress(received);
     }
-    Ok(walker.finish().map_err(ArchiveError::Pack)?)
+    walker.finish().map_err(unsound)
 }

@@ -88,11 +88,23 @@ pub struct DestinationResult {
     pub error: Option<String>,
 }
 
-/// A project whose repositories could not be listed.
+/// A project whose repositories could not, or not all, be listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProjectFailure {
     /// The project.
     pub project: ProjectKey,
+    /// The error with its causes, one line each.
+    pub error: Vec<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// A destination that could not be used at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DestinationFailure {
+    /// The destination.
+    pub destination: DestinationName,
     /// The error with its causes, one line each.
     pub error: Vec<String>,
     /// What to do about it.
@@ -143,9 +155,12 @@ pub struct Summary {
     pub outcome: Outcome,
     /// Sums over the repositories.
     pub totals: Totals,
-    /// Projects that could not be listed.
+    /// Projects that could not, or not all, be listed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub projects_failed: Vec<ProjectFailure>,
+    /// Destinations that nothing could be written to, while others took the backups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub destinations_failed: Vec<DestinationFailure>,
     /// Warnings that concern the whole run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -165,8 +180,10 @@ pub struct Totals {
     pub changed: u64,
     /// Not changed.
     pub unchanged: u64,
-    /// Not backed up.
+    /// Not backed up in at least one destination.
     pub failed: u64,
+    /// Those of the failed whose present state another destination holds.
+    pub partly: u64,
     /// Not reached before the run was stopped.
     pub interrupted: u64,
     /// Bytes of packs received.
@@ -190,6 +207,8 @@ impl Totals {
                 TaskResult::Interrupted => &mut totals.interrupted,
             };
             *count += 1;
+            let held = task.destinations.iter().any(|destination| destination.snapshot.is_some());
+            totals.partly += u64::from(task.result == TaskResult::Failed && held);
             totals.received += task.received;
             totals.stored += task.stored;
             totals.objects += task.objects;
@@ -197,12 +216,12 @@ impl Totals {
         totals
     }
 
-    /// How a run with these sums and that many unlisted projects ended.
-    pub const fn outcome(&self, projects_failed: usize, interrupted: bool) -> Outcome {
-        let good = self.new + self.changed + self.unchanged;
+    /// How a run with these sums ended; `others_failed` counts projects and destinations.
+    pub const fn outcome(&self, others_failed: usize, interrupted: bool) -> Outcome {
+        let good = self.new + self.changed + self.unchanged + self.partly;
         if interrupted || self.interrupted > 0 {
             Outcome::Interrupted
-        } else if self.failed == 0 && projects_failed == 0 {
+        } else if self.failed == 0 && others_failed == 0 {
             Outcome::Done
         } else if good > 0 {
             Outcome::Partial
@@ -226,5 +245,7 @@ mod tests {
         assert_eq!(sums(0, 1).outcome(0, false), Outcome::Failed);
         assert_eq!(sums(0, 0).outcome(1, false), Outcome::Failed);
         assert_eq!(sums(3, 1).outcome(0, true), Outcome::Interrupted);
+        let elsewhere = Totals { failed: 2, partly: 2, ..Totals::default() };
+        assert_eq!(elsewhere.outcome(0, false), Outcome::Partial);
     }
 }

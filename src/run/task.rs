@@ -84,6 +84,11 @@ pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
         }
         break;
     }
+    if report.result == TaskResult::Failed
+        && let Some(state) = task.repository.state.unfit()
+    {
+        report.notes.push(format!("the server lists it as {state}"));
+    }
     if attempt > 1 {
         report.notes.push(format!("begun anew {} after the connection broke", times(attempt - 1)));
     }
@@ -102,6 +107,7 @@ async fn try_back_up(
     report: &mut TaskReport,
 ) -> Result<TaskResult, TaskError> {
     report.notes.clear();
+    report.hint = None;
     let mut chains = Vec::with_capacity(context.destinations.len());
     for destination in &context.destinations {
         let place = (destination.id, &destination.store, &destination.keys);
@@ -236,7 +242,11 @@ async fn fetch_all(
                         objects: u64::from(received.summary.objects),
                     }))
                 }
-                Err(error) => Some(Err(TaskError::from(error).lines().join(": "))),
+                Err(error) => {
+                    let error = TaskError::from(error);
+                    report.hint = report.hint.take().or_else(|| error.hint());
+                    Some(Err(error.lines().join(": ")))
+                }
             };
         }
     }

@@ -128,9 +128,12 @@ fn notes(text: &mut String, summary: &Summary, style: Style) {
 fn failures(text: &mut String, summary: &Summary, style: Style) {
     let projects = summary.projects_failed.iter();
     let projects = projects.map(|failed| (format!("project {}", failed.project), &failed.error, &failed.hint));
+    let destinations = summary.destinations_failed.iter();
+    let destinations =
+        destinations.map(|failed| (format!("destination {}", failed.destination), &failed.error, &failed.hint));
     let failed = summary.tasks.iter().filter(|task| task.result == TaskResult::Failed);
     let tasks = failed.map(|task| (task.name.to_string(), &task.error, &task.hint));
-    for (name, error, hint) in projects.chain(tasks) {
+    for (name, error, hint) in destinations.chain(projects).chain(tasks) {
         line!(text, "");
         let mut lines = error.iter();
         let first = lines.next().map(|line| shown(line)).unwrap_or_default();
