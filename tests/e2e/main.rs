@@ -2,6 +2,7 @@
 
 mod file;
 mod proof;
+mod scene;
 mod support;
 
 mod archive;
@@ -9,10 +10,16 @@ mod backup;
 mod credentials;
 mod declare;
 mod destinations;
+mod faults;
+mod hostile;
 mod increments;
+mod kills;
+mod limits;
 mod listed;
 mod protocol;
+mod refusals;
 mod restore;
 mod scope;
 mod shapes;
 mod stock_tools;
+mod unusable_destinations;

@@ -1,0 +1,195 @@
+//! Rate limits: rotation, exchanges, waits. Nothing fails because of a 429.
+
+use std::time::Duration;
+
+use fake_bitbucket::{Action, Allowance, Kind, Refusal, RefusalBody, RetryAfter, When, World, judge};
+
+use crate::scene::{Live, apply_pool, listed, readers, run, run_for_people, summary, task, tidy};
+use crate::support::Home;
+
+fn many(count: usize) -> World {
+    let world = World::new();
+    world.project("PAY").many("repo", count);
+    world
+}
+
+/// A bucket that only the test fills.
+fn bucket(home: &Home, account: &str, tokens: u32) {
+    let buckets = home.server.buckets();
+    buckets.manual_refill();
+    buckets.set_allowance(account, Allowance::Bucket { capacity: 1000, per_second: 0.0 });
+    buckets.drain(account);
+    buckets.refill(account, tokens);
+}
+
+fn requests(home: &Home, account: &str) -> u64 {
+    home.server.log().count_account(account) as u64
+}
+
+#[test]
+fn tasks_rotate_over_the_main_and_the_enabled_credentials_only() {
+    let home = Home::new(many(9), readers(&["main", "one", "two", "idle"]));
+    apply_pool(&home, &[("extra-1", "one"), ("extra-2", "two"), ("extra-3", "idle")], &["extra-1", "extra-2"]);
+    let ended = run(&home, 0);
+    assert_eq!(requests(&home, "idle"), 0, "declared is not enabled");
+    let git = |account: &str| {
+        let of = |entry: &fake_bitbucket::Entry| entry.account.as_deref() == Some(account);
+        home.server.log().count(|entry| of(entry) && entry.kind == Kind::FETCH)
+    };
+    let shares = ["main", "one", "two"].map(git);
+    assert!(shares.iter().all(|share| (2..=4).contains(share)), "{shares:?}");
+    assert_eq!(shares.iter().sum::<usize>(), 9);
+    let ledger = summary(&ended)["ledger"].clone();
+    for account in ["main", "one", "two"] {
+        assert_eq!(ledger["requests"][account], requests(&home, account), "{ledger}");
+    }
+    assert_eq!(ledger["requests"]["idle"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_limited_account_is_exchanged_in_listing_and_git_requests() {
+    let world = World::new();
+    let ledger = world.project("PAY").repository("ledger", |recipe| recipe);
+    world.project("PAY").many("repo", 3);
+    for (place, when) in [
+        ("listing", When::kind(Kind::Rest).path_contains("/repos?").account("main").nth(2)),
+        ("ls-refs", When::kind(Kind::LS_REFS).account("main").first(1)),
+        ("fetch", When::kind(Kind::FETCH).account("main").first(1)),
+    ] {
+        let home = Home::new(world.clone(), readers(&["main", "one"]).page_cap(1));
+        apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+        let fault = home.server.fault(when, Action::status(429));
+        let ended = run(&home, 0);
+        assert_eq!(fault.hits(), 1, "{place}");
+        let summary = summary(&ended);
+        assert_eq!(summary["totals"]["new"], 4, "{place}: {summary}");
+        assert_eq!(summary["ledger"]["exchanges"], 1, "{place}: {summary}");
+        assert_eq!(summary["ledger"]["rate_limited"]["main"], 1, "{place}: {summary}");
+        assert_eq!(summary["ledger"]["throttled"].as_array().unwrap().len(), 0, "{place}: {summary}");
+        let exchanged = ended.line("credential_exchanged");
+        assert_eq!((exchanged["from"].as_str(), exchanged["to"].as_str()), (Some("main"), Some("one")), "{place}");
+        judge::compare(&ledger.path(), &home.restore("PAY/ledger")).unwrap();
+    }
+}
+
+#[test]
+fn an_exhausted_pool_waits_and_goes_on() {
+    let home = Home::new(many(4), readers(&["main", "one"]));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    // Enough for the first contact, the listing and a few git requests.
+    bucket(&home, "main", 5);
+    bucket(&home, "one", 3);
+    let mut live = Live::start(&home);
+    let throttled = live.until("throttled");
+    assert!(throttled["subject"].as_str().is_some_and(|subject| subject.starts_with("PAY/repo-")), "{throttled}");
+    for account in ["main", "one"] {
+        home.server.buckets().refill(account, 100);
+    }
+    let ended = live.wait().success();
+    tidy(&home, &ended);
+    let summary = summary(&ended);
+    assert_eq!(summary["totals"]["new"], 4, "{summary}");
+    let ledger = &summary["ledger"];
+    assert!(!ledger["throttled"].as_array().unwrap().is_empty(), "{ledger}");
+    for account in ["main", "one"] {
+        assert_eq!(ledger["requests"][account], requests(&home, account), "{ledger}");
+        assert_eq!(ledger["rate_limited"][account], home.server.buckets().refused(account), "{ledger}");
+    }
+    assert_eq!(listed(&home).len(), 4);
+}
+
+#[test]
+fn the_first_contact_may_be_limited_too() {
+    let home = Home::new(many(1), readers(&["main"]));
+    home.apply_usual();
+    bucket(&home, "main", 0);
+    let mut live = Live::start(&home);
+    let throttled = live.until("throttled");
+    assert_eq!(throttled["subject"], "project PAY");
+    home.server.buckets().refill("main", 100);
+    let ended = live.wait().success();
+    let ledger = &summary(&ended)["ledger"];
+    assert_eq!(ledger["rate_limited"]["main"], home.server.buckets().refused("main"), "{ledger}");
+    assert_eq!(ledger["requests"]["main"], requests(&home, "main"), "{ledger}");
+}
+
+#[test]
+fn any_form_of_refusal_is_understood() {
+    let form = |retry_after, body| Refusal { retry_after, body };
+    for refusal in [
+        form(RetryAfter::Absent, RefusalBody::Json),
+        form(RetryAfter::Absent, RefusalBody::Html),
+        form(RetryAfter::Seconds(0), RefusalBody::BrokenJson),
+        form(RetryAfter::Date(Duration::from_secs(1)), RefusalBody::Html),
+        form(RetryAfter::Raw("soon".into()), RefusalBody::Empty),
+        form(RetryAfter::Raw("-3".into()), RefusalBody::BrokenJson),
+    ] {
+        let home = Home::new(many(1), readers(&["main"]).refusal(refusal.clone()));
+        home.apply_usual();
+        bucket(&home, "main", 2);
+        let mut live = Live::start(&home);
+        live.until("throttled");
+        home.server.buckets().refill("main", 100);
+        let ended = live.wait().success();
+        let ledger = &summary(&ended)["ledger"];
+        assert_eq!(ledger["throttled"].as_array().unwrap().len(), 1, "{refusal:?}: {ledger}");
+        assert_eq!(home.server.buckets().refused("main"), 1, "{refusal:?}: one refusal, one wait, no storm");
+    }
+}
+
+#[test]
+fn an_absurd_wait_is_clamped_and_can_be_interrupted() {
+    let refusal = Refusal { retry_after: RetryAfter::Raw("99999999999999999999".into()), body: RefusalBody::Json };
+    let home = Home::new(many(1), readers(&["main"]).refusal(refusal));
+    home.apply_usual();
+    bucket(&home, "main", 2);
+    let mut live = Live::start(&home);
+    let limited = live.until("rate_limited");
+    let throttled = live.until("throttled");
+    live.signal("INT");
+    let ended = live.wait().expect(130);
+    tidy(&home, &ended);
+    let summary = summary(&ended);
+    let started: jiff::Timestamp = summary["started"].as_str().unwrap().parse().unwrap();
+    for line in [limited, throttled] {
+        let until: jiff::Timestamp = line["until"].as_str().unwrap().parse().unwrap();
+        assert!(until.as_second() - started.as_second() <= 660, "{line}");
+    }
+    assert_eq!(summary["outcome"], "interrupted");
+    assert!(listed(&home).is_empty());
+}
+
+#[test]
+fn two_credentials_of_one_account_are_one_bucket() {
+    let home = Home::new(many(1), readers(&["main"]));
+    apply_pool(&home, &[("extra-1", "main")], &["extra-1"]);
+    bucket(&home, "main", 3);
+    let mut live = Live::start(&home);
+    live.until("throttled");
+    home.server.buckets().refill("main", 100);
+    let ended = live.wait().success();
+    let ledger = &summary(&ended)["ledger"];
+    assert_eq!(ledger["exchanges"], 0, "{ledger}");
+    assert_eq!(home.server.buckets().refused("main"), 1);
+}
+
+#[test]
+fn the_summary_for_people_tells_accounts_exchanges_and_waits() {
+    let home = Home::new(many(2), readers(&["main", "one"]).page_cap(1));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    home.server.fault(When::kind(Kind::LS_REFS).account("main").first(1), Action::status(429));
+    let ended = run_for_people(&home, 0).says("as main").says("as one").says("rate-limited").says("exchanges");
+    let exchanged = ended.stdout.lines().find(|line| line.contains("exchanges")).unwrap();
+    assert!(exchanged.ends_with(" 1"), "{exchanged}");
+}
+
+#[test]
+fn a_task_keeps_its_account_until_it_is_limited() {
+    let home = Home::new(many(3), readers(&["main", "one"]));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    let ended = run(&home, 0);
+    for slug in ["repo-0001", "repo-0002", "repo-0003"] {
+        let requests = task(&ended, slug)["ledger"]["requests"].clone();
+        assert_eq!(requests.as_object().unwrap().len(), 1, "{slug}: {requests}");
+    }
+}
