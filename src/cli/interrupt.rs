@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to stop, and what is under way ends in good order.
+//! Ctrl-C and SIGTERM: the first asks to stop, and what is under way ends in good order. The second ends at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::exit_code;
 use crate::ui::Output;
 
 /// How a command learns that it must stop.
@@ -35,6 +36,15 @@ impl Interrupt {
             output.say("stopping: what is under way is given up, what is stored stays");
             heard.flag.store(true, Ordering::Relaxed);
             heard.token.cancel();
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "asked twice, nothing may hold the process, not even a disk"
+            )]
+            std::process::exit(exit_code::INTERRUPTED.into());
         });
         interrupt
     }

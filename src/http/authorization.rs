@@ -45,6 +45,11 @@ impl Authorization {
         &self.account
     }
 
+    /// Whether both would send the same to a server.
+    pub fn is_same_secret(&self, other: &Self) -> bool {
+        self.account == other.account && self.header == other.header
+    }
+
     pub(super) fn header(&self) -> HeaderValue {
         self.header.clone()
     }

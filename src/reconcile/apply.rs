@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use super::ReconcileError;
 use crate::change::{ChangeSet, PlanId, change_set};
 use crate::clock::Clock;
-use crate::model::{Address, Applied, Declaration, DestinationId, DestinationName, Generation, Source, Uid};
+use crate::model::{
+    Address, Applied, Declaration, DestinationId, DestinationName, Generation, Lineage, Place, Source, Uid,
+};
 use crate::state::{LockBody, StateLock, StateStore};
-use crate::store::prepare;
+use crate::store::{Access, Store, StoreError, prepare};
 
 /// What was agreed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,8 +107,8 @@ pub async fn apply(
 
 /// Makes destinations ready that are new, and remembers who they are.
 ///
-/// One that is bound already is left alone: whether it is there, and is still the same, is for the run to demand. So a
-/// disk that is not mounted is never mistaken for a new destination.
+/// One that is bound already is not prepared again, so that a disk which is not mounted is never mistaken for a new
+/// destination: the run demands it. But one that turns out to be somebody else's is refused at once.
 async fn bind_destinations(
     store: &StateStore,
     declaration: &Declaration,
@@ -116,7 +118,10 @@ async fn bind_destinations(
     let mut taken: BTreeMap<DestinationId, &DestinationName> = BTreeMap::new();
     for (name, destination) in &declaration.destinations {
         let id = match store.destination_id(name, &destination.place).await? {
-            Some(bound) => bound,
+            Some(bound) => {
+                refuse_somebody_elses(&destination.place, base, bound, store.lineage()).await?;
+                bound
+            }
             None => prepare(&destination.place, base, store.lineage(), clock).await?.destination,
         };
         if let Some(other) = taken.insert(id, name) {
@@ -125,6 +130,20 @@ async fn bind_destinations(
         store.bind_destination(name, &destination.place, id).await?;
     }
     Ok(())
+}
+
+/// Refuses a bound destination whose marker is another one. One that cannot be looked at is left to the run.
+async fn refuse_somebody_elses(
+    place: &Place,
+    base: &Path,
+    bound: DestinationId,
+    lineage: Lineage,
+) -> Result<(), ReconcileError> {
+    let Ok(opened) = Store::open(place, base, Access::Write) else { return Ok(()) };
+    match opened.demand(bound, lineage).await {
+        Err(error @ (StoreError::Foreign { .. } | StoreError::Exchanged { .. })) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a change set is the one that was agreed to, and whether that is enough.

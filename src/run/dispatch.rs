@@ -8,26 +8,27 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::check::check_credentials;
 use super::credentials::Credentials;
+use super::earlier::{Earlier, Gone};
 use super::error::lines;
 use super::inventory::list_project;
+use super::report::store_reports;
 use super::server::ServerContext;
-use super::task::{Task, back_up};
+use super::task::{Task, back_up, back_up_failed};
 use super::{
-    DestinationFailure, Event, EventSink, Ledger, Outcome, ProjectFailure, Refused, RunError, Summary, TaskError,
-    TaskReport, TaskResult, Totals,
+    DestinationFailure, Event, EventSink, Ledger, Outcome, ProjectFailure, RunError, Summary, TaskError, TaskReport,
+    TaskResult, Totals,
 };
-use crate::archive::{FORMAT, PlanEntry, Report, ReportedRepository, ToolEntry, write_document};
-use crate::bitbucket::Client;
 use crate::clock::Clock;
-use crate::http::{Authorization, HttpError, Refusal};
+use crate::http::Authorization;
 use crate::model::{
     Address, Applied, BackupPlan, CredentialRole, DestinationId, DestinationName, Generation, PlanName, ProjectKey,
     RepoSlug, RunId, SecretKind, ServerName, Uid,
 };
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{StateStore, TaskRow};
-use crate::store::{Access, Store, keys};
+use crate::store::{Access, Store};
 use crate::throttle::CredentialPool;
 
 /// Unusable entries of a listing that are told one by one.
@@ -112,25 +113,32 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
     }
     let reports = work(&context, tasks).await?;
-    let summary = whole.sum_up(&context, started, reports);
-    store_reports(&context, &summary).await?;
+    let summary = whole.sum_up(&context, started, execution.only, reports);
+    let reported = store_reports(&context, &summary).await;
     let record = serde_json::to_value(&summary).expect("a summary is plain data");
     state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record).await?;
+    reported?;
     events.emit(&Event::RunFinished { summary: summary.clone() });
     Ok(summary)
 }
 
 /// What concerns the whole run.
 #[derive(Default)]
-struct Whole {
+pub(super) struct Whole {
     projects_failed: Vec<ProjectFailure>,
     destinations_failed: Vec<DestinationFailure>,
-    warnings: Vec<String>,
-    ledger: Ledger,
+    pub(super) warnings: Vec<String>,
+    pub(super) ledger: Ledger,
 }
 
 impl Whole {
-    fn sum_up(mut self, context: &Context, started: jiff::Timestamp, tasks: Vec<TaskReport>) -> Summary {
+    fn sum_up(
+        mut self,
+        context: &Context,
+        started: jiff::Timestamp,
+        only: Option<RepoSlug>,
+        tasks: Vec<TaskReport>,
+    ) -> Summary {
         for task in &tasks {
             self.ledger.add(&task.ledger);
         }
@@ -139,6 +147,7 @@ impl Whole {
             run: context.run,
             plan: context.plan_name.clone(),
             generation: context.generation,
+            only,
             started,
             finished: context.clock.now(),
             outcome: totals
@@ -153,7 +162,7 @@ impl Whole {
     }
 }
 
-type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
+pub(super) type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
 
 /// Opens destinations, servers and credentials. Nothing is sent yet. A destination that cannot be used does not keep
 /// the backups from the others.
@@ -242,59 +251,6 @@ async fn open_destination(execution: &Execution, name: &DestinationName) -> Resu
     Ok(DestinationContext { name: name.clone(), id, store, keys })
 }
 
-/// Asks the server once for each credential who it is, so that a dead or exchanged one is known by name before it
-/// is used, and is asked once and not once per repository.
-async fn check_credentials(context: &Context, servers: &Servers, applied: &Applied, whole: &mut Whole) {
-    for (project, role, authorization) in context.credentials.iter() {
-        let declared = &applied.declaration.projects[project];
-        let server = &servers[&declared.server];
-        let account = authorization.account();
-        *whole.ledger.requests.entry(account.clone()).or_default() += 1;
-        let client = Client::new(server.http.clone());
-        let answer = tokio::select! {
-            biased;
-            () = context.stop.cancelled() => return,
-            answer = client.application_properties(authorization) => answer,
-        };
-        let rejected = match answer {
-            Ok(properties) => {
-                // A second answer says the same.
-                let _first = server.version.set(properties.version.clone());
-                let same = properties.confirms(account);
-                let other = TaskError::OtherAccount {
-                    project: project.clone(),
-                    credential: role.clone(),
-                    declared: account.clone(),
-                    actual: properties.account,
-                };
-                (!same).then_some(other)
-            }
-            Err(error) => {
-                let error = TaskError::from(error);
-                if let Some(HttpError::RateLimited { retry_after, .. }) = error.http() {
-                    *whole.ledger.rate_limited.entry(account.clone()).or_default() += 1;
-                    context.credentials.rest(project, role, *retry_after);
-                }
-                let dead = matches!(
-                    error.http(),
-                    Some(HttpError::Unauthorized {
-                        meaning: Refusal::Rejected | Refusal::Anonymous | Refusal::Captcha | Refusal::Unlicensed,
-                        ..
-                    })
-                );
-                // Anything else says nothing about the credential: the requests that need it will tell.
-                dead.then_some(error)
-            }
-        };
-        if let Some(error) = rejected {
-            let refused = Refused::new(project, role.clone(), account.clone(), &error);
-            let why = &refused.why;
-            whole.warnings.push(format!("credential/{project}/{role} (account {account}) is not used: {why}"));
-            context.credentials.reject(project, refused);
-        }
-    }
-}
-
 async fn inventory(
     context: &Context,
     servers: &Servers,
@@ -303,6 +259,7 @@ async fn inventory(
     whole: &mut Whole,
 ) -> Vec<Task> {
     let mut tasks = Vec::new();
+    let earlier = Earlier::load(&context.state, context.plan_uid).await;
     let (projects, only) = (&execution.applied.declaration.projects, execution.only.as_ref());
     for (key, planned) in &plan.projects {
         let server = &servers[&projects[key].server];
@@ -310,6 +267,13 @@ async fn inventory(
         whole.ledger.add(&ledger);
         match listed {
             Ok(inventory) => {
+                if only.is_none() {
+                    match earlier.gone(key, planned, &inventory.tasks) {
+                        Gone::Nothing => {}
+                        Gone::Few(warnings) => whole.warnings.extend(warnings),
+                        Gone::Many(failure) => whole.projects_failed.push(failure),
+                    }
+                }
                 tasks.extend(inventory.tasks);
                 whole.projects_failed.extend(unusable(key, &inventory.quarantined));
             }
@@ -345,6 +309,7 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
     let limit: usize = limit.values().sum::<usize>().max(1);
     let mut waiting: VecDeque<Task> = tasks.into();
     let mut under_way = JoinSet::new();
+    let mut started = BTreeMap::new();
     let mut reports = Vec::with_capacity(waiting.len());
     let mut rows = Vec::new();
     loop {
@@ -352,13 +317,18 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
             && let Some(task) = waiting.pop_front()
         {
             let context = Arc::clone(context);
-            under_way.spawn(async move {
-                let report = back_up(&context, &task).await;
-                (task, report)
-            });
+            let begun = task.clone();
+            let handle = under_way.spawn(async move { back_up(&context, &begun).await });
+            started.insert(handle.id(), task);
         }
-        let Some(ended) = under_way.join_next().await else { break };
-        let (task, report) = ended.expect("tasks do not panic");
+        let Some(ended) = under_way.join_next_with_id().await else { break };
+        let (id, report) = match ended {
+            Ok((id, report)) => (id, Some(report)),
+            // A bug in one task is no reason to lose the record of the others.
+            Err(panicked) => (panicked.id(), None),
+        };
+        let task = started.remove(&id).expect("every task was started here");
+        let report = report.unwrap_or_else(|| back_up_failed(&task));
         rows.push(TaskRow {
             run: context.run,
             server: task.server.uid,
@@ -378,40 +348,4 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
     context.state.record_tasks(&rows).await?;
     reports.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(reports)
-}
-
-/// Stores the report in every destination. A destination that failed already may refuse it: the run says so itself.
-async fn store_reports(context: &Context, summary: &Summary) -> Result<(), RunError> {
-    for destination in &context.destinations {
-        let entry = |task: &TaskReport| {
-            let held = task.destinations.iter().find(|held| held.destination == destination.name);
-            ReportedRepository {
-                id: task.repository,
-                project: task.name.project.clone(),
-                slug: task.name.slug.clone(),
-                result: task.result.as_str().to_owned(),
-                snapshot: held.and_then(|held| held.snapshot),
-                error: (!task.error.is_empty()).then(|| task.error.join(": ")),
-            }
-        };
-        let report = Report {
-            format: FORMAT,
-            run: context.run,
-            generation: context.generation,
-            plan: PlanEntry { uid: context.plan_uid, name: context.plan_name.clone() },
-            started: summary.started,
-            finished: summary.finished,
-            outcome: summary.outcome.as_str().to_owned(),
-            repositories: summary.tasks.iter().map(entry).collect(),
-            tool: ToolEntry::this(),
-        };
-        let key = keys::report(context.run);
-        let stored = write_document(&destination.store, &key, &report, &destination.keys).await;
-        match stored {
-            Ok(()) => {}
-            Err(error) if summary.outcome == Outcome::Done => return Err(RunError::Report(error)),
-            Err(error) => tracing::warn!(destination = %destination.name, %error, "the report could not be stored"),
-        }
-    }
-    Ok(())
 }

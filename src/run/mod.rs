@@ -8,13 +8,16 @@
 //! A task that fails fails alone. What happens is told as [`Event`]s; what happened is the [`Summary`].
 
 mod chain;
+mod check;
 mod credentials;
 mod decide;
 mod dispatch;
+mod earlier;
 mod error;
 mod event;
 mod inventory;
 mod ledger;
+mod report;
 mod server;
 mod stream;
 mod summary;

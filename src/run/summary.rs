@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Ledger, TaskName};
-use crate::model::{DestinationName, Generation, PlanName, ProjectKey, RepoId, RunId, SnapshotId};
+use crate::model::{DestinationName, Generation, PlanName, ProjectKey, RepoId, RepoSlug, RunId, SnapshotId};
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -147,6 +147,9 @@ pub struct Summary {
     pub plan: PlanName,
     /// The applied generation.
     pub generation: Generation,
+    /// The one repository that it was about, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<RepoSlug>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.

@@ -46,10 +46,9 @@ struct Listed {
     references: References,
 }
 
-/// Takes the backup of one repository. Every failure ends in the report.
-pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
-    let mut caller = Caller::new(&task.project, task.name.to_string());
-    let mut report = TaskReport {
+/// A report on which nothing has happened yet.
+fn blank_report(task: &Task) -> TaskReport {
+    TaskReport {
         name: task.name.clone(),
         repository: task.repository.id,
         result: TaskResult::Failed,
@@ -64,7 +63,22 @@ pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
         suspect: None,
         notes: Vec::new(),
         ledger: super::Ledger::default(),
-    };
+    }
+}
+
+/// The report of a task that ended by a defect of this program.
+pub(super) fn back_up_failed(task: &Task) -> TaskReport {
+    TaskReport {
+        error: vec!["the task ended by a defect of xopero; what it said is on stderr".into()],
+        hint: Some("please report it with what stands on stderr".into()),
+        ..blank_report(task)
+    }
+}
+
+/// Takes the backup of one repository. Every failure ends in the report.
+pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
+    let mut caller = Caller::new(&task.project, task.name.to_string());
+    let mut report = blank_report(task);
     let mut attempt = 1;
     loop {
         match try_back_up(context, task, &mut caller, &mut report).await {

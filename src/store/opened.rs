@@ -44,6 +44,10 @@ impl Store {
         match access {
             Access::Prepare => {
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(unreachable)?;
+                // A crash must not take the directory away again from under what is stored in it.
+                for directory in root.ancestors().take(2).filter(|directory| directory.is_dir()) {
+                    fs::File::open(directory).and_then(|opened| opened.sync_all()).map_err(unreachable)?;
+                }
             }
             Access::Write | Access::Read => {
                 let found = fs::metadata(&root).map_err(unreachable)?;

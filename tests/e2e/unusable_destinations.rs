@@ -250,7 +250,7 @@ fn a_restore_never_overwrites() {
     fs::write(target.join("precious"), "mine").unwrap();
     home.xopero_as("backup.txt", &["restore", "PAY/ledger", "--to", "out"])
         .expect(1)
-        .says("out exists and is not an empty directory")
+        .says("out exists already")
         .says("does not exist yet");
     home.xopero_as("backup.txt", &["export", "PAY/ledger", "--bundle", "out/precious"]).expect(1).says("exists");
     assert_eq!(fs::read_to_string(target.join("precious")).unwrap(), "mine");

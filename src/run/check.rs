@@ -1,0 +1,82 @@
+//! Whether the credentials of a run are what the file says, before anything relies on them.
+
+use super::dispatch::{Context, Servers, Whole};
+use super::{Refused, TaskError};
+use crate::bitbucket::{Client, ServerVersion};
+use crate::http::{Authorization, HttpError, Refusal};
+use crate::model::{Applied, ServerName};
+
+/// What the server said to one secret of one account.
+struct Answer<'a> {
+    server: &'a ServerName,
+    authorization: &'a Authorization,
+    /// Nothing, if the answer says nothing about the credential.
+    said: Option<Result<ServerVersion, TaskError>>,
+}
+
+/// Asks the server once for each secret who it is, so that a dead or exchanged one is known by name before it is used.
+/// An account that serves many projects with one secret logs in once: a wrong password must not lock it.
+pub(super) async fn check_credentials(context: &Context, servers: &Servers, applied: &Applied, whole: &mut Whole) {
+    let mut answers: Vec<Answer<'_>> = Vec::new();
+    for (project, role, authorization) in context.credentials.iter() {
+        let server = &applied.declaration.projects[project].server;
+        let known = answers
+            .iter()
+            .position(|answer| answer.server == server && answer.authorization.is_same_secret(authorization));
+        let index = match known {
+            Some(index) => index,
+            None => {
+                *whole.ledger.requests.entry(authorization.account().clone()).or_default() += 1;
+                let client = Client::new(servers[server].http.clone());
+                let said = tokio::select! {
+                    biased;
+                    () = context.stop.cancelled() => return,
+                    said = client.application_properties(authorization) => said.map_err(TaskError::from),
+                };
+                if let Err(error) = &said
+                    && let Some(HttpError::RateLimited { retry_after, .. }) = error.http()
+                {
+                    *whole.ledger.rate_limited.entry(authorization.account().clone()).or_default() += 1;
+                    context.credentials.rest(project, role, *retry_after);
+                }
+                if let Ok(properties) = &said {
+                    // A second answer says the same.
+                    let _first = servers[server].version.set(properties.version.clone());
+                }
+                answers.push(Answer { server, authorization, said: Some(said).filter(is_verdict) });
+                answers.len() - 1
+            }
+        };
+        let account = authorization.account();
+        let other;
+        let error = match &answers[index].said {
+            Some(Err(error)) => error,
+            Some(Ok(properties)) if !properties.confirms(account) => {
+                other = TaskError::OtherAccount {
+                    project: project.clone(),
+                    credential: role.clone(),
+                    declared: account.clone(),
+                    actual: properties.account.clone(),
+                };
+                &other
+            }
+            Some(Ok(_)) | None => continue,
+        };
+        let refused = Refused::new(project, role.clone(), account.clone(), error);
+        let why = &refused.why;
+        whole.warnings.push(format!("credential/{project}/{role} (account {account}) is not used: {why}"));
+        context.credentials.reject(project, refused);
+    }
+}
+
+/// Whether an answer says something about the credential. Where it does not, the requests that need it will tell.
+fn is_verdict(said: &Result<ServerVersion, TaskError>) -> bool {
+    let Err(error) = said else { return true };
+    matches!(
+        error.http(),
+        Some(HttpError::Unauthorized {
+            meaning: Refusal::Rejected | Refusal::Anonymous | Refusal::Captcha | Refusal::Unlicensed,
+            ..
+        })
+    )
+}
