@@ -16,6 +16,10 @@ use tokio_util::io::StreamReader;
 use super::{StoreError, Upload, keys};
 use crate::model::Place;
 
+/// Bytes of one part of a large object. A file takes parts of any size; small ones keep several packs under way in
+/// little memory.
+const PART: usize = 1024 * 1024;
+
 /// What a destination is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -78,7 +82,7 @@ impl Store {
 
     /// Begins a large object. It appears under its key when [`Upload::finish`] returns, and not before.
     pub fn upload(&self, key: String) -> Upload {
-        Upload::new(Arc::clone(&self.objects), Arc::clone(&self.place), key)
+        Upload::new(Arc::clone(&self.objects), Arc::clone(&self.place), key, PART)
     }
 
     /// Reads a whole object of at most `limit` bytes.

@@ -1,16 +1,13 @@
 //! A large object on its way in: constant memory, all or nothing.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::path::Path as Key;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UploadPart};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use tokio::task::JoinSet;
 
 use super::StoreError;
-
-/// Bytes of one part. S3 refuses less for all but the last.
-const PART: usize = 5 * 1024 * 1024;
 
 /// Parts that are being written while the next one fills.
 const IN_FLIGHT: usize = 2;
@@ -21,6 +18,8 @@ pub struct Upload {
     objects: Arc<dyn ObjectStore>,
     place: Arc<str>,
     key: String,
+    /// Bytes of one part.
+    part: usize,
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     parts: Option<Parts>,
@@ -28,7 +27,8 @@ pub struct Upload {
 
 struct Parts {
     upload: Box<dyn MultipartUpload>,
-    in_flight: VecDeque<UploadPart>,
+    /// Tasks, because a part makes no progress by itself. Those that are left end with this.
+    in_flight: JoinSet<Result<(), object_store::Error>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -38,8 +38,9 @@ impl std::fmt::Debug for Parts {
 }
 
 impl Upload {
-    pub(super) fn new(objects: Arc<dyn ObjectStore>, place: Arc<str>, key: String) -> Self {
-        Self { objects, place, key, waiting: Vec::new(), waiting_bytes: 0, parts: None }
+    /// Up to `1 + IN_FLIGHT` parts are in memory at once.
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, place: Arc<str>, key: String, part: usize) -> Self {
+        Self { objects, place, key, part, waiting: Vec::new(), waiting_bytes: 0, parts: None }
     }
 
     /// The key it will have.
@@ -51,7 +52,7 @@ impl Upload {
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         self.waiting_bytes += bytes.len();
         self.waiting.push(bytes);
-        if self.waiting_bytes >= PART {
+        if self.waiting_bytes >= self.part {
             self.send_part().await.map_err(|source| self.sort(source))?;
         }
         Ok(())
@@ -65,9 +66,7 @@ impl Upload {
     /// Gives the object up and returns its space.
     pub async fn abort(mut self) {
         if let Some(mut parts) = self.parts.take() {
-            while let Some(part) = parts.in_flight.pop_front() {
-                let _outcome_is_moot = part.await;
-            }
+            while let Some(_outcome_is_moot) = parts.in_flight.join_next().await {}
             if let Err(error) = parts.upload.abort().await {
                 tracing::warn!(key = self.key, %error, "an unfinished upload could not be removed");
             }
@@ -79,17 +78,17 @@ impl Upload {
             Some(parts) => parts,
             none => {
                 let upload = self.objects.put_multipart(&Key::from(self.key.as_str())).await?;
-                none.insert(Parts { upload, in_flight: VecDeque::new() })
+                none.insert(Parts { upload, in_flight: JoinSet::new() })
             }
         };
         if parts.in_flight.len() == IN_FLIGHT
-            && let Some(oldest) = parts.in_flight.pop_front()
+            && let Some(ended) = parts.in_flight.join_next().await
         {
-            oldest.await?;
+            ended??;
         }
         let payload = PutPayload::from_iter(self.waiting.drain(..));
         self.waiting_bytes = 0;
-        parts.in_flight.push_back(parts.upload.put_part(payload));
+        parts.in_flight.spawn(parts.upload.put_part(payload));
         Ok(())
     }
 
@@ -103,8 +102,8 @@ impl Upload {
             self.send_part().await?;
         }
         if let Some(mut parts) = self.parts.take() {
-            while let Some(part) = parts.in_flight.pop_front() {
-                part.await?;
+            while let Some(ended) = parts.in_flight.join_next().await {
+                ended??;
             }
             parts.upload.complete().await?;
         }
