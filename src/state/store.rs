@@ -64,7 +64,6 @@ impl StateStore {
         // The pool would try again for half a minute what a plain connection tells at once.
         let mut probe = AnyConnection::connect(&address).await.map_err(failed)?;
         prepare(&mut probe).await.map_err(failed)?;
-        probe.close().await.map_err(failed)?;
         let pool = AnyPoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
@@ -73,6 +72,9 @@ impl StateStore {
             .connect(&address)
             .await
             .map_err(failed)?;
+        // Only after the pool has its connection: the last one to close folds the write-ahead log into the database,
+        // which would have to be begun anew.
+        probe.close().await.map_err(failed)?;
         let lineage = migrate(&pool, path, minted).await?;
         Ok(Self { pool, location: location.clone(), lineage })
     }
