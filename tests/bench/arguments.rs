@@ -11,7 +11,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     pub mirror: Option<PathBuf>,
     /// Rough size of the generated pack
-    #[arg(long, value_name = "MB", default_value_t = 30)]
+    #[arg(long, value_name = "MB", default_value_t = 10)]
     pub large_mb: usize,
     /// Number of small repositories
     #[arg(long, value_name = "N", default_value_t = 200)]

@@ -24,7 +24,7 @@ pub const ACCOUNT: &str = "bench";
 pub const TOKEN: &str = "token-of-bench";
 
 /// Commits that make a megabyte of pack in [`generated`].
-const COMMITS_PER_MB: usize = 700;
+const COMMITS_PER_MB: usize = 2500;
 
 /// How long requests may take to end after their client has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -156,9 +156,16 @@ fn traffic(entries: &[Entry]) -> Traffic {
 fn generated(project: &fake_bitbucket::Project, megabytes: usize) -> Repository {
     let commits = megabytes.max(1) * COMMITS_PER_MB;
     let repository =
-        project.repository("large", |recipe| recipe.commits(commits).files(300).file_size(9000).branches(20).tag("v1"));
+        project.repository("large", |recipe| recipe.commits(commits).files(200).file_size(6000).branches(20).tag("v1"));
     let mut repack = Command::new("git");
-    repack.arg("--git-dir").arg(repository.path()).args(["repack", "-a", "-d", "--write-bitmap-index", "--quiet"]);
+    repack.arg("--git-dir").arg(repository.path()).args([
+        "repack",
+        "-a",
+        "-d",
+        "-f",
+        "--write-bitmap-index",
+        "--quiet",
+    ]);
     assert!(repack.status().expect("git is installed").success(), "the large repository was not packed");
     repository
 }
