@@ -5,6 +5,8 @@
 //! press Enter (without a terminal the tour ends by itself). This program is also the `xopero` that it calls: under
 //! that name it is the executable.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tour talks")]
+
 use std::error::Error;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -234,5 +236,6 @@ fn say(text: &str) {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
+    let line = |line: &str| if line.is_empty() { String::new() } else { format!("    {line}") };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }

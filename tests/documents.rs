@@ -1,7 +1,5 @@
 //! Every KDL block of the README and every file in `examples/` is what it claims to be.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -23,29 +23,28 @@ pub(super) async fn check_credentials(context: &Context, servers: &Servers, appl
         let known = answers
             .iter()
             .position(|answer| answer.server == server && answer.authorization.is_same_secret(authorization));
-        let index = match known {
-            Some(index) => index,
-            None => {
-                *whole.ledger.requests.entry(authorization.account().clone()).or_default() += 1;
-                let client = Client::new(servers[server].http.clone());
-                let said = tokio::select! {
-                    biased;
-                    () = context.stop.cancelled() => return,
-                    said = client.application_properties(authorization) => said.map_err(TaskError::from),
-                };
-                if let Err(error) = &said
-                    && let Some(HttpError::RateLimited { retry_after, .. }) = error.http()
-                {
-                    *whole.ledger.rate_limited.entry(authorization.account().clone()).or_default() += 1;
-                    context.credentials.rest(project, role, *retry_after);
-                }
-                if let Ok(properties) = &said {
-                    // A second answer says the same.
-                    let _first = servers[server].version.set(properties.version.clone());
-                }
-                answers.push(Answer { server, authorization, said: Some(said).filter(is_verdict) });
-                answers.len() - 1
+        let index = if let Some(index) = known {
+            index
+        } else {
+            *whole.ledger.requests.entry(authorization.account().clone()).or_default() += 1;
+            let client = Client::new(servers[server].http.clone());
+            let said = tokio::select! {
+                biased;
+                () = context.stop.cancelled() => return,
+                said = client.application_properties(authorization) => said.map_err(TaskError::from),
+            };
+            if let Err(error) = &said
+                && let Some(HttpError::RateLimited { retry_after, .. }) = error.http()
+            {
+                *whole.ledger.rate_limited.entry(authorization.account().clone()).or_default() += 1;
+                context.credentials.rest(project, role, *retry_after);
             }
+            if let Ok(properties) = &said {
+                // A second answer says the same.
+                let _first = servers[server].version.set(properties.version.clone());
+            }
+            answers.push(Answer { server, authorization, said: Some(said).filter(is_verdict) });
+            answers.len() - 1
         };
         let account = authorization.account();
         let other;

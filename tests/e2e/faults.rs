@@ -138,7 +138,7 @@ fn a_login_page_in_place_of_rest_is_named() {
 
 #[test]
 fn no_redirect_is_followed_with_a_credential() {
-    for status in [302, 307] {
+    for status in [301, 302, 307] {
         let evil = EvilHost::start();
         let home = with(&["moved"]);
         let location = format!("{}/login?os_destination=x", evil.url());

@@ -1,7 +1,7 @@
 //! Locked, interrupted, killed: the next run sweeps and is complete.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
 
@@ -12,7 +12,7 @@ use crate::support::{Ended, Home};
 fn scene() -> (Home, Repository) {
     let world = World::new();
     world.project("PAY").repository("a-small", |recipe| recipe);
-    let large = world.project("PAY").repository("large", |recipe| recipe.bulk(3, 8_000_000));
+    let large = world.project("PAY").repository("large", |recipe| recipe.bulk(3, 14_000_000));
     let home = Home::new(world, readers(&["main"]));
     home.apply_usual();
     (home, large)
@@ -22,7 +22,7 @@ fn scene() -> (Home, Repository) {
 fn hold(home: &Home) -> Gate {
     let gate = Gate::new();
     let when = When::kind(Kind::FETCH).path_contains("large").first(1);
-    home.server.fault(when, Action::Hold { after: 6_500_000, gate: gate.clone() });
+    home.server.fault(when, Action::Hold { after: 12_500_000, gate: gate.clone() });
     gate
 }
 
@@ -182,7 +182,8 @@ fn an_interrupted_restore_leaves_nothing() {
     while fs::read_dir(home.path().join("out")).unwrap().next().is_none() {
         std::thread::yield_now();
     }
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");
@@ -209,8 +210,8 @@ fn a_full_disk_fails_what_does_not_fit_and_leaves_nothing_half_written() {
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
     };
-    // Blocks of 512 bytes: in the first part, in the second one, and near the very end.
-    for blocks in [4_000, 12_000, 15_500] {
+    // Blocks of 512 bytes: in the middle of the first part, of the second one, and at the very end.
+    for blocks in [4_000, 16_000, 26_000] {
         let ended = limited(&home, blocks).expect(8);
         tidy(&home, &ended);
         let report = task(&ended, "large");
