@@ -58,6 +58,13 @@ fn only_credentials_are_missing(invalid: &Invalid, line: usize) {
 }
 
 #[test]
+fn the_readme_shows_the_script_that_the_tests_run() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let script = fs::read_to_string(root().join("tests/e2e/stock_tools.sh")).unwrap();
+    assert!(readme.contains(&format!("```bash\n{script}```\n")));
+}
+
+#[test]
 fn every_example_is_valid() {
     let entries = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "kdl")).collect();
