@@ -22,13 +22,11 @@ impl Interrupt {
     /// Begins to listen for signals.
     pub fn listen(output: Output) -> Self {
         let interrupt = Self::default();
+        // From here on, and not only when the task below first runs, a signal does not end the process by itself.
+        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        let (Ok(mut interrupted), Ok(mut terminated)) = signals else { return interrupt };
         let heard = interrupt.clone();
         tokio::spawn(async move {
-            let (Ok(mut interrupted), Ok(mut terminated)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
             tokio::select! {
                 _ = interrupted.recv() => {}
                 _ = terminated.recv() => {}

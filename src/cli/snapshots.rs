@@ -1,6 +1,7 @@
 //! `xopero snapshots`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,9 +9,9 @@ use clap::Args;
 use super::locate::{as_repository, open_directory, open_recorded, read_manifest};
 use super::{CliError, Context, exit_code};
 use crate::archive::ArchiveError;
-use crate::model::{PlanName, RepoSlug, SnapshotRecord};
-use crate::state::{SnapshotFilter, StateStore};
-use crate::store::Store;
+use crate::model::{DestinationId, PlanName, RepoSlug};
+use crate::state::SnapshotFilter;
+use crate::store::{Store, StoreError};
 use crate::ui::{Side, Table, bytes};
 
 /// List the snapshots that can be restored, newest first
@@ -100,45 +101,38 @@ async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Ro
     };
     let filter = SnapshotFilter { plan: arguments.plan.clone(), repository, destination: None };
     let records = state.snapshots(&filter, arguments.limit).await?;
-    let present = present_keys(context, &state, &records).await?;
-    let row = |record: SnapshotRecord| Row {
-        id: record.id.to_string(),
-        repository: format!("{}/{}", record.project, record.slug),
-        plan: record.plan_name.to_string(),
-        destination: record.destination_name.to_string(),
-        created: record.created,
-        references: record.references,
-        bytes: record.bytes,
-        state: match (&present, &record.suspect) {
-            (Some(keys), _) if !keys.contains(&record.key) => "missing",
-            (_, Some(_)) => "suspect",
-            _ => "",
-        },
-    };
-    Ok(records.into_iter().map(row).collect())
-}
-
-/// The manifests that the destinations of these records hold; `None` if one of them cannot be asked.
-async fn present_keys(
-    context: &Context,
-    state: &StateStore,
-    records: &[SnapshotRecord],
-) -> Result<Option<BTreeSet<String>>, CliError> {
-    let mut seen = BTreeSet::new();
-    let mut keys = BTreeSet::new();
+    let mut stores: BTreeMap<DestinationId, Option<Store>> = BTreeMap::new();
+    let mut rows = Vec::with_capacity(records.len());
     for record in records {
-        if !seen.insert(record.destination) {
-            continue;
-        }
-        match open_recorded(context, state, record).await {
-            Ok(store) => keys.extend(store.manifests().await?),
-            Err(error) => {
-                error.tell(context.output);
-                return Ok(None);
+        let store = match stores.entry(record.destination) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(first) => {
+                let opened = open_recorded(context, &state, &record).await;
+                first.insert(opened.inspect_err(|error| error.tell(context.output)).ok())
             }
-        }
+        };
+        let presence = match store {
+            Some(store) => store.size(&record.key).await.map(drop),
+            None => Ok(()),
+        };
+        let state = match (presence, &record.suspect) {
+            (Err(StoreError::Missing { .. }), _) => "missing",
+            (Err(error), _) => return Err(error.into()),
+            (Ok(()), Some(_)) => "suspect",
+            (Ok(()), None) => "",
+        };
+        rows.push(Row {
+            id: record.id.to_string(),
+            repository: format!("{}/{}", record.project, record.slug),
+            plan: record.plan_name.to_string(),
+            destination: record.destination_name.to_string(),
+            created: record.created,
+            references: record.references,
+            bytes: record.bytes,
+            state,
+        });
     }
-    Ok(Some(keys))
+    Ok(rows)
 }
 
 /// What a destination holds, read from its manifests.

@@ -80,6 +80,7 @@ pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
     let mut caller = Caller::new(&task.project, task.name.to_string());
     let mut report = blank_report(task);
     let mut attempt = 1;
+    let mut broke = String::new();
     loop {
         match try_back_up(context, task, &mut caller, &mut report).await {
             Ok(result) => report.result = result,
@@ -88,6 +89,7 @@ pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
                 if again && context.credentials.wait(retry_wait(attempt)).await.is_ok() {
                     tracing::debug!(task = %task.name, attempt, error = error.lines().join(": "), "begun anew");
                     attempt += 1;
+                    broke = error.to_string();
                     continue;
                 }
                 let stopped = matches!(error, TaskError::Stopped) || context.stop.is_cancelled();
@@ -104,7 +106,7 @@ pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
         report.notes.push(format!("the server lists it as {state}"));
     }
     if attempt > 1 {
-        report.notes.push(format!("begun anew {} after the connection broke", times(attempt - 1)));
+        report.notes.push(format!("begun anew {}: {broke}", times(attempt - 1)));
     }
     report.ledger = std::mem::take(&mut caller.ledger);
     report

@@ -1,12 +1,13 @@
 //! Locked, interrupted, killed: the next run sweeps and is complete.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
+use rustix::process::Signal;
 
 use crate::scene::{Live, PATIENCE, files, listed, readers, run, stored, strays, summary, task, tidy};
-use crate::support::{Ended, Home};
+use crate::support::{Ended, Home, send_signal};
 
 /// A project with a small repository and a large one, whose pack has several parts at the destination.
 fn scene() -> (Home, Repository) {
@@ -60,7 +61,7 @@ fn a_run_killed_in_a_pack_is_swept_and_repeated() {
     let mut live = Live::start(&home);
     live.until("task_finished");
     assert!(gate.reached_blocking(PATIENCE));
-    live.signal("KILL");
+    live.signal(Signal::KILL);
     assert_eq!(live.wait().code, -9);
     gate.release();
     assert_eq!(listed(&home), ["PAY/a-small"]);
@@ -83,7 +84,7 @@ fn a_run_killed_while_it_lists_is_repeated() {
         let fault = home.server.fault(when, Action::Hang(gate.clone()));
         let live = Live::start(&home);
         assert!(gate.reached_blocking(PATIENCE));
-        live.signal("KILL");
+        live.signal(Signal::KILL);
         assert_eq!(live.wait().code, -9);
         fault.remove();
         gate.release();
@@ -111,13 +112,13 @@ fn an_unfinished_pack_of_a_killed_run_is_never_listed() {
 
 #[test]
 fn signals_end_a_run_in_good_order() {
-    for name in ["INT", "TERM"] {
+    for signal in [Signal::INT, Signal::TERM] {
         let (home, large) = scene();
         let gate = hold(&home);
         let mut live = Live::start(&home);
         live.until("task_finished");
         assert!(gate.reached_blocking(PATIENCE));
-        live.signal(name);
+        live.signal(signal);
         let ended = live.wait().expect(130);
         tidy(&home, &ended);
         assert_eq!(task(&ended, "large")["result"], "interrupted");
@@ -137,7 +138,7 @@ fn a_signal_is_confirmed_to_people() {
     let gate = hold(&home);
     let running = home.start(&["run", "nightly"]);
     assert!(gate.reached_blocking(PATIENCE));
-    running.signal("INT");
+    running.signal(Signal::INT);
     let ended = running.wait().expect(130).says("stopping: what is under way is given up, what is stored stays");
     tidy(&home, &ended);
     ended.says("Plan nightly: interrupted").says("1 new, 0 changed, 0 unchanged, 0 failed, 1 interrupted");
@@ -157,7 +158,7 @@ fn a_signal_ends_the_wait_for_a_silent_server() {
         let fault = home.server.fault(when, Action::Hang(gate.clone()));
         let live = Live::start(&home);
         assert!(gate.reached_blocking(PATIENCE));
-        live.signal("INT");
+        live.signal(Signal::INT);
         let ended = live.wait().expect(130);
         assert_eq!(summary(&ended)["outcome"], "interrupted");
         fault.remove();
@@ -182,8 +183,7 @@ fn an_interrupted_restore_leaves_nothing() {
     while fs::read_dir(home.path().join("out")).unwrap().next().is_none() {
         std::thread::yield_now();
     }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    send_signal(&child, Signal::INT);
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");

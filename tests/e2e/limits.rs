@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fake_bitbucket::{Action, Allowance, Kind, Refusal, RefusalBody, RetryAfter, When, World, judge};
+use rustix::process::Signal;
 
 use crate::scene::{Live, apply_pool, listed, readers, run, run_for_people, summary, task, tidy};
 use crate::support::Home;
@@ -146,7 +147,7 @@ fn an_absurd_wait_is_clamped_and_can_be_interrupted() {
     let mut live = Live::start(&home);
     let limited = live.until("rate_limited");
     let throttled = live.until("throttled");
-    live.signal("INT");
+    live.signal(Signal::INT);
     let ended = live.wait().expect(130);
     tidy(&home, &ended);
     let summary = summary(&ended);

@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fake_bitbucket::{Account, Options};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Ended, Home, token_of};
+use crate::support::{Ended, Home, send_signal, token_of};
 
 /// How long an event may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -208,10 +209,9 @@ impl Live {
         }
     }
 
-    /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
-        let arguments = [&format!("-{name}"), &self.child.id().to_string()];
-        assert!(std::process::Command::new("kill").args(arguments).status().expect("kill exists").success());
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        send_signal(&self.child, signal);
     }
 
     /// Waits for the end.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use fake_bitbucket::{FakeBitbucket, Options, Server, World};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// The declared name of an account's token: every account of a test has the token `token-of-<account>`.
@@ -207,6 +208,12 @@ impl Home {
     }
 }
 
+/// Sends a signal to a command that is under way.
+pub fn send_signal(child: &Child, signal: Signal) {
+    let process = Pid::from_raw(child.id().cast_signed()).expect("a process has a number");
+    kill_process(process, signal).expect("it is under way");
+}
+
 /// A command that is under way. Killed when the test ends.
 pub struct Running(Option<Child>);
 
@@ -216,10 +223,9 @@ impl Running {
         self.0.as_ref().expect("it is under way").id()
     }
 
-    /// Sends a signal by name, such as `INT`.
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
-        assert!(sent.expect("kill exists").success());
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        send_signal(self.0.as_ref().expect("it is under way"), signal);
     }
 
     /// Waits for the end.
