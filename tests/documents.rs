@@ -65,6 +65,12 @@ fn the_readme_shows_the_script_that_the_tests_run() {
 }
 
 #[test]
+fn the_reference_of_the_language_is_what_the_table_says() {
+    let stored = fs::read_to_string(root().join("schema/language.md")).unwrap();
+    assert!(stored == xopero::config::reference(), "make it anew: cargo run -- schema > schema/language.md");
+}
+
+#[test]
 fn every_example_is_valid() {
     let entries = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "kdl")).collect();

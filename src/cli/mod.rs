@@ -15,6 +15,7 @@ mod locate;
 mod plan;
 mod restore;
 mod run;
+mod schema;
 mod secrets;
 mod snapshots;
 mod validate;
@@ -44,6 +45,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::ValidateArgs),
+    Schema(schema::SchemaArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     Run(run::RunArgs),
@@ -97,6 +99,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
     match command {
         Command::Validate(arguments) => validate::run(context, &arguments),
+        Command::Schema(arguments) => Ok(schema::run(context, &arguments)),
         Command::Plan(arguments) => plan::run(context, &arguments).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,
         Command::Run(arguments) => run::run(context, &arguments).await,

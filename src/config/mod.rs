@@ -18,6 +18,7 @@ mod lexer;
 mod load;
 mod public_key;
 mod redact;
+mod reference;
 mod render;
 mod resolve;
 pub mod schema;
@@ -27,6 +28,7 @@ mod suggest;
 pub use edit::{EditContext, EditError, edit_context, set_credential};
 pub use error::{Diagnostic, Invalid, Label, Severity, SourceFile, Span};
 pub use load::{Decoded, Place, decode};
+pub use reference::reference;
 pub use render::{render, to_json};
 
 #[cfg(test)]
