@@ -37,15 +37,17 @@ pub fn unpack_document<T: DeserializeOwned>(packed: &[u8], what: &str) -> Result
     serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))
 }
 
-/// Stores a document under a key that is not taken, for the holders of `keys`.
+/// Stores a document under a key that is not taken, for the holders of `keys`. Answers its stored size in bytes.
 pub async fn write_document(
     store: &Store,
     key: &str,
     document: &impl Serialize,
     keys: &PublicKeys,
-) -> Result<(), ArchiveError> {
+) -> Result<u64, ArchiveError> {
     let sealed = seal(&pack_document(document), keys)?;
-    Ok(store.put_new(key, sealed).await?)
+    let bytes = sealed.len() as u64;
+    store.put_new(key, sealed).await?;
+    Ok(bytes)
 }
 
 fn seal(packed: &[u8], keys: &PublicKeys) -> Result<Bytes, ArchiveError> {

@@ -44,9 +44,9 @@ pub struct Manifest {
     /// What could not be read, and why.
     #[serde(default)]
     pub not_read: Vec<NotRead>,
-    /// Why this snapshot must not stand in for the one before it: the source was empty.
+    /// Why this snapshot must not stand in for the one before it, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspect: Option<String>,
+    pub suspect: Option<Suspect>,
     /// What wrote it.
     pub tool: ToolEntry,
 }
@@ -127,6 +127,15 @@ pub struct PackEntry {
     pub objects: u64,
 }
 
+/// A source that had lost all or nearly all of its references.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// What was seen, for people.
+    pub why: String,
+    /// The number of references in the last snapshot that was not suspect.
+    pub trusted: u64,
+}
+
 /// Something that belongs to the repository and is not in the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotRead {
@@ -152,18 +161,29 @@ impl ToolEntry {
     }
 }
 
-/// A digest of what a snapshot says: of the names, the references, and the chain that it belongs to.
+/// What a chain is known by. A chain only grows: its first pack stays its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainMark<'a> {
+    /// The first pack.
+    pub first: Option<PackId>,
+    /// The keys that everything in it is encrypted to, sorted.
+    pub encrypted_to: &'a [String],
+}
+
+/// A digest of what a snapshot says: of the names, the references, and the chain that it belongs to. Objects hash to
+/// the references, so whoever knows the digest knows the whole content.
 ///
-/// A chain only grows, and is known by its first pack and the keys it is encrypted to: of two manifests with the same
-/// digest the later names all packs of the earlier.
+/// Of two manifests with the same digest the later names all packs of the earlier.
 pub fn content(
     project: &ProjectKey,
     repository: &RepositoryEntry,
     format: ObjectFormat,
     references: &References,
-    (first, encrypted_to): (Option<&PackEntry>, &[String]),
+    chain: ChainMark<'_>,
 ) -> String {
-    let words = (project, repository, format, references, first.map(|pack| pack.id), encrypted_to);
+    // By name, so that a field that is added does not change the digests that are recorded.
+    let RepositoryEntry { id, slug, name, archived } = repository;
+    let words = (project, (id, slug, name, archived), format, references, chain.first, chain.encrypted_to);
     let words = serde_json::to_vec(&words).expect("texts and numbers are JSON");
     hex::encode(&Sha256::digest(words))
 }
@@ -174,11 +194,15 @@ impl Manifest {
         self.git.packs.iter().map(|pack| pack.stored_bytes).sum()
     }
 
+    /// What its chain is known by.
+    pub fn chain(&self) -> ChainMark<'_> {
+        ChainMark { first: self.git.packs.first().map(|pack| pack.id), encrypted_to: &self.encrypted_to }
+    }
+
     /// A digest of what it says. See [`content`].
     pub fn content(&self) -> String {
-        let GitPart { object_format, references, packs, protocol: _ } = &self.git;
-        let chain = (packs.first(), self.encrypted_to.as_slice());
-        content(&self.project.key, &self.repository, *object_format, references, chain)
+        let GitPart { object_format, references, packs: _, protocol: _ } = &self.git;
+        content(&self.project.key, &self.repository, *object_format, references, self.chain())
     }
 
     /// Objects in all its packs. One that two packs hold counts twice.

@@ -24,8 +24,8 @@ mod verify;
 pub use document::{pack_document, read_document, unpack_document, write_document};
 pub use error::ArchiveError;
 pub use manifest::{
-    FORMAT, GitPart, Manifest, NotRead, PackEntry, PlanEntry, ProjectEntry, RepositoryEntry, ServerEntry, ToolEntry,
-    content,
+    ChainMark, FORMAT, GitPart, Manifest, NotRead, PackEntry, PlanEntry, ProjectEntry, RepositoryEntry, ServerEntry,
+    Suspect, ToolEntry, content,
 };
 pub use pack::{PackReader, PackWriter, StoredPack, open_pack};
 pub use report::{Report, ReportedRepository};

@@ -119,8 +119,7 @@ impl From<RunError> for CliError {
             | RunError::CaFile { .. }
             | RunError::Client { .. }
             | RunError::Recipients { .. }
-            | RunError::Store(_)
-            | RunError::Report(_) => Self::from_error(exit_code::FAILED, &error, hint),
+            | RunError::Store(_) => Self::from_error(exit_code::FAILED, &error, hint),
         }
     }
 }
@@ -141,6 +140,7 @@ impl From<RestoreError> for CliError {
         let hint = error.hint();
         match error {
             RestoreError::Archive(error) => error.into(),
+            RestoreError::State(error) => error.into(),
             RestoreError::Stopped => Self::from_error(exit_code::INTERRUPTED, &error, hint),
             ref other if other.is_damage() => Self::from_error(exit_code::DAMAGE, &error, hint),
             _ => Self::from_error(exit_code::FAILED, &error, hint),

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::locate::{as_repository, open_directory, open_recorded, read_manifest};
+use super::locate::{Unreadable, as_repository, open_directory, open_recorded, read_manifest};
 use super::{CliError, Context, exit_code};
-use crate::archive::ArchiveError;
 use crate::model::{DestinationId, PlanName, RepoSlug};
 use crate::state::SnapshotFilter;
 use crate::store::{Store, StoreError};
@@ -46,7 +45,7 @@ struct Row {
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, CliError> {
     let rows = match &arguments.from {
-        Some(directory) => stored(context, arguments, &open_directory(directory)?).await?,
+        Some(directory) => stored(context, arguments, &open_directory(directory).await?).await?,
         None => recorded(context, arguments).await?,
     };
     if context.output.is_json() {
@@ -138,24 +137,10 @@ async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Ro
 /// What a destination holds, read from its manifests.
 async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> Result<Vec<Row>, CliError> {
     let identities = context.identities()?;
-    store.marker().await?;
     let mut rows = Vec::new();
-    let mut closed = None;
+    let mut unreadable = Unreadable::default();
     for key in store.manifests().await? {
-        let manifest = match read_manifest(store, &key, &identities).await {
-            Ok(manifest) => manifest,
-            Err(error) if error.is_damage() => {
-                context.output.warn(&error.to_string());
-                continue;
-            }
-            // One manifest for other identities, or with a broken head, does not hide the rest.
-            Err(error @ ArchiveError::Open { .. }) => {
-                context.output.warn(&error.to_string());
-                closed = closed.or(Some(error));
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(manifest) = unreadable.pass(read_manifest(store, &key, &identities).await)? else { continue };
         let repository = format!("{}/{}", manifest.project.key, manifest.repository.slug);
         let wanted = arguments.repository.as_ref();
         let fits = wanted.is_none_or(|wanted| *wanted == repository || wanted == manifest.repository.slug.as_str());
@@ -172,10 +157,9 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
             });
         }
     }
-    if let Some(error) = closed
-        && rows.is_empty()
-    {
-        return Err(error.into());
+    match unreadable.first {
+        Some(error) if rows.is_empty() => return Err(error.into()),
+        _ => unreadable.warn(context),
     }
     rows.sort_by(|one, other| other.id.cmp(&one.id));
     rows.truncate(arguments.limit as usize);

@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::interrupt::Interrupt;
-use super::locate::{Located, SnapshotArgs, locate};
+use super::locate::{SnapshotArgs, locate};
 use super::{CliError, Context, exit_code};
 use crate::archive::verify;
+use crate::restore::record_damage;
 use crate::ui::{bytes, shown};
 
 /// Prove that a snapshot is whole: stored bytes, decryption, every object, every reference
@@ -32,7 +33,10 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
     }
     let result = verified?;
     let whole = result.findings.is_empty();
-    let begins_anew = !whole && break_chain(context, arguments, &located).await?;
+    let begins_anew = match &located.state {
+        Some(state) if !whole => record_damage(state, &located.store, manifest).await?,
+        _ => false,
+    };
     if context.output.is_json() {
         let findings: Vec<_> = result
             .findings
@@ -66,16 +70,4 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
         }
     }
     Ok(if whole { exit_code::DONE } else { exit_code::DAMAGE })
-}
-
-/// Later snapshots must not be built on damaged ones.
-async fn break_chain(context: &Context, arguments: &VerifyArgs, located: &Located) -> Result<bool, CliError> {
-    if arguments.snapshot.from.is_some() {
-        return Ok(false);
-    }
-    let destination = located.store.marker().await?.destination;
-    let state = context.existing_state().await?;
-    let manifest = &located.manifest;
-    let why = format!("verifying snapshot {} found damage", manifest.snapshot);
-    Ok(state.break_chain(destination, manifest.server.uid, manifest.repository.id, &why).await?)
 }

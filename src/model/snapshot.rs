@@ -43,4 +43,6 @@ pub struct SnapshotRecord {
     pub content: String,
     /// The manifest's key below the destination.
     pub key: String,
+    /// Bytes of the stored manifest.
+    pub manifest_bytes: u64,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::archive::{ArchiveError, Finding};
 use crate::git::BundleError;
+use crate::state::StateError;
 
 /// A failure to restore or export.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum RestoreError {
     /// The snapshot could not be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// What was found could not be recorded.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The snapshot is not whole: nothing was restored.
     #[error("the snapshot is damaged: {}", first(findings))]
     Damaged {
@@ -55,6 +59,7 @@ impl RestoreError {
         match self {
             Self::Occupied { .. } => Some("nothing is ever overwritten: name a file or directory that does not exist yet, or, to restore, an empty directory".into()),
             Self::Archive(error) => error.hint(),
+            Self::State(error) => error.hint(),
             Self::Damaged { .. } => {
                 Some("try an older snapshot, or the same one in another destination: xopero snapshots".into())
             }
@@ -68,7 +73,7 @@ impl RestoreError {
         match self {
             Self::Damaged { .. } => true,
             Self::Archive(error) => error.is_damage(),
-            Self::Occupied { .. } | Self::Write { .. } | Self::Bundle(_) | Self::Stopped => false,
+            Self::Occupied { .. } | Self::Write { .. } | Self::State(_) | Self::Bundle(_) | Self::Stopped => false,
         }
     }
 }

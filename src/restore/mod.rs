@@ -7,9 +7,11 @@
 
 mod bare;
 mod bundle;
+mod damage;
 mod error;
 mod partial;
 
 pub use bare::{Restored, restore};
 pub use bundle::{Exported, export};
+pub use damage::record_damage;
 pub use error::RestoreError;

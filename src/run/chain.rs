@@ -1,59 +1,55 @@
 //! What a destination has of a repository already.
 
 use crate::archive::{Manifest, unpack_document};
-use crate::model::{DestinationId, RepoId, SnapshotRecord, Uid};
-use crate::secret::PublicKeys;
+use crate::model::{RepoId, SnapshotRecord, Uid};
 use crate::state::StateStore;
 use crate::store::{Store, StoreError, keys};
 
 use super::TaskError;
+use super::dispatch::DestinationContext;
 
 /// The end of a chain: the newest manifest, with which the next one begins.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     manifest: Option<Manifest>,
-    /// The newest snapshot of this plan, if its manifest is stored.
+    /// The newest snapshot of this plan that is not known to be damaged, if its manifest is stored as it was written.
     pub(super) own: Option<SnapshotRecord>,
     /// Why the chain begins anew, if it cannot be continued.
     pub(super) broken: Option<String>,
 }
 
 impl Chain {
-    /// Looks the chain up in the state, and proves with the destination that it can be continued: what it names is
-    /// stored, and whoever can open the next snapshot can open it.
+    /// Looks the chain up in the state, and proves with the destination that it can be continued: its packs are
+    /// stored, and whoever can open the next snapshot can open them.
     ///
     /// A broken chain is not an error: the next snapshot begins a new one with everything.
     pub(super) async fn load(
         state: &StateStore,
-        (destination, store, keys): (DestinationId, &Store, &PublicKeys),
+        destination: &DestinationContext,
         server: Uid,
         repository: RepoId,
         plan: Uid,
     ) -> Result<Self, TaskError> {
-        let Some(row) = state.chain(destination, server, repository).await? else { return Ok(Self::default()) };
-        let key = keys::manifest(server, repository, row.snapshot);
-        let manifest: Manifest = match unpack_document(&row.body, &key) {
+        let DestinationContext { id, store, keys: recipients, .. } = destination;
+        let Some(row) = state.chain(*id, server, repository).await? else { return Ok(Self::default()) };
+        let manifest: Manifest = match unpack_document(&row.body, &keys::manifest(server, repository, row.snapshot)) {
             Ok(manifest) => manifest,
             Err(error) => return Ok(Self { broken: Some(error.to_string()), ..Self::default() }),
         };
         let broken = if row.broken.is_some() {
             row.broken
-        } else if manifest.encrypted_to == keys.names() {
-            missing(store, &manifest, &key).await?
+        } else if manifest.encrypted_to == recipients.names() {
+            missing(store, &manifest).await?
         } else {
             Some("what is stored is encrypted to other keys than `encrypt-to` names".to_owned())
         };
         let own = match &broken {
             Some(_) => None,
-            None => state.latest_snapshot(plan, destination, server, repository).await?,
+            None => state.latest_snapshot(plan, *id, server, repository).await?,
         };
         let own = match own {
-            Some(own) if own.id != manifest.snapshot => match store.size(&own.key).await {
-                Ok(_) => Some(own),
-                Err(StoreError::Missing { .. }) => None,
-                Err(error) => return Err(error.into()),
-            },
-            own => own,
+            Some(own) => is_stored(store, &own.key, own.manifest_bytes).await?.is_none().then_some(own),
+            None => None,
         };
         Ok(Self { manifest: Some(manifest), own, broken })
     }
@@ -69,16 +65,22 @@ impl Chain {
     }
 }
 
-/// What a manifest names that is not stored, if anything.
-async fn missing(store: &Store, manifest: &Manifest, key: &str) -> Result<Option<String>, StoreError> {
-    let expected = manifest.git.packs.iter().map(|pack| (pack.key.as_str(), Some(pack.stored_bytes)));
-    for (key, bytes) in std::iter::once((key, None)).chain(expected) {
-        match store.size(key).await {
-            Ok(found) if bytes.is_none_or(|bytes| bytes == found) => {}
-            Ok(found) => return Ok(Some(format!("{key} has {found} bytes, {} were stored", bytes.unwrap_or(0)))),
-            Err(StoreError::Missing { key, .. }) => return Ok(Some(format!("{key} is missing"))),
-            Err(error) => return Err(error),
+/// What of the packs that a manifest names is not stored, if anything.
+async fn missing(store: &Store, manifest: &Manifest) -> Result<Option<String>, StoreError> {
+    for pack in &manifest.git.packs {
+        if let Some(why) = is_stored(store, &pack.key, pack.stored_bytes).await? {
+            return Ok(Some(why));
         }
     }
     Ok(None)
+}
+
+/// Why an object is not stored as it was written, if so, by its size.
+async fn is_stored(store: &Store, key: &str, bytes: u64) -> Result<Option<String>, StoreError> {
+    match store.size(key).await {
+        Ok(found) if found == bytes => Ok(None),
+        Ok(found) => Ok(Some(format!("{key} has {found} bytes, {bytes} were stored"))),
+        Err(StoreError::Missing { key, .. }) => Ok(Some(format!("{key} is missing"))),
+        Err(error) => Err(error),
+    }
 }

@@ -1,11 +1,11 @@
 //! What a destination needs, given what it has and what the server says. Pure.
 
-use crate::archive::Manifest;
+use crate::archive::{Manifest, Suspect};
 use crate::git::new_objects;
-use crate::model::{ObjectFormat, ObjectId, References, SnapshotId};
+use crate::model::{ObjectFormat, ObjectId, RefTip, References, SnapshotId};
 
 /// A repository with fewer references may lose nine in ten of them without suspicion: people clean up.
-const SHRINKABLE: usize = 20;
+const SHRINKABLE: u64 = 20;
 
 /// What has to be done for one repository in one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub(super) struct Negotiation {
 /// Decides what is needed.
 ///
 /// `last` is the newest manifest of the chain, known to be whole at the destination; `own` is the newest snapshot of
-/// this plan there, if it belongs to that chain and says what the server says. The chain is shared by plans, snapshots
-/// are not.
+/// this plan there, if its digest says that it belongs to that chain and says what the server says. The chain is shared
+/// by plans, snapshots are not.
 pub(super) fn needed(
     last: Option<&Manifest>,
     own: Option<SnapshotId>,
@@ -54,18 +54,20 @@ pub(super) fn needed(
 /// Why a snapshot must not stand in for the one before it, if so: the source has lost all or nearly all of its
 /// references. `before` is the newest manifest, whether or not its objects can be built upon.
 ///
-/// A suspicion lasts as long as nothing changes: another plan, or a renamed repository, does not wash it off.
-pub(super) fn suspicion(before: Option<&Manifest>, references: &References) -> Option<String> {
+/// A suspicion is measured against the last snapshot that was not suspect, and lasts until a tenth of its references
+/// are back: neither another plan nor a push to the emptied repository washes it off.
+pub(super) fn suspicion(before: Option<&Manifest>, references: &References) -> Option<Suspect> {
     let before = before?;
-    let (had, has) = (before.git.references.tips.len(), references.tips.len());
-    if let Some(suspect) = &before.suspect
-        && (has == 0 || before.git.references.tips == references.tips)
-    {
-        return Some(suspect.clone());
-    }
-    let shrunken = had >= SHRINKABLE && has < had / 10;
-    ((had > 0 && has == 0) || shrunken)
-        .then(|| format!("the server advertises {has} references; the snapshot before has {had}"))
+    let count = |tips: &[RefTip]| tips.len() as u64;
+    let has = count(&references.tips);
+    let trusted = before.suspect.as_ref().map_or_else(|| count(&before.git.references.tips), |suspect| suspect.trusted);
+    let small = before.suspect.is_none() && trusted < SHRINKABLE;
+    let shrunken = has < trusted / 10 && !small;
+    let emptied = has == 0 && trusted > 0;
+    (emptied || shrunken).then(|| Suspect {
+        why: format!("the server advertises {has} references; the last snapshot that is not suspect has {trusted}"),
+        trusted,
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +76,7 @@ mod tests {
 
     use super::*;
     use crate::archive::{FORMAT, GitPart, PlanEntry, ProjectEntry, RepositoryEntry, ServerEntry, ToolEntry};
-    use crate::model::{Generation, Head, RefName, RefTip, RepoId, RunId, Uid};
+    use crate::model::{Generation, Head, RefName, RepoId, RunId, Uid};
 
     fn oid(byte: u8) -> ObjectId {
         ObjectId::Sha1([byte; 20])
@@ -182,16 +184,27 @@ mod tests {
 
     #[test]
     fn losing_every_reference_is_suspect_until_they_are_back() {
-        let full = references(&[("refs/heads/main", 2)]);
-        let mut last = manifest(full.clone());
+        let names: Vec<String> = (0..30).map(|number| format!("refs/heads/{number:02}")).collect();
+        let tips: Vec<(&str, u8)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        let mut last = manifest(references(&tips));
         let empty = references(&[]);
         assert!(suspicion(None, &empty).is_none());
-        assert!(suspicion(Some(&last), &full).is_none());
+        assert!(suspicion(Some(&last), &references(&tips)).is_none());
         last.suspect = suspicion(Some(&last), &empty);
-        assert!(last.suspect.is_some());
         last.git.references = empty.clone();
-        assert_eq!(suspicion(Some(&last), &empty), last.suspect);
-        assert!(suspicion(Some(&last), &full).is_none());
+        assert_eq!(last.suspect.as_ref().unwrap().trusted, 30);
+        assert_eq!(suspicion(Some(&last), &empty).unwrap().trusted, 30, "another plan");
+        assert!(suspicion(Some(&last), &references(&tips[..1])).is_some(), "a push to the emptied repository");
+        assert!(suspicion(Some(&last), &references(&tips[..3])).is_none());
+    }
+
+    #[test]
+    fn a_small_repository_that_is_emptied_is_suspect_too() {
+        let mut last = manifest(references(&[("refs/heads/main", 2)]));
+        last.suspect = suspicion(Some(&last), &references(&[]));
+        assert!(last.suspect.is_some());
+        last.git.references = references(&[]);
+        assert!(suspicion(Some(&last), &references(&[("refs/heads/main", 2)])).is_none());
     }
 
     #[test]

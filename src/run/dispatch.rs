@@ -1,6 +1,6 @@
 //! The run as a whole: what it needs is opened first, then tasks are kept under way until none is left.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::error::lines;
 use super::inventory::list_project;
 use super::report::store_reports;
 use super::server::ServerContext;
-use super::task::{Task, back_up, back_up_failed};
+use super::task::{Task, back_up, defect_report};
 use super::{
     DestinationFailure, Event, EventSink, Ledger, Outcome, ProjectFailure, RunError, Summary, TaskError, TaskReport,
     TaskResult, Totals,
@@ -94,9 +94,12 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let Context { run, generation, state, clock, events, .. } = &*context;
     state.abandon_running(started).await?;
     for destination in &context.destinations {
-        let freed = destination.store.sweep()?;
-        if freed > 0 {
-            tracing::info!(destination = %destination.name, freed, "removed what a killed run had left unfinished");
+        let store = destination.store.clone();
+        match tokio::task::spawn_blocking(move || store.sweep()).await.expect("sweeping does not panic") {
+            Ok(0) => {}
+            Ok(freed) => tracing::info!(destination = %destination.name, freed, "removed what a killed run left"),
+            // It takes space and harms nothing; whether the destination works is for the tasks to find.
+            Err(error) => whole.warnings.push(format!("{}: {}", destination.name, lines(&error).join(": "))),
         }
     }
     state.start_run(*run, context.plan_uid, &context.plan_name, *generation, started).await?;
@@ -113,11 +116,11 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
     }
     let reports = work(&context, tasks).await?;
-    let summary = whole.sum_up(&context, started, execution.only, reports);
-    let reported = store_reports(&context, &summary).await;
+    let mut summary = whole.sum_up(&context, started, execution.only, reports);
+    let failed = store_reports(&context, &summary).await;
+    summary.add_failures(failed);
     let record = serde_json::to_value(&summary).expect("a summary is plain data");
     state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record).await?;
-    reported?;
     events.emit(&Event::RunFinished { summary: summary.clone() });
     Ok(summary)
 }
@@ -259,7 +262,11 @@ async fn inventory(
     whole: &mut Whole,
 ) -> Vec<Task> {
     let mut tasks = Vec::new();
-    let earlier = Earlier::load(&context.state, context.plan_uid).await;
+    let mut seen = BTreeSet::new();
+    let earlier = Earlier::load(&context.state, context.plan_uid).await.unwrap_or_else(|error| {
+        whole.warnings.push(format!("the listings cannot be compared with earlier ones: {}", lines(&error).join(": ")));
+        Earlier::default()
+    });
     let (projects, only) = (&execution.applied.declaration.projects, execution.only.as_ref());
     for (key, planned) in &plan.projects {
         let server = &servers[&projects[key].server];
@@ -274,7 +281,9 @@ async fn inventory(
                         Gone::Many(failure) => whole.projects_failed.push(failure),
                     }
                 }
-                tasks.extend(inventory.tasks);
+                // One that was moved while the projects were listed is on two listings.
+                let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));
+                tasks.extend(inventory.tasks.into_iter().filter(fresh));
                 whole.projects_failed.extend(unusable(key, &inventory.quarantined));
             }
             Err(TaskError::Stopped) => return tasks,
@@ -328,12 +337,12 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
             Err(panicked) => (panicked.id(), None),
         };
         let task = started.remove(&id).expect("every task was started here");
-        let report = report.unwrap_or_else(|| back_up_failed(&task));
+        let report = report.unwrap_or_else(|| defect_report(&task));
         rows.push(TaskRow {
             run: context.run,
             server: task.server.uid,
             repository: report.repository,
-            project: task.project,
+            project: task.name.project,
             slug: report.name.slug.clone(),
             state: report.result.as_str().to_owned(),
             detail: serde_json::to_value(&report).expect("a report is plain data"),

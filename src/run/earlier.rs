@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::task::Task;
-use super::{ProjectFailure, TaskName};
+use super::{Outcome, ProjectFailure, TaskName};
 use crate::model::{PlannedProject, ProjectKey, RepoId, Uid};
-use crate::state::StateStore;
+use crate::state::{StateError, StateStore};
 
-/// Runs that are looked through for the last listing of a project.
+/// Runs of the plan that are looked through: those of one repository do not count.
 const RUNS: u32 = 50;
+
+/// Runs among them that are compared with: a project whose listing failed may be missing in the newest.
+const COMPARED: usize = 5;
 
 /// Names that are told.
 const TOLD: usize = 5;
@@ -29,21 +32,20 @@ pub(super) enum Gone {
 }
 
 impl Earlier {
-    /// Recalls finished runs over the whole plan. What cannot be read is no reason not to take backups.
-    pub(super) async fn load(state: &StateStore, plan: Uid) -> Self {
+    /// Recalls finished runs over the whole plan.
+    pub(super) async fn load(state: &StateStore, plan: Uid) -> Result<Self, StateError> {
+        let ended = [Outcome::Done.as_str(), Outcome::Partial.as_str()];
         let mut earlier = Vec::new();
-        let runs = state.runs(RUNS).await.unwrap_or_default();
-        let whole = runs.into_iter().filter(|run| {
+        for run in state.runs_of(plan, ended, RUNS).await? {
             let of_one_repository = run.summary.as_ref().is_some_and(|summary| !summary["only"].is_null());
-            run.plan == plan && matches!(run.state.as_str(), "done" | "partial") && !of_one_repository
-        });
-        for run in whole.take(5) {
-            let tasks = state.tasks(run.id).await.unwrap_or_default();
-            let named =
-                tasks.into_iter().map(|task| (TaskName { project: task.project, slug: task.slug }, task.repository));
+            if of_one_repository || earlier.len() == COMPARED {
+                continue;
+            }
+            let tasks = state.tasks(run.id).await?.into_iter();
+            let named = tasks.map(|task| (TaskName { project: task.project, slug: task.slug }, task.repository));
             earlier.push(named.collect());
         }
-        Self(earlier)
+        Ok(Self(earlier))
     }
 
     /// Compares what a project lists with the newest run that knows the project. Repositories that the plan leaves out

@@ -78,9 +78,6 @@ pub enum RunError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The report could not be stored.
-    #[error("failed to store the report of the run")]
-    Report(#[source] ArchiveError),
 }
 
 impl RunError {
@@ -103,7 +100,6 @@ impl RunError {
             Self::Credential { source, .. } | Self::Recipients { source, .. } => source.hint(),
             Self::Store(error) => error.hint(),
             Self::State(error) => error.hint(),
-            Self::Report(error) => error.hint(),
         }
     }
 }

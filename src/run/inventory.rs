@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::credentials::{Caller, Credentials};
-use super::server::{ServerContext, retry_wait};
-use super::task::{ATTEMPTS, Task};
+use super::server::ServerContext;
+use super::task::{ATTEMPTS, Task, retry_wait};
 use super::{Event, EventSink, Ledger, TaskError, TaskName};
 use crate::bitbucket::{BitbucketError, Client, Repository};
 use crate::http::Retry;
@@ -13,6 +13,9 @@ use crate::model::{AccountName, PlannedProject, ProjectKey, RepoId, RepoSlug};
 
 /// More pages than this are not a project.
 const MOST_PAGES: u32 = 10_000;
+
+/// So many exchanges in the middle of a listing mean that no account has the budget to read it.
+const MOST_RESTARTS: u32 = 20;
 
 /// The repositories of one project.
 pub(super) struct Inventory {
@@ -42,7 +45,6 @@ pub(super) async fn list_project(
         let mut tasks: Vec<_> = in_scope
             .map(|repository| Task {
                 name: TaskName { project: key.clone(), slug: repository.slug.clone() },
-                project: key.clone(),
                 repository,
                 server: Arc::clone(server),
             })
@@ -73,7 +75,7 @@ async fn all_pages(
     let mut repositories = BTreeMap::new();
     let mut quarantined = BTreeSet::new();
     let mut reader: Option<AccountName> = None;
-    let (mut start, mut failures) = (0, 0);
+    let (mut start, mut failures, mut restarts) = (0, 0, 0);
     for _ in 0..MOST_PAGES {
         let sent = credentials.send(caller, move |authorization| async move {
             let _permit = server.listing.acquire().await.expect("never closed");
@@ -98,7 +100,13 @@ async fn all_pages(
         let same_reader = reader.as_ref().is_none_or(|reader| *reader == account);
         reader = Some(account);
         match page.next {
-            _ if !same_reader && start > 0 => start = 0,
+            _ if !same_reader && start > 0 && restarts < MOST_RESTARTS => {
+                restarts += 1;
+                start = 0;
+            }
+            _ if !same_reader && start > 0 => {
+                return Err(TaskError::EndlessListing { project: key.clone(), pages: MOST_PAGES });
+            }
             Some(next) => start = next,
             None => return Ok((repositories, quarantined.into_iter().collect())),
         }

@@ -7,6 +7,7 @@
 //!
 //! A task that fails fails alone. What happens is told as [`Event`]s; what happened is the [`Summary`].
 
+mod attempt;
 mod chain;
 mod check;
 mod credentials;
@@ -15,8 +16,11 @@ mod dispatch;
 mod earlier;
 mod error;
 mod event;
+mod fetching;
 mod inventory;
 mod ledger;
+mod listing;
+mod publishing;
 mod report;
 mod server;
 mod stream;

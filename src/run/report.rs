@@ -1,12 +1,14 @@
 //! The report of a run, in every destination.
 
 use super::dispatch::Context;
-use super::{Outcome, RunError, Summary, TaskReport};
+use super::error::lines;
+use super::{DestinationFailure, Summary, TaskReport};
 use crate::archive::{FORMAT, PlanEntry, Report, ReportedRepository, ToolEntry, write_document};
 use crate::store::keys;
 
-/// Stores the report in every destination. A destination that failed already may refuse it: the run says so itself.
-pub(super) async fn store_reports(context: &Context, summary: &Summary) -> Result<(), RunError> {
+/// Stores the report in every destination. Answers those that did not take it.
+pub(super) async fn store_reports(context: &Context, summary: &Summary) -> Vec<DestinationFailure> {
+    let mut failed = Vec::new();
     for destination in &context.destinations {
         let entry = |task: &TaskReport| {
             let held = task.destinations.iter().find(|held| held.destination == destination.name);
@@ -31,12 +33,12 @@ pub(super) async fn store_reports(context: &Context, summary: &Summary) -> Resul
             tool: ToolEntry::this(),
         };
         let key = keys::report(context.run);
-        let stored = write_document(&destination.store, &key, &report, &destination.keys).await;
-        match stored {
-            Ok(()) => {}
-            Err(error) if summary.outcome == Outcome::Done => return Err(RunError::Report(error)),
-            Err(error) => tracing::warn!(destination = %destination.name, %error, "the report could not be stored"),
+        if let Err(error) = write_document(&destination.store, &key, &report, &destination.keys).await {
+            let mut error_lines = vec!["the report of the run could not be stored".to_owned()];
+            error_lines.extend(lines(&error));
+            let (name, hint) = (destination.name.clone(), error.hint());
+            failed.push(DestinationFailure { destination: name, error: error_lines, hint });
         }
     }
-    Ok(())
+    failed
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
 
@@ -158,20 +157,4 @@ impl ServerContext {
         *contact = Contact { facts: Some(facts.clone()), failures: Vec::new() };
         Ok(facts)
     }
-}
-
-/// Why a run over this protocol deserves a word, if it does.
-pub(super) fn protocol_note(protocol: Protocol) -> Option<&'static str> {
-    match protocol {
-        Protocol::V2 => None,
-        Protocol::V0 | Protocol::V1 => Some(
-            "the server (or a proxy before it) does not answer in git protocol v2: every listing carries all \
-             references, and an unborn HEAD is not told",
-        ),
-    }
-}
-
-/// How long to wait before a task is tried again, by the number of the failed attempt from 1.
-pub(super) const fn retry_wait(attempt: u32) -> Duration {
-    Duration::from_millis(250 << if attempt > 4 { 4 } else { attempt })
 }

@@ -174,6 +174,16 @@ pub struct Summary {
     pub tasks: Vec<TaskReport>,
 }
 
+impl Summary {
+    /// Adds destinations that failed after the sums were made.
+    pub(super) fn add_failures(&mut self, failed: Vec<DestinationFailure>) {
+        if !failed.is_empty() && self.outcome == Outcome::Done {
+            self.outcome = Outcome::Partial;
+        }
+        self.destinations_failed.extend(failed);
+    }
+}
+
 /// Sums over the repositories of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {

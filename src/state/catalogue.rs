@@ -17,6 +17,15 @@ pub struct ChainRow {
     pub broken: Option<String>,
 }
 
+/// How a snapshot stands to the chain that was there before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// It builds on the chain. A mark of damage on the chain stays: it may have been set meanwhile.
+    Continues,
+    /// It is complete by itself, and the first of a new chain.
+    Anew,
+}
+
 /// Which snapshots are asked for. All of those that fit every field that is given.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotFilter {
@@ -73,8 +82,19 @@ impl StateStore {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Marks a snapshot as damaged, so that no run counts it as held.
+    pub async fn mark_damaged(&self, snapshot: SnapshotId, why: &str) -> Result<(), StateError> {
+        sqlx::query("UPDATE snapshots SET damaged = $2 WHERE id = $1")
+            .bind(snapshot.to_string())
+            .bind(why)
+            .execute(&self.pool)
+            .await
+            .map_err(self.failed("mark a snapshot as damaged"))?;
+        Ok(())
+    }
+
     /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already.
-    pub async fn publish(&self, record: &SnapshotRecord, chain: &[u8]) -> Result<(), StateError> {
+    pub async fn publish(&self, record: &SnapshotRecord, chain: &[u8], begins: Begins) -> Result<(), StateError> {
         const ATTEMPT: &str = "record a snapshot";
         let body = serde_json::to_string(record).map_err(|error| self.damaged("a new snapshot", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
@@ -99,13 +119,15 @@ impl StateStore {
         sqlx::query(
             "INSERT INTO chains (destination, server, repository, snapshot, body) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (destination, server, repository)
-             DO UPDATE SET snapshot = excluded.snapshot, body = excluded.body, broken = NULL",
+             DO UPDATE SET snapshot = excluded.snapshot, body = excluded.body,
+                broken = CASE WHEN $6 = 1 THEN NULL ELSE chains.broken END",
         )
         .bind(record.destination.to_string())
         .bind(record.server.to_string())
         .bind(record.repository.to_string())
         .bind(record.id.to_string())
         .bind(chain.to_vec())
+        .bind(i64::from(begins == Begins::Anew))
         .execute(&mut *transaction)
         .await
         .map_err(self.failed(ATTEMPT))?;
@@ -168,7 +190,7 @@ impl StateStore {
     ) -> Result<Option<SnapshotRecord>, StateError> {
         let row = sqlx::query(
             "SELECT body FROM snapshots
-             WHERE repository = $1 AND server = $2 AND destination = $3 AND plan = $4
+             WHERE repository = $1 AND server = $2 AND destination = $3 AND plan = $4 AND damaged IS NULL
              ORDER BY created DESC, id DESC LIMIT 1",
         )
         .bind(repository.to_string())
@@ -208,6 +230,7 @@ mod tests {
             bytes: u64::MAX,
             suspect: None,
             content: String::new(),
+            manifest_bytes: 0,
             key: "servers/x".into(),
         }
     }
@@ -218,17 +241,23 @@ mod tests {
         let (first, second) = (record(1000, "ledger", u64::MAX), record(2000, "ledger", u64::MAX));
         let chain = || store.chain(first.destination, first.server, first.repository);
         assert_eq!(chain().await.unwrap(), None);
-        store.publish(&first, b"one").await.unwrap();
-        store.publish(&second, b"two").await.unwrap();
+        store.publish(&first, b"one", Begins::Anew).await.unwrap();
+        store.publish(&second, b"two", Begins::Continues).await.unwrap();
         assert_eq!(chain().await.unwrap(), Some(ChainRow { snapshot: second.id, body: b"two".to_vec(), broken: None }));
 
-        let error = store.publish(&first, b"again").await.unwrap_err();
+        let error = store.publish(&first, b"again", Begins::Continues).await.unwrap_err();
         assert!(matches!(error, StateError::Access { .. }), "{error}");
         assert_eq!(chain().await.unwrap().unwrap().body, b"two");
 
         let (destination, server, repository) = (first.destination, first.server, first.repository);
         assert!(store.break_chain(destination, server, repository, "damaged").await.unwrap());
         assert_eq!(chain().await.unwrap().unwrap().broken.as_deref(), Some("damaged"));
+        let third = SnapshotRecord { id: SnapshotId::from_parts(9, 9), ..second.clone() };
+        store.publish(&third, b"three", Begins::Continues).await.unwrap();
+        assert!(chain().await.unwrap().unwrap().broken.is_some(), "a run that was under way does not wash it off");
+        let fourth = SnapshotRecord { id: SnapshotId::from_parts(9, 10), ..second.clone() };
+        store.publish(&fourth, b"four", Begins::Anew).await.unwrap();
+        assert_eq!(chain().await.unwrap().unwrap().broken, None);
         assert!(!store.break_chain(destination, server, RepoId(99), "damaged").await.unwrap());
         let latest = store.latest_snapshot(first.plan, first.destination, first.server, first.repository);
         assert_eq!(latest.await.unwrap(), Some(second));
@@ -240,7 +269,7 @@ mod tests {
         let publish = |number: u64| {
             let (store, record) = (store.clone(), record(number, "ledger", number));
             tokio::spawn(async move {
-                store.publish(&record, b"tips").await?;
+                store.publish(&record, b"tips", Begins::Anew).await?;
                 let chain = store.chain(record.destination, record.server, record.repository).await?;
                 let latest =
                     store.latest_snapshot(record.plan, record.destination, record.server, record.repository).await?;
@@ -260,7 +289,7 @@ mod tests {
     async fn filters_narrow_and_the_newest_comes_first() {
         let (_home, store) = fresh().await;
         for (at, slug, id) in [(1, "ledger", 1), (2, "api", 2), (3, "ledger", 1)] {
-            store.publish(&record(at, slug, id), b"").await.unwrap();
+            store.publish(&record(at, slug, id), b"", Begins::Anew).await.unwrap();
         }
         let times = async |filter: SnapshotFilter, limit| -> Vec<i64> {
             let found = store.snapshots(&filter, limit).await.unwrap();
@@ -287,8 +316,8 @@ mod tests {
     async fn a_snapshot_is_found_by_the_beginning_of_its_id() {
         let (_home, store) = fresh().await;
         let (first, second) = (record(1 << 20, "ledger", 1), record(1 << 30, "ledger", 1));
-        store.publish(&first, b"").await.unwrap();
-        store.publish(&second, b"").await.unwrap();
+        store.publish(&first, b"", Begins::Anew).await.unwrap();
+        store.publish(&second, b"", Begins::Anew).await.unwrap();
         let id = first.id.to_string();
         assert_eq!(store.snapshot(&id).await.unwrap(), first);
         assert_eq!(store.snapshot(&id[..12].to_lowercase()).await.unwrap(), first);

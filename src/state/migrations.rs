@@ -34,7 +34,8 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         repository TEXT NOT NULL,
         project TEXT NOT NULL,
         slug TEXT NOT NULL,
-        body TEXT NOT NULL)",
+        body TEXT NOT NULL,
+        damaged TEXT)",
     "CREATE INDEX snapshots_by_age ON snapshots (created, id)",
     "CREATE INDEX snapshots_of_repository ON snapshots (repository, server, destination, plan, created, id)",
     "CREATE TABLE runs (

@@ -27,7 +27,7 @@ mod row;
 mod runs;
 mod store;
 
-pub use catalogue::{ChainRow, SnapshotFilter};
+pub use catalogue::{Begins, ChainRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
 pub use location::StateLocation;
 pub use lock::{LockBody, StateLock};

@@ -146,6 +146,22 @@ impl StateStore {
         rows.iter().map(|row| self.run_of(row)).collect()
     }
 
+    /// The runs of one plan that ended with an outcome among `states`, newest first.
+    pub async fn runs_of(&self, plan: Uid, states: [&str; 2], limit: u32) -> Result<Vec<RunRow>, StateError> {
+        let rows = sqlx::query(
+            "SELECT id, plan, plan_name, generation, state, started, finished, summary
+             FROM runs WHERE plan = $1 AND state IN ($2, $3) ORDER BY started DESC, id DESC LIMIT $4",
+        )
+        .bind(plan.to_string())
+        .bind(states[0])
+        .bind(states[1])
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("list the runs of a plan"))?;
+        rows.iter().map(|row| self.run_of(row)).collect()
+    }
+
     /// The tasks of a run, by project and slug.
     pub async fn tasks(&self, run: RunId) -> Result<Vec<TaskRow>, StateError> {
         let rows = sqlx::query(
