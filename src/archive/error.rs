@@ -86,7 +86,7 @@ impl ArchiveError {
             Self::Open { source, .. } => source.hint(),
             Self::NewerFormat { .. } => Some("use a newer version of xopero".into()),
             Self::Damaged { .. } => {
-                Some("restore an older snapshot; the next run stores what is missing anew when a pack is gone".into())
+                Some("restore an older snapshot, or the same one from another destination; the next run stores anew what is damaged".into())
             }
             Self::Encrypt { .. } | Self::Pack(_) | Self::Index(_) | Self::Connectivity(_) | Self::Scratch { .. } => {
                 None

@@ -91,10 +91,7 @@ fn head(references: &References, notes: &mut Vec<String>) -> Vec<u8> {
             let exists = |name: &&&[u8]| references.tips.iter().any(|tip| tip.name.as_bytes() == **name);
             let usual: [&[u8]; 2] = [b"refs/heads/main", b"refs/heads/master"];
             let target = usual.iter().find(exists).copied().unwrap_or(usual[0]);
-            notes.push(format!(
-                "the server did not tell HEAD (git protocol v0 or v1); it is set to {}",
-                String::from_utf8_lossy(target)
-            ));
+            notes.push(format!("the server did not tell HEAD; it is set to {}", String::from_utf8_lossy(target)));
             symbolic(target)
         }
     }

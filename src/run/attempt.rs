@@ -56,6 +56,9 @@ impl<'a> Attempt<'a> {
             if let Some(why) = &chain.broken {
                 report.notes.push(format!("{}: the chain begins anew: {why}", destination.name));
             }
+            if let Some(why) = &chain.lost {
+                report.notes.push(format!("{}: the manifest is written anew: {why}", destination.name));
+            }
             chains.push(chain);
         }
         Ok(chains)

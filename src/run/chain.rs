@@ -16,6 +16,8 @@ pub(super) struct Chain {
     pub(super) own: Option<SnapshotRecord>,
     /// Why the chain begins anew, if it cannot be continued.
     pub(super) broken: Option<String>,
+    /// Why the plan's newest snapshot does not count, if so, though the chain can be continued.
+    pub(super) lost: Option<String>,
 }
 
 impl Chain {
@@ -47,11 +49,12 @@ impl Chain {
             Some(_) => None,
             None => state.latest_snapshot(plan, *id, server, repository).await?,
         };
-        let own = match own {
-            Some(own) => is_stored(store, &own.key, own.manifest_bytes).await?.is_none().then_some(own),
+        let lost = match &own {
+            Some(own) => is_stored(store, &own.key, own.manifest_bytes).await?,
             None => None,
         };
-        Ok(Self { manifest: Some(manifest), own, broken })
+        let own = own.filter(|_| lost.is_none());
+        Ok(Self { manifest: Some(manifest), own, broken, lost })
     }
 
     /// The manifest to continue, if the chain can be continued.

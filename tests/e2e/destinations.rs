@@ -181,7 +181,7 @@ fn a_chain_that_lost_a_pack_begins_anew_and_says_so() {
 }
 
 #[test]
-fn a_chain_whose_manifest_or_pack_changed_begins_anew() {
+fn what_a_chain_lost_is_stored_anew_and_no_more() {
     let world = World::new();
     let ledger = world.project("PAY").repository("ledger", |recipe| recipe.tag("v1"));
     let home = usual(world);
@@ -195,8 +195,11 @@ fn a_chain_whose_manifest_or_pack_changed_begins_anew() {
         let script = format!("find \"$1/servers\" -name '{pattern}' -exec {command} {{}} +");
         stock(&home, "sh", &["-c", &script, "sh", home.destination("nas").to_str().expect("the path is UTF-8")]);
         let reports = home.reports("nightly");
-        let note = reports["PAY/ledger"]["notes"][0].as_str().unwrap_or_else(|| panic!("no note: {reports:?}"));
+        let report = &reports["PAY/ledger"];
+        let note = report["notes"][0].as_str().unwrap_or_else(|| panic!("no note: {reports:?}"));
         assert!(note.contains(expected), "{note}");
+        // Packs that are whole are not taken again.
+        assert_eq!(report["objects"] == 0, pattern.contains("json"), "{report}");
         home.prove(&ledger);
         assert_eq!(home.run("nightly")["totals"]["unchanged"], 1);
     }

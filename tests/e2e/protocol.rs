@@ -1,7 +1,7 @@
 //! Servers without protocol v2, and servers that change their mind.
 
 use fake_bitbucket::judge::{Head, Judge, head};
-use fake_bitbucket::{Kind, Options, Protocol, Repository, World};
+use fake_bitbucket::{Action, Kind, Options, Protocol, Repository, When, World};
 
 use crate::proof::{name_of, options};
 use crate::support::Home;
@@ -74,7 +74,7 @@ fn prove_old(protocol: Protocol, word: &str) {
 }
 
 #[test]
-fn old_protocols_do_not_tell_an_unborn_head() {
+fn an_unborn_head_that_git_does_not_tell_is_learned_from_bitbucket() {
     for (protocol, word) in old_protocols() {
         let world = World::new();
         let project = world.project("PAY");
@@ -84,17 +84,29 @@ fn old_protocols_do_not_tell_an_unborn_head() {
         home.run("nightly");
         for repository in [&unborn, &empty] {
             let manifest = home.manifest("nas", &home.newest(repository));
-            assert_eq!(manifest["git"]["references"]["head"]["kind"], "unknown", "{manifest}");
-            assert_eq!(manifest["not_read"][0]["what"], "HEAD", "{manifest}");
-            assert!(manifest["not_read"][0]["why"].as_str().expect("it is a text").contains(word), "{manifest}");
-            let target = home.path().join(format!("{word}-{}", repository.slug()));
-            let arguments = ["restore", &name_of(repository), "--to", target.to_str().expect("the path is UTF-8")];
-            home.xopero_as("backup.txt", &arguments).success().says("the server did not tell HEAD");
-            Judge::new().without_head().compare(&repository.path(), &target).unwrap();
-            assert_eq!(head(&target), Head::Symbolic("refs/heads/main".into()));
+            assert_eq!(manifest["git"]["protocol"], word);
+            assert_eq!(manifest["git"]["references"]["head"]["kind"], "unborn", "{manifest}");
+            home.prove(repository);
         }
         assert_eq!(home.run("nightly")["totals"]["unchanged"], 2);
     }
+}
+
+#[test]
+fn a_head_that_nobody_tells_is_said_to_be_unknown() {
+    let world = World::new();
+    let unborn = world.project("PAY").repository("unborn", |recipe| recipe.unborn_head("not-yet"));
+    let home = home_with(Protocol::V0Only, world);
+    home.server.fault(When::any().path_contains("/default-branch"), Action::status(404));
+    home.run("nightly");
+    let manifest = home.manifest("nas", &home.newest(&unborn));
+    assert_eq!(manifest["git"]["references"]["head"]["kind"], "unknown", "{manifest}");
+    assert_eq!(manifest["not_read"][0]["what"], "HEAD", "{manifest}");
+    let target = home.path().join("restored");
+    let arguments = ["restore", "PAY/unborn", "--to", target.to_str().expect("the path is UTF-8")];
+    home.xopero_as("backup.txt", &arguments).success().says("the server did not tell HEAD");
+    Judge::new().without_head().compare(&unborn.path(), &target).unwrap();
+    assert_eq!(head(&target), Head::Symbolic("refs/heads/main".into()));
 }
 
 #[test]
