@@ -23,6 +23,7 @@ umask 077
 manifest=$(age -d -i "$identity" "$destination/$snapshot" | zstd -d -q | jq .)
 ask() { jq -r "$1" <<< "$manifest"; }
 [ "$(ask .format)" = 1 ] || { echo "stock_tools.sh: format $(ask .format) is not known" >&2; exit 65; }
+[ "$(ask .suspect)" = null ] || echo "stock_tools.sh: warning: suspect, look at the one before it: $(jq -a .suspect <<< "$manifest")" >&2
 
 git init --quiet --bare --template= --object-format="$(ask .git.object_format)" "$target"
 
