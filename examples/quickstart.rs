@@ -86,7 +86,7 @@ fn tour() -> Result<(), Box<dyn Error>> {
         folder.xopero(&["--identity", "backup-identity.txt", "restore", &format!("PAY/{slug}"), "--to", &to])?;
     }
     folder.xopero(&["--identity", "backup-identity.txt", "export", "PAY/ledger", "--bundle", "ledger.bundle"])?;
-    folder.git(&["bundle", "verify", "--quiet", "ledger.bundle"])?;
+    folder.git(&["--git-dir=restored/ledger.git", "bundle", "verify", "--quiet", "ledger.bundle"])?;
 
     title("Stock git judges: is every restored repository equal to its source?");
     for repository in repositories {
@@ -209,8 +209,7 @@ impl Folder {
 
     fn git(&self, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
         show(&format!("git {}", arguments.join(" ")));
-        let git_dir = self.path.join("restored/ledger.git");
-        let status = Command::new("git").args(arguments).env("GIT_DIR", git_dir).current_dir(&self.path).status()?;
+        let status = Command::new("git").args(arguments).current_dir(&self.path).status()?;
         if status.success() { Ok(()) } else { Err(format!("git ended with {status}").into()) }
     }
 

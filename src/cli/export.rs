@@ -34,7 +34,7 @@ pub async fn run(context: &Context, arguments: &ExportArgs) -> Result<u8, CliErr
     } else {
         let name = format!("{}/{}", manifest.project.key, manifest.repository.slug);
         context.output.data(&format!(
-            "Exported {name} to {} ({}, {})\n  try: git bundle verify {0}",
+            "Exported {name} to {} ({}, {})\n  try: git clone --mirror {0}",
             shown(&arguments.bundle.display().to_string()),
             bytes(exported.bytes),
             count(exported.references, "reference"),

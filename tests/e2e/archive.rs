@@ -156,7 +156,7 @@ fn prove_bundle(home: &Home, repository: &Repository, name: &str) {
     let bundle = home.path().join(format!("{name}.bundle"));
     let bundle = bundle.to_str().expect("the path is UTF-8");
     let arguments = ["export", &name_of(repository), "--bundle", bundle];
-    home.xopero_as("backup.txt", &arguments).success().says("git bundle verify");
+    home.xopero_as("backup.txt", &arguments).success().says("git clone --mirror");
     let source = repository.path();
     stock(
         home,
