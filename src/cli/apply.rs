@@ -38,8 +38,14 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
                 Approval::Auto
             } else {
                 plan::show(context, &changes, &decoded);
-                if changes.needs_approval() || !ask(context)? {
-                    let refused = "nothing was applied: the plan was not agreed to";
+                let refused = if changes.needs_approval() {
+                    Some("nothing was applied: guarded changes need an approval of their own")
+                } else if ask(context)? {
+                    None
+                } else {
+                    Some("nothing was applied: the plan was not agreed to")
+                };
+                if let Some(refused) = refused {
                     let hint = format!("xopero apply --approve {}", changes.plan_id);
                     return Err(CliError::new(exit_code::REFUSED, refused).with_hint(hint));
                 }

@@ -40,8 +40,8 @@ pub enum RestoreError {
     /// A bundle cannot hold this snapshot.
     #[error("the snapshot cannot become a bundle")]
     Bundle(#[from] BundleError),
-    /// It was told to stop.
-    #[error("the restore was stopped; nothing was left behind")]
+    /// Restoring or exporting was told to stop.
+    #[error("stopped before the end; nothing was left behind")]
     Stopped,
 }
 

@@ -187,7 +187,7 @@ fn an_interrupted_restore_leaves_nothing() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("the restore was stopped; nothing was left behind"), "{said}");
+    assert!(said.contains("stopped before the end; nothing was left behind"), "{said}");
     assert_eq!(files(&home.path().join("out")).len(), 0);
     assert_eq!(fs::read_dir(home.path().join("out")).unwrap().count(), 0);
     let output = restore(&home).output().unwrap();
