@@ -128,8 +128,20 @@ impl From<ArchiveError> for CliError {
     fn from(error: ArchiveError) -> Self {
         let code = match &error {
             ArchiveError::Open { .. } => exit_code::SECRETS,
-            other if other.is_damage() => exit_code::DAMAGE,
-            _ => exit_code::FAILED,
+            ArchiveError::Store(_)
+            | ArchiveError::Encrypt { .. }
+            | ArchiveError::Damaged { .. }
+            | ArchiveError::NewerFormat { .. }
+            | ArchiveError::Pack(_)
+            | ArchiveError::Index(_)
+            | ArchiveError::Connectivity(_)
+            | ArchiveError::Scratch { .. } => {
+                if error.is_damage() {
+                    exit_code::DAMAGE
+                } else {
+                    exit_code::FAILED
+                }
+            }
         };
         Self::from_error(code, &error, error.hint())
     }
@@ -142,8 +154,10 @@ impl From<RestoreError> for CliError {
             RestoreError::Archive(error) => error.into(),
             RestoreError::State(error) => error.into(),
             RestoreError::Stopped => Self::from_error(exit_code::INTERRUPTED, &error, hint),
-            ref other if other.is_damage() => Self::from_error(exit_code::DAMAGE, &error, hint),
-            _ => Self::from_error(exit_code::FAILED, &error, hint),
+            RestoreError::Damaged { .. } => Self::from_error(exit_code::DAMAGE, &error, hint),
+            RestoreError::Occupied { .. } | RestoreError::Write { .. } | RestoreError::Bundle(_) => {
+                Self::from_error(exit_code::FAILED, &error, hint)
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Style, shown, shown_json, shown_lines};
 
-/// Columns when the output is no terminal, and the most that prose is given.
+/// Columns of everything that is laid out, whatever the terminal has: the same text in a log as on a screen.
 const COLUMNS: usize = 80;
 
 /// When to use colour.
