@@ -76,7 +76,7 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                let production: Vec<_> = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines().collect();
+                let production: Vec<_> = production(&text).collect();
                 let path = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
                 let code = production
                     .iter()
@@ -89,6 +89,17 @@ fn sources() -> Vec<Source> {
     found.sort_by(|one, other| one.path.cmp(&other.path));
     assert!(found.len() > 50, "the sources were not found");
     found
+}
+
+/// The lines before the test module, whatever its visibility.
+fn production(text: &str) -> impl Iterator<Item = &str> {
+    let mut lines = text.lines().peekable();
+    std::iter::from_fn(move || {
+        let line = lines.next()?;
+        let tests_follow = line == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.ends_with("mod tests {"));
+        (!tests_follow).then_some(line)
+    })
+    .fuse()
 }
 
 /// Files that only tests use: their module is declared under `cfg(test)`.
@@ -120,6 +131,10 @@ fn modules_use_lower_layers_only() {
         let Some(layer) = layers.get(room) else { continue };
         for line in &source.code {
             for rest in line.split("crate::").skip(1) {
+                // The names of a group may stand on later lines: one path for each `use` keeps them in sight.
+                if rest.starts_with(['{', '*']) {
+                    wrong.push(format!("{}: write one `use crate::…` for each module: {line}", source.path));
+                }
                 let used: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if let Some(other) = layers.get(used.as_str())
                     && used != room
