@@ -1,12 +1,9 @@
 //! The main job: declare, plan, apply, run, restore.
 
-use fake_bitbucket::{Account, Options, World, judge};
+use fake_bitbucket::{World, judge};
 
-use crate::support::{Home, token_of};
-
-fn options() -> Options {
-    Options::new().account(Account::reader("main", &token_of("main")))
-}
+use crate::proof::options;
+use crate::support::Home;
 
 #[test]
 fn a_project_is_backed_up_and_restored() {

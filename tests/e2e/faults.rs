@@ -1,13 +1,10 @@
 //! The server breaks in the middle: each repository with its own fault fails by itself, and the others go on.
 
-use fake_bitbucket::{Action, EvilHost, Gate, Kind, Options, When, World, judge};
+use fake_bitbucket::{Action, EvilHost, Gate, Kind, When, World, judge};
 
-use crate::scene::{complaint, impatient, listed, readers, run, run_for_people, safe, stored, summary, task, tidy};
+use crate::proof::options;
+use crate::scene::{complaint, impatient, listed, run, run_for_people, safe, stored, summary, task, tidy};
 use crate::support::Home;
-
-fn options() -> Options {
-    readers(&["main"])
-}
 
 /// A project with one healthy repository and one for each name.
 fn with(names: &[&str]) -> Home {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fake_bitbucket::{Account, Kind, Options, Repository, World, judge};
+use fake_bitbucket::{Kind, Options, Repository, World, judge};
 use serde_json::Value;
 
-use crate::support::{Home, token_of};
+use crate::scene::readers;
+use crate::support::Home;
 
 /// A server with the account `main` that reads everything.
 pub fn options() -> Options {
-    Options::new().account(Account::reader("main", &token_of("main")))
+    readers(&["main"])
 }
 
 /// A home over `world` with the usual file in force.
