@@ -68,6 +68,9 @@ fn the_readme_shows_the_script_that_the_tests_run() {
 fn the_reference_of_the_language_is_what_the_table_says() {
     let stored = fs::read_to_string(root().join("schema/language.md")).unwrap();
     assert!(stored == xopero::config::reference(), "make it anew: cargo run -- schema > schema/language.md");
+    let stored = fs::read_to_string(root().join("schema/language.json")).unwrap();
+    let made = xopero::ui::shown_json(&xopero::config::reference_json()) + "\n";
+    assert!(stored == made, "make it anew: cargo run -- schema --json > schema/language.json");
 }
 
 #[test]

@@ -11,6 +11,10 @@ pub struct SchemaArgs {}
 
 /// Runs the command.
 pub fn run(context: &Context, _arguments: &SchemaArgs) -> u8 {
-    context.output.data(&config::reference());
+    if context.output.is_json() {
+        context.output.json(&config::reference_json());
+    } else {
+        context.output.data(&config::reference());
+    }
     exit_code::DONE
 }

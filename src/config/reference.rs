@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 
-use super::schema::{Availability, NodeSpec, ValueKind, ValueSpec, children_of};
+use serde_json::{Value, json};
+
+use super::schema::{Availability, NodeSpec, SCHEMA, ValueKind, ValueSpec, Word, children_of};
 
 /// The reference as Markdown: every node in its context, with arguments, properties and meaning. Nodes that this
 /// version refuses are listed at the end.
 pub fn reference() -> String {
     let mut text = String::from(
         "# The language of xopero.kdl\n\n\
-         Made by `xopero schema`; do not edit. KDL version 2: names are quoted, there are no booleans, and whatever is \
+         Made by `xopero schema`; do not edit. KDL version 2: values are quoted, there are no booleans, and whatever is \
          not listed here is an error.\n\n\
          | node | stands in | how often | meaning |\n|---|---|---|---|\n",
     );
@@ -56,8 +58,10 @@ fn form(node: &NodeSpec, later: &mut Vec<(String, &'static str)>) -> String {
 
 fn written(value: &ValueSpec, node: &NodeSpec, later: &mut Vec<(String, &'static str)>) -> String {
     match value.kind {
-        ValueKind::Text => format!("\"{}\"", value.name),
+        ValueKind::Text => format!("\"{}\"", sample(value.name)),
         ValueKind::Integer(..) => "N".to_owned(),
+        // What is usual for an answer is not what is usual for a backup.
+        ValueKind::Duration if node.name == "timeout" => "\"30s\"".to_owned(),
         ValueKind::Duration => "\"7d\"".to_owned(),
         ValueKind::Date => "\"2027-03-01\"".to_owned(),
         ValueKind::Sealed => "(age)\"…\"".to_owned(),
@@ -76,6 +80,19 @@ fn written(value: &ValueSpec, node: &NodeSpec, later: &mut Vec<(String, &'static
     }
 }
 
+/// What stands for a text: an example where its form is the question, otherwise what it is.
+fn sample(name: &'static str) -> &'static str {
+    match name {
+        "address" => "https://bitbucket.example.com",
+        "public key" => "age1…",
+        "cron" => "30 1 * * *",
+        "tz" => "Europe/Warsaw",
+        "include" => "*",
+        "exclude" => "sandbox-*",
+        itself => itself,
+    }
+}
+
 fn how_often(min: usize, max: usize) -> &'static str {
     match (min, max) {
         (0, 1) => "at most once",
@@ -83,4 +100,59 @@ fn how_often(min: usize, max: usize) -> &'static str {
         (1, 1) => "once",
         (_, _) => "at least once",
     }
+}
+
+/// The reference as one JSON document: the whole table, with what this version refuses. `max` is `null` where there is
+/// no limit.
+pub fn reference_json() -> Value {
+    let nodes: Vec<Value> = SCHEMA.iter().map(node_json).collect();
+    json!({ "type": "language", "schema": 1, "nodes": nodes })
+}
+
+fn node_json(node: &NodeSpec) -> Value {
+    json!({
+        "context": node.context,
+        "name": node.name,
+        "arguments": node.arguments.iter().map(value_json).collect::<Vec<_>>(),
+        "properties": node.properties.iter().map(value_json).collect::<Vec<_>>(),
+        "min": node.min,
+        "max": (node.max != usize::MAX).then_some(node.max),
+        "docs": node.docs,
+        "availability": availability_json(node.availability),
+    })
+}
+
+fn value_json(value: &ValueSpec) -> Value {
+    let kind = match value.kind {
+        ValueKind::Text => json!({ "kind": "text" }),
+        ValueKind::Integer(min, max) => json!({ "kind": "integer", "min": to_i64(min), "max": to_i64(max) }),
+        ValueKind::Duration => json!({ "kind": "duration" }),
+        ValueKind::Date => json!({ "kind": "date" }),
+        ValueKind::Sealed => json!({ "kind": "sealed" }),
+        ValueKind::Word(words) => json!({ "kind": "word", "words": words.iter().map(word_json).collect::<Vec<_>>() }),
+    };
+    json!({
+        "name": value.name,
+        "type": kind,
+        "required": value.required,
+        "repeated": value.repeated,
+        "availability": availability_json(value.availability),
+    })
+}
+
+fn word_json(word: &Word) -> Value {
+    json!({ "name": word.name, "availability": availability_json(word.availability) })
+}
+
+/// `{"built": true}`, or `{"built": false, "for": …}`.
+fn availability_json(availability: Availability) -> Value {
+    match availability {
+        Availability::Built => json!({ "built": true }),
+        Availability::Later(what) => json!({ "built": false, "for": what }),
+    }
+}
+
+/// JSON has no wider integers that every reader understands; no limit in the table is beyond them.
+fn to_i64(limit: i128) -> Option<i64> {
+    limit.try_into().ok()
 }
