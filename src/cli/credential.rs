@@ -1,7 +1,6 @@
 //! `xopero credential`.
 
-use std::io::{self, IsTerminal, Read, Write};
-use std::path::Path;
+use std::io::{self, IsTerminal, Read};
 
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
@@ -68,8 +67,8 @@ fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
     let envelope = Envelope { kind, origin: edit.origin.origin(), account: arguments.account.clone(), secret };
     let sealed = seal(&envelope, &edit.recipients)?;
     let text = config::set_credential(&file, project, &role, &arguments.account, kind, &sealed, arguments.expires)?;
-    replace(&source.path, &text)
-        .map_err(|error| CliError::new(exit_code::FAILED, format!("cannot replace {}: {error}", source.name)))?;
+    // The person who was asked for the secret may have edited the file before answering.
+    source.replace(&text)?;
     let address = Address::credential(project, &role);
     let replaced = edit.declared.contains_key(&role);
     if context.output.is_json() {
@@ -124,37 +123,4 @@ fn read_secret(kind: SecretKind, account: &AccountName) -> Result<SecretString, 
         return Err(CliError::usage("the secret is longer than 8 KiB or more than one line"));
     }
     Ok(secret)
-}
-
-/// Replaces a file at once and keeps its mode: a reader sees the old text or the new one. A symbolic link stays.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let path = path.canonicalize()?;
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".xopero-edit-").tempfile_in(parent)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
-    file.as_file().sync_all()?;
-    file.persist(&path)?;
-    std::fs::File::open(parent)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn replacing_keeps_the_mode_and_the_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let (real, link) = (folder.path().join("real.kdl"), folder.path().join("xopero.kdl"));
-        std::fs::write(&real, "old").unwrap();
-        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
-        std::os::unix::fs::symlink(&real, &link).unwrap();
-        replace(&link, "new").unwrap();
-        assert_eq!(std::fs::read_to_string(&real).unwrap(), "new");
-        assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
-        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
 }

@@ -71,7 +71,15 @@ impl CliError {
 
 impl From<SourceError> for CliError {
     fn from(error: SourceError) -> Self {
-        Self::from_error(exit_code::INVALID_FILE, &error, error.hint())
+        let code = match error {
+            SourceError::Missing { .. }
+            | SourceError::NotAFile { .. }
+            | SourceError::Read { .. }
+            | SourceError::TooLarge { .. }
+            | SourceError::NotText { .. } => exit_code::INVALID_FILE,
+            SourceError::Changed { .. } | SourceError::Write { .. } => exit_code::FAILED,
+        };
+        Self::from_error(code, &error, error.hint())
     }
 }
 

@@ -43,6 +43,21 @@ pub enum SourceError {
         /// Bytes before the first one that is wrong.
         offset: usize,
     },
+    /// It was edited between reading and writing.
+    #[error("{} was changed meanwhile by somebody else; it stays as it is", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It could not be written.
+    #[error("cannot replace {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl SourceError {
@@ -55,6 +70,8 @@ impl SourceError {
             Self::Read { .. } => "check that this user may read it",
             Self::TooLarge { .. } => return None,
             Self::NotText { .. } => "save it as UTF-8",
+            Self::Changed { .. } => "run the command again",
+            Self::Write { .. } => "check that this user may write it and its directory",
         };
         Some(hint.to_owned())
     }
