@@ -13,13 +13,11 @@ mod canned;
 mod default_branch;
 mod error;
 mod paging;
-mod projects;
 mod repositories;
 
 pub use application_properties::ServerVersion;
 pub use error::BitbucketError;
 pub use paging::{Page, Quarantined};
-pub use projects::Project;
 pub use repositories::{Repository, RepositoryState};
 
 use crate::http::HttpClient;

@@ -43,13 +43,6 @@ pub struct Connectivity {
     pub missing: Vec<Missing>,
 }
 
-impl Connectivity {
-    /// Whether nothing is missing.
-    pub fn is_complete(&self) -> bool {
-        self.missing_total == 0
-    }
-}
-
 /// An object that is named and not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {

@@ -110,7 +110,6 @@ pub(super) fn compressed(body: Vec<u8>) -> (Bytes, bool) {
 pub struct Demux {
     decoder: Decoder,
     state: State,
-    progress: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +133,7 @@ impl Demux {
             Protocol::V0 | Protocol::V1 => State::Acknowledgments,
             Protocol::V2 => State::Section,
         };
-        Self { decoder: Decoder::default(), state, progress: None }
+        Self { decoder: Decoder::default(), state }
     }
 
     /// Appends the next piece of the answer.
@@ -181,17 +180,12 @@ impl Demux {
         }
     }
 
-    /// The last line of progress that the server sent.
-    pub fn progress(&self) -> Option<&str> {
-        self.progress.as_deref()
-    }
-
     fn data(&mut self, data: Bytes) -> Result<Option<Bytes>, ProtocolError> {
         if self.state == State::Acknowledgments && matches!(data.first(), Some(1..=3)) {
             self.state = State::Bands;
         }
         if self.state == State::Bands {
-            return self.band(data);
+            return Self::band(data);
         }
         let text = line(&data);
         if let Some(message) = text.strip_prefix(b"ERR ") {
@@ -218,19 +212,14 @@ impl Demux {
         Ok(None)
     }
 
-    fn band(&mut self, mut data: Bytes) -> Result<Option<Bytes>, ProtocolError> {
+    fn band(mut data: Bytes) -> Result<Option<Bytes>, ProtocolError> {
         let Some(band) = data.first().copied() else { return Err(unexpected("empty packet")) };
         data.advance(1);
         match band {
             // An empty one keeps the connection alive while the server counts.
             1 => Ok(Some(data).filter(|pack| !pack.is_empty())),
-            2 => {
-                let mut lines = data.rsplit(|byte| matches!(byte, b'\n' | b'\r'));
-                if let Some(last) = lines.find(|line| !line.is_empty()) {
-                    self.progress = Some(shorten(last));
-                }
-                Ok(None)
-            }
+            // Progress for people: it was not asked for.
+            2 => Ok(None),
             3 => Err(ProtocolError::Remote { message: shorten(&data) }),
             other => Err(unexpected(&format!("band {other}"))),
         }
@@ -342,7 +331,6 @@ mod tests {
         demux.push(answer.into());
         assert_eq!(demux.next_bytes().unwrap().unwrap(), &b"PACK"[..]);
         assert_eq!(demux.next_bytes().unwrap(), None);
-        assert_eq!(demux.progress(), Some("Counting: 2"));
         demux.finish().unwrap();
     }
 

@@ -198,11 +198,6 @@ impl PackStream {
     pub fn place(&self) -> &RequestPlace {
         self.answer.place()
     }
-
-    /// The last line of progress that the server sent. Its text, to be escaped.
-    pub fn progress(&self) -> Option<&str> {
-        self.demux.progress()
-    }
 }
 
 /// Whether an answer to `ls-refs` is that of a server that did not understand the question as v2, or whose

@@ -24,11 +24,6 @@ const LARGEST_FILE: usize = 1024 * 1024;
 pub struct Identities(Arc<[Identity]>);
 
 impl Identities {
-    /// The public keys, in the order of the file.
-    pub fn public_keys(&self) -> Vec<PublicKey> {
-        self.0.iter().map(public_key).collect()
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &dyn age::Identity> {
         self.0.iter().map(|identity| identity as &dyn age::Identity)
     }
@@ -180,6 +175,11 @@ pub(super) mod tests {
         parse(Path::new("identity.txt"), text.expose_secret().as_bytes()).unwrap()
     }
 
+    /// The public keys, in the order of the file.
+    fn keys(identities: &Identities) -> Vec<PublicKey> {
+        identities.0.iter().map(public_key).collect()
+    }
+
     fn nowhere(folder: &Path) -> IdentitySources {
         IdentitySources {
             explicit: None,
@@ -203,7 +203,7 @@ pub(super) mod tests {
         assert_eq!(lines[0], "# created: 2026-01-02T03:04:05Z");
         assert_eq!(lines[1], format!("# public key: {key}"));
         assert!(lines[2].starts_with("AGE-SECRET-KEY-1"));
-        assert_eq!(identities(&text).public_keys(), [key]);
+        assert_eq!(keys(&identities(&text)), [key]);
         assert!(!format!("{text:?} {:?}", identities(&text)).contains("AGE-SECRET"));
     }
 
@@ -218,7 +218,7 @@ pub(super) mod tests {
         for path in paths {
             let (text, key) = pair();
             write(&path, text.expose_secret(), 0o600);
-            assert_eq!(find_identities(&sources).unwrap().public_keys(), [key]);
+            assert_eq!(keys(&find_identities(&sources).unwrap()), [key]);
         }
         sources.environment = Some(folder.path().join("absent"));
         let error = find_identities(&sources).unwrap_err();
@@ -226,7 +226,7 @@ pub(super) mod tests {
         let (text, key) = pair();
         sources.explicit = Some(folder.path().join("explicit"));
         write(&folder.path().join("explicit"), text.expose_secret(), 0o400);
-        assert_eq!(find_identities(&sources).unwrap().public_keys(), [key]);
+        assert_eq!(keys(&find_identities(&sources).unwrap()), [key]);
     }
 
     #[test]
@@ -258,7 +258,7 @@ pub(super) mod tests {
         let (one, first) = pair();
         let (two, second) = pair();
         write(&path, &format!("{}\r\n\n{}", one.expose_secret().trim_end(), two.expose_secret()), 0o600);
-        assert_eq!(find_identities(&sources(path.clone())).unwrap().public_keys(), [first, second]);
+        assert_eq!(keys(&find_identities(&sources(path.clone())).unwrap()), [first, second]);
 
         write(&path, "# nothing\n", 0o600);
         assert!(matches!(find_identities(&sources(path.clone())), Err(SecretError::EmptyIdentityFile { .. })));

@@ -19,4 +19,4 @@ mod stream;
 pub use envelope::{Envelope, Expected, open, seal};
 pub use error::SecretError;
 pub use identity::{Identities, IdentitySources, find_identities, keygen};
-pub use stream::{PublicKeys, SealingWriter, validate_public_key};
+pub use stream::{PublicKeys, SealingWriter};

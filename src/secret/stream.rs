@@ -47,11 +47,6 @@ impl PublicKeys {
     }
 }
 
-/// Whether a key can be encrypted to: its checksum holds, and it is of a kind that xopero knows.
-pub fn validate_public_key(key: &PublicKey) -> Result<(), SecretError> {
-    recipient(key).map(drop)
-}
-
 fn recipient(key: &PublicKey) -> Result<Recipient, SecretError> {
     key.as_str().parse().map_err(|reason| SecretError::PublicKey { key: key.clone(), reason })
 }
@@ -194,8 +189,8 @@ mod tests {
         let (_, key) = pair();
         let last = if key.as_str().ends_with('q') { 'p' } else { 'q' };
         let mistyped = PublicKey::new(format!("{}{last}", &key.as_str()[..key.as_str().len() - 1])).unwrap();
-        assert!(matches!(validate_public_key(&mistyped), Err(SecretError::PublicKey { .. })));
-        assert!(validate_public_key(&key).is_ok());
+        assert!(matches!(PublicKeys::parse(&[mistyped]), Err(SecretError::PublicKey { .. })));
+        assert!(PublicKeys::parse(&[key]).is_ok());
         assert!(matches!(PublicKeys::parse(&[]), Err(SecretError::NoRecipients)));
     }
 
