@@ -8,7 +8,8 @@
 //! - [`git`]: object ids, reference names and the references of one repository at one time;
 //! - [`declaration`]: the file after resolution;
 //! - [`applied`]: the declaration that is in force, with the identities it was given;
-//! - [`snapshot`]: what is known of one restorable snapshot.
+//! - [`snapshot`]: what is known of one restorable snapshot;
+//! - [`hidden`]: characters that must not reach a terminal.
 
 pub mod address;
 pub mod applied;
@@ -16,6 +17,7 @@ pub mod base_url;
 pub mod declaration;
 pub mod git;
 pub mod hex;
+pub mod hidden;
 pub mod ids;
 pub mod names;
 pub mod pattern;
@@ -30,6 +32,7 @@ pub use declaration::{
     PlanRetention, PlannedProject, Project, Recipient, Retention, Server,
 };
 pub use git::{Head, ObjectFormat, ObjectId, RefName, RefTip, References};
+pub use hidden::is_hidden;
 pub use ids::{DestinationId, Lineage, PackId, RunId, SnapshotId, Uid};
 pub use names::{
     AccountName, CredentialName, DestinationName, InvalidName, PlanName, ProjectKey, PublicKey, RepoId, RepoSlug,

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
+use crate::model::is_hidden;
+
 /// Columns after which foreign text is cut.
 const WIDTH: usize = 240;
 
@@ -53,24 +55,6 @@ pub fn shown_json(value: &Value) -> String {
 /// The same line by line, for text that is meant to have lines.
 pub fn shown_lines(text: &str) -> String {
     text.lines().map(shown).collect::<Vec<_>>().join("\n")
-}
-
-/// Control characters, and what changes the direction of writing or has no width.
-const fn is_hidden(character: char) -> bool {
-    matches!(
-        character,
-        '\u{0}'..='\u{1f}'
-            | '\u{7f}'..='\u{9f}'
-            | '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
 }
 
 #[cfg(test)]
