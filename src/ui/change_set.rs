@@ -39,28 +39,38 @@ pub fn render(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<u32>, style: 
     lines.join("\n")
 }
 
-const fn symbol(action: Action) -> &'static str {
-    match action {
-        Action::Create => "+",
-        Action::Update => "~",
-        Action::Retire => "-",
-        Action::Remove => "x",
-        Action::Keep => " ",
-    }
+/// What a line begins with.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    /// What happens to something.
+    Action(Action),
+    /// A person has to look.
+    Attention,
+    /// A remark.
+    Remark,
 }
 
-fn paint(symbol: &str, style: Style) -> String {
-    match symbol {
-        "+" => style.green(symbol),
-        "~" | "!" => style.yellow(symbol),
-        "-" | "x" => style.red(symbol),
-        _ => style.dim(symbol),
+impl Mark {
+    const fn symbol(self) -> &'static str {
+        match self {
+            Self::Action(Action::Create) => "+",
+            Self::Action(Action::Update) => "~",
+            Self::Action(Action::Retire) => "-",
+            Self::Action(Action::Remove) => "x",
+            Self::Action(Action::Keep) => " ",
+            Self::Attention => "!",
+            Self::Remark => "#",
+        }
     }
-}
 
-/// Colours the symbol that a line begins with.
-fn painted(line: &str, symbol: &str, style: Style) -> String {
-    line.replacen(symbol, &paint(symbol, style), 1)
+    fn paint(self, style: Style) -> String {
+        match self {
+            Self::Action(Action::Create) => style.green(self.symbol()),
+            Self::Action(Action::Update) | Self::Attention => style.yellow(self.symbol()),
+            Self::Action(Action::Retire | Action::Remove) => style.red(self.symbol()),
+            Self::Action(Action::Keep) | Self::Remark => style.dim(self.symbol()),
+        }
+    }
 }
 
 fn legend(touched: &[&Change], style: Style) -> String {
@@ -72,7 +82,7 @@ fn legend(touched: &[&Change], style: Style) -> String {
         (Action::Remove, "remove"),
     ] {
         if touched.iter().any(|change| change.action == action) {
-            line = format!("{line}  {} {meaning}", paint(symbol(action), style));
+            line = format!("{line}  {} {meaning}", Mark::Action(action).paint(style));
         }
     }
     line
@@ -81,7 +91,7 @@ fn legend(touched: &[&Change], style: Style) -> String {
 fn render_change(change: &Change, place: Option<u32>, style: Style, lines: &mut Vec<String>) {
     let address = shown(change.address.as_str());
     let place = place.map(|line| style.dim(&format!("  # line {line}"))).unwrap_or_default();
-    lines.push(format!("  {} {}{place}", paint(symbol(change.action), style), style.bold(&address)));
+    lines.push(format!("  {} {}{place}", Mark::Action(change.action).paint(style), style.bold(&address)));
     let column = change.attributes.iter().map(|attribute| attribute.path.len()).max().unwrap_or(0).min(WIDEST_PATH);
     for attribute in &change.attributes {
         render_attribute(attribute, column, style, lines);
@@ -90,32 +100,27 @@ fn render_change(change: &Change, place: Option<u32>, style: Style, lines: &mut 
         let noun = if change.unchanged == 1 { "attribute" } else { "attributes" };
         lines.push(style.dim(&format!("      # ({} unchanged {noun} hidden)", change.unchanged)));
     }
-    let symbol = if change.risk == Risk::Guarded { "!" } else { "#" };
+    let mark = if change.risk == Risk::Guarded { Mark::Attention } else { Mark::Remark };
     for reason in &change.reasons {
-        push_wrapped(lines, symbol, &format!("      {symbol}"), 8, &shown(reason), style);
+        push_wrapped(lines, 6, mark, "", 8, shown(reason).split_whitespace(), style);
     }
 }
 
 fn render_attribute(attribute: &AttributeChange, column: usize, style: Style, lines: &mut Vec<String>) {
     let AttributeChange { path, before, after } = attribute;
-    let (symbol, words) = match (before, after) {
+    let (action, words) = match (before, after) {
         (Some(before), Some(after)) => {
             let mut words = words(before);
             words.push("->".to_owned());
             words.extend(self::words(after));
-            ("~", words)
+            (Action::Update, words)
         }
-        (None, Some(value)) => ("+", words(value)),
-        (Some(value), None) => ("-", words(value)),
+        (None, Some(value)) => (Action::Create, words(value)),
+        (Some(value), None) => (Action::Retire, words(value)),
         (None, None) => return,
     };
-    let first = format!("      {symbol} {:column$} =", shown(path));
-    let wrapped = wrap(&first, 10, words.iter().map(String::as_str));
-    lines.extend(wrapped.iter().enumerate().map(
-        |(number, line)| {
-            if number == 0 { painted(line, symbol, style) } else { line.clone() }
-        },
-    ));
+    let name = format!(" {:column$} =", shown(path));
+    push_wrapped(lines, 6, Mark::Action(action), &name, 10, words.iter().map(String::as_str), style);
 }
 
 /// The pieces between which a value may be put on the next line.
@@ -129,13 +134,22 @@ fn words(value: &Value) -> Vec<String> {
     }
 }
 
-fn push_wrapped(lines: &mut Vec<String>, symbol: &str, first: &str, indent: usize, text: &str, style: Style) {
-    let wrapped = wrap(first, indent, text.split_whitespace());
-    lines.extend(wrapped.iter().enumerate().map(
-        |(number, line)| {
-            if number == 0 { painted(line, symbol, style) } else { line.clone() }
-        },
-    ));
+/// Adds words after a mark at column `at` and a heading; what does not fit goes on at column `indent`.
+fn push_wrapped<'a>(
+    lines: &mut Vec<String>,
+    at: usize,
+    mark: Mark,
+    heading: &str,
+    indent: usize,
+    words: impl Iterator<Item = &'a str>,
+    style: Style,
+) {
+    let symbol = mark.symbol();
+    let mut wrapped = wrap(&format!("{:at$}{symbol}{heading}", ""), indent, words);
+    if let Some(first) = wrapped.first_mut() {
+        first.replace_range(at..at + symbol.len(), &mark.paint(style));
+    }
+    lines.extend(wrapped);
 }
 
 fn section<T>(
@@ -155,18 +169,18 @@ fn section<T>(
 }
 
 fn render_note(note: &Note, style: Style, lines: &mut Vec<String>) {
-    let symbol = match note.kind {
-        NoteKind::Expired | NoteKind::Expiring | NoteKind::NeverEnabled => "!",
-        NoteKind::NotScheduled => "#",
+    let mark = match note.kind {
+        NoteKind::Expired | NoteKind::Expiring | NoteKind::NeverEnabled => Mark::Attention,
+        NoteKind::NotScheduled => Mark::Remark,
     };
     let text = format!("{}: {}", shown(note.address.as_str()), shown(&note.message));
-    push_wrapped(lines, symbol, &format!("  {symbol}"), 6, &text, style);
+    push_wrapped(lines, 2, mark, "", 6, text.split_whitespace(), style);
 }
 
 fn render_rail(rail: &Rail, style: Style, lines: &mut Vec<String>) {
     let addresses: Vec<String> = rail.addresses.iter().map(|address| shown(address.as_str())).collect();
     let text = format!("{} needs approval: {}: {}", rail.kind.as_str(), addresses.join(", "), shown(&rail.message));
-    push_wrapped(lines, "!", "  !", 6, &text, style);
+    push_wrapped(lines, 2, Mark::Attention, "", 6, text.split_whitespace(), style);
 }
 
 fn footer(set: &ChangeSet) -> Vec<String> {
