@@ -49,11 +49,14 @@ impl Chain {
             Some(_) => None,
             None => state.latest_snapshot(plan, *id, server, repository).await?,
         };
-        let lost = match &own {
-            Some(own) => is_stored(store, &own.key, own.manifest_bytes).await?,
-            None => None,
+        let (own, lost) = match own {
+            Some((_, Some(damage))) => (None, Some(damage)),
+            Some((own, None)) => match is_stored(store, &own.key, own.manifest_bytes).await? {
+                None => (Some(own), None),
+                lost => (None, lost),
+            },
+            None => (None, None),
         };
-        let own = own.filter(|_| lost.is_none());
         Ok(Self { manifest: Some(manifest), own, broken, lost })
     }
 

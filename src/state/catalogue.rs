@@ -180,17 +180,17 @@ impl StateStore {
         }
     }
 
-    /// The newest snapshot of a repository that a plan has in a destination.
+    /// The newest snapshot of a repository that a plan has in a destination, and the damage that was found in it.
     pub async fn latest_snapshot(
         &self,
         plan: Uid,
         destination: DestinationId,
         server: Uid,
         repository: RepoId,
-    ) -> Result<Option<SnapshotRecord>, StateError> {
+    ) -> Result<Option<(SnapshotRecord, Option<String>)>, StateError> {
         let row = sqlx::query(
-            "SELECT body FROM snapshots
-             WHERE repository = $1 AND server = $2 AND destination = $3 AND plan = $4 AND damaged IS NULL
+            "SELECT body, damaged FROM snapshots
+             WHERE repository = $1 AND server = $2 AND destination = $3 AND plan = $4
              ORDER BY created DESC, id DESC LIMIT 1",
         )
         .bind(repository.to_string())
@@ -200,7 +200,11 @@ impl StateStore {
         .fetch_optional(&self.pool)
         .await
         .map_err(self.failed("look for the newest snapshot"))?;
-        row.map(|row| self.read("a snapshot", &row).json("body")).transpose()
+        row.map(|row| {
+            let read = self.read("a snapshot", &row);
+            Ok((read.json("body")?, read.get("damaged")?))
+        })
+        .transpose()
     }
 }
 
@@ -260,7 +264,7 @@ mod tests {
         assert_eq!(chain().await.unwrap().unwrap().broken, None);
         assert!(!store.break_chain(destination, server, RepoId(99), "damaged").await.unwrap());
         let latest = store.latest_snapshot(first.plan, first.destination, first.server, first.repository);
-        assert_eq!(latest.await.unwrap(), Some(second));
+        assert_eq!(latest.await.unwrap(), Some((second, None)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -275,7 +279,7 @@ mod tests {
                     store.latest_snapshot(record.plan, record.destination, record.server, record.repository).await?;
                 let found = store.snapshot(&record.id.to_string()).await?;
                 store.snapshots(&SnapshotFilter::default(), 5).await?;
-                Ok::<_, StateError>(chain.map(|row| row.snapshot) == Some(record.id) && latest == Some(found))
+                Ok::<_, StateError>(chain.map(|row| row.snapshot) == Some(record.id) && latest == Some((found, None)))
             })
         };
         let tasks: Vec<_> = (1..=32).map(publish).collect();
