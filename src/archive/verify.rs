@@ -63,10 +63,18 @@ pub async fn verify(
                 indexed.push(pack);
             }
             Err(error) if error.is_damage() => {
-                result.findings.push(Finding { what: entry.key.clone(), why: error.to_string() });
+                let why = match error {
+                    ArchiveError::Damaged { why, .. } => why,
+                    other => other.to_string(),
+                };
+                result.findings.push(Finding { what: entry.key.clone(), why });
             }
             Err(error) => return Err(error),
         }
+    }
+    if !result.findings.is_empty() {
+        // What a damaged pack holds cannot be reached: that says nothing more.
+        return Ok(result);
     }
     let format = manifest.git.object_format;
     let references = manifest.git.references.clone();

@@ -69,6 +69,9 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
                 }
                 let ready = count(destinations, "destination");
                 context.output.data(&format!("Applied as generation {generation}; {ready} ready."));
+                if let Some(plan) = decoded.declaration.plans.keys().next() {
+                    context.output.say(&format!("Take the first backup with: xopero run {plan}"));
+                }
             }
         }
         Outcome::InSync { generation, .. } => {

@@ -11,7 +11,7 @@ use crate::model::Uid;
 use crate::secret::{Identities, IdentitySources, find_identities};
 use crate::source::{SOURCE_LIMIT, SourceText, read_file};
 use crate::state::{LockBody, StateLocation, StateLock, StateStore};
-use crate::ui::{ColorChoice, Output};
+use crate::ui::{ColorChoice, Output, STOPPING};
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -180,6 +180,12 @@ impl Context {
             since: self.clock.now(),
         };
         Ok(StateLock::acquire(self.location()?.directory(), &body)?)
+    }
+
+    /// What to do when the user asks to stop: to say that it was heard.
+    pub fn confirm_stop(&self) -> impl FnOnce() + Send + use<> {
+        let output = self.output;
+        move || output.say(STOPPING)
     }
 
     /// Finds the identities.

@@ -82,23 +82,13 @@ fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
     let (whom, origin) = (count(edit.recipients.len() as u64, "recipient"), edit.origin.origin());
     context.output.data(&format!("{verb} {address} in {}, sealed for {whom} and bound to {origin}", source.name));
     if let CredentialRole::Additional(name) = &role
-        && !is_enabled(&text, project, name)
+        && !config::enables(&file, project, name)
     {
         context.output.say(&format!(
             "Declaring a credential does not enable it: a plan must say `enable-credentials \"{name}\"` on project {project}."
         ));
     }
     Ok(exit_code::DONE)
-}
-
-/// Whether a plan of the file enables an additional credential; a file with other mistakes enables nothing.
-fn is_enabled(text: &str, project: &ProjectKey, name: &CredentialName) -> bool {
-    let file = SourceFile { name: String::new(), text: text.to_owned() };
-    let enables = |decoded: config::Decoded| {
-        let planned = decoded.declaration.plans.into_values().filter_map(|mut plan| plan.projects.remove(project));
-        planned.flat_map(|planned| planned.enabled_credentials).any(|enabled| enabled == *name)
-    };
-    config::decode(&file).is_ok_and(enables)
 }
 
 /// Reads a secret from standard input, or asks for it where nobody can read along. Never from the command line.

@@ -23,7 +23,7 @@ pub struct ExportArgs {
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &ExportArgs) -> Result<u8, CliError> {
     let located = locate(context, &arguments.snapshot).await?;
-    let interrupt = Interrupt::listen(context.output);
+    let interrupt = Interrupt::listen(context.confirm_stop());
     let manifest = &located.manifest;
     let exported = export(&located.store, manifest, &located.identities, &arguments.bundle, interrupt.flag).await?;
     if context.output.is_json() {

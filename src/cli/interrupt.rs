@@ -7,7 +7,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit_code;
-use crate::ui::Output;
 
 /// How a command learns that it must stop.
 #[derive(Debug, Clone, Default)]
@@ -19,8 +18,8 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Begins to listen for signals.
-    pub fn listen(output: Output) -> Self {
+    /// Begins to listen for signals, and confirms the first with `confirm`.
+    pub fn listen(confirm: impl FnOnce() + Send + 'static) -> Self {
         let interrupt = Self::default();
         // From here on, and not only when the task below first runs, a signal does not end the process by itself.
         let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
@@ -31,7 +30,7 @@ impl Interrupt {
                 _ = interrupted.recv() => {}
                 _ = terminated.recv() => {}
             }
-            output.say("stopping: what is under way is given up, what is stored stays");
+            confirm();
             heard.flag.store(true, Ordering::Relaxed);
             heard.token.cancel();
             tokio::select! {

@@ -23,7 +23,7 @@ pub struct RestoreArgs {
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &RestoreArgs) -> Result<u8, CliError> {
     let located = locate(context, &arguments.snapshot).await?;
-    let interrupt = Interrupt::listen(context.output);
+    let interrupt = Interrupt::listen(context.confirm_stop());
     let manifest = &located.manifest;
     let restored = restore(&located.store, manifest, &located.identities, &arguments.to, interrupt.flag).await?;
     let proof = restored.verification;

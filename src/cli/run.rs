@@ -8,7 +8,7 @@ use super::interrupt::Interrupt;
 use super::{CliError, Context, exit_code};
 use crate::clock::SystemClock;
 use crate::model::{PlanName, RepoSlug};
-use crate::run::{EventSink, Execution, Outcome, execute};
+use crate::run::{Event, EventSink, Execution, Outcome, execute};
 use crate::source::{SOURCE_LIMIT, read_file};
 use crate::ui::{EventLines, Progress, Stream, summary};
 
@@ -42,6 +42,10 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     } else {
         Arc::new(EventLines::begin(Stream::Stderr))
     };
+    let draws = context.output.draws_progress();
+    let (confirm, told) = (context.confirm_stop(), Arc::clone(&events));
+    // A line that is not drawn by the progress would tear its bars.
+    let interrupt = Interrupt::listen(move || if draws { told.emit(&Event::Stopping) } else { confirm() });
     let execution = Execution {
         applied,
         plan: arguments.plan.clone(),
@@ -51,7 +55,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         identities: context.identities()?,
         clock: Arc::new(SystemClock),
         events,
-        stop: Interrupt::listen(context.output).token,
+        stop: interrupt.token,
     };
     let summary = execute(execution).await?;
     drop(lock);

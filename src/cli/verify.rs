@@ -9,6 +9,9 @@ use crate::archive::verify;
 use crate::restore::record_damage;
 use crate::ui::{bytes, shown};
 
+/// Findings that are shown.
+const FINDINGS: usize = 5;
+
 /// Prove that a snapshot is whole: stored bytes, decryption, every object, every reference
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -19,7 +22,7 @@ pub struct VerifyArgs {
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliError> {
     let located = locate(context, &arguments.snapshot).await?;
-    let interrupt = Interrupt::listen(context.output);
+    let interrupt = Interrupt::listen(context.confirm_stop());
     let scratch = tempfile::Builder::new().prefix("xopero-verify-").tempdir();
     let scratch = scratch.map_err(|error| {
         CliError::new(exit_code::FAILED, format!("cannot make a temporary directory: {error}"))
@@ -55,18 +58,27 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
         let mut lines = vec![
             format!("Snapshot {} of {name} is {verdict}", manifest.snapshot),
             format!("  packs       {} of {}, {}", result.packs, manifest.git.packs.len(), bytes(result.bytes)),
-            format!("  objects     {}, every one hashed", result.objects),
-            format!("  references  {}, {} objects reached from them", result.references, result.reached),
         ];
+        if whole {
+            lines.push(format!("  objects     {}, every one hashed", result.objects));
+            lines.push(format!("  references  {}, {} objects reached from them", result.references, result.reached));
+        }
         lines.extend(
             result
                 .findings
                 .iter()
+                .take(FINDINGS)
                 .map(|finding| format!("  {} {}: {}", style.red("damage:"), shown(&finding.what), shown(&finding.why))),
         );
+        if result.findings.len() > FINDINGS {
+            lines.push(format!("  … and {} more", result.findings.len() - FINDINGS));
+        }
         context.output.data(&lines.join("\n"));
         if begins_anew {
             context.output.say("the next run builds on nothing of this: it takes everything of the repository anew");
+        }
+        if !whole {
+            context.output.say("older snapshots, and those in other destinations, may be whole: xopero snapshots");
         }
     }
     Ok(if whole { exit_code::DONE } else { exit_code::DAMAGE })

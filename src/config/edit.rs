@@ -14,7 +14,8 @@ use super::lexer::{Token, TokenKind, lex};
 use super::load::{checked_draft, tree};
 use super::suggest::did_you_mean;
 use crate::model::{
-    AccountName, Address, BaseUrl, Credential, CredentialRole, ProjectKey, PublicKey, Sealed, SecretKind, ServerName,
+    AccountName, Address, BaseUrl, Credential, CredentialName, CredentialRole, ProjectKey, PublicKey, Sealed,
+    SecretKind, ServerName,
 };
 
 /// Why a credential was not put into the file.
@@ -85,6 +86,17 @@ pub fn edit_context(file: &SourceFile, project: &ProjectKey) -> Result<EditConte
         draft.projects.iter().filter(|found| found.key.value == *project).flat_map(|found| &found.credentials);
     let declared = credentials.filter_map(|found| Some((found.role.value.clone(), found.account.clone()?))).collect();
     Ok(EditContext { server, origin, recipients, declared })
+}
+
+/// Whether a plan of the file enables an additional credential, also if other parts are not finished yet.
+pub fn enables(file: &SourceFile, project: &ProjectKey, name: &CredentialName) -> bool {
+    let Some(nodes) = tree(&file.text, &mut Report::default()) else { return false };
+    let is = |node: &Node, text: &str| node.text().is_some_and(|(first, _)| first == text);
+    let planned = nodes.iter().filter(|node| node.name == "plan").flat_map(|plan| plan.children_named("project"));
+    let enabled = planned.filter(|planned| is(planned, project.as_str()));
+    enabled
+        .flat_map(|planned| planned.children_named("enable-credentials"))
+        .any(|enabled| enabled.args.iter().any(|value| value.text().is_some_and(|(text, _)| text == name.as_str())))
 }
 
 fn origin(draft: &Draft, project: &ProjectKey, report: &mut Report) -> Option<(ServerName, BaseUrl)> {

@@ -25,7 +25,7 @@ pub mod schema;
 mod shape;
 mod suggest;
 
-pub use edit::{EditContext, EditError, edit_context, set_credential};
+pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
 pub use error::{Diagnostic, Invalid, Label, Severity, SourceFile, Span};
 pub use load::{Decoded, Place, decode};
 pub use reference::{reference, reference_json};

@@ -282,7 +282,12 @@ fn missing_node(spec: &NodeSpec, parent: Option<&Node>) -> Diagnostic {
         }
         None => (format!("the file has no `{}`", spec.name), Span::default()),
     };
-    Diagnostic::error("xopero::missing-node", message).at(span, format!("add `{}`", spec.name)).help(spec.docs)
+    let diagnostic = Diagnostic::error("xopero::missing-node", message).at(span, format!("add `{}`", spec.name));
+    if spec.name == "credential" {
+        // It holds a sealed value, which nobody writes by hand.
+        return diagnostic.help("seal a token and put it here: xopero credential add PROJECT --account NAME");
+    }
+    diagnostic.help(spec.docs)
 }
 
 fn not_built(name: &str, what: &str, span: Span) -> Diagnostic {

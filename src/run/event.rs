@@ -114,6 +114,8 @@ pub enum Event {
         /// How it went.
         report: TaskReport,
     },
+    /// The run was asked to stop.
+    Stopping,
     /// The run is over.
     RunFinished {
         /// How it went.

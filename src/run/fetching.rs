@@ -1,6 +1,7 @@
 //! The packs that the destinations of one repository need: one stream for each distinct negotiation.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::attempt::{Attempt, StoredPacks};
 use super::credentials::Caller;
@@ -14,8 +15,8 @@ use crate::git::{FetchRequest, GitError};
 use crate::model::PackId;
 use crate::store::keys;
 
-/// Bytes between two reports of progress.
-const PROGRESS_STEP: u64 = 256 * 1024;
+/// Time between two reports of progress.
+const PROGRESS_STEP: Duration = Duration::from_millis(200);
 
 impl Attempt<'_> {
     /// Streams one pack for each distinct negotiation, to all destinations that need it.
@@ -135,10 +136,11 @@ impl Attempt<'_> {
         if let Some(account) = caller.account() {
             context.events.emit(&Event::TaskFetching { task: task.clone(), account: account.clone() });
         }
-        let mut told = 0;
+        let mut told = context.clock.monotonic();
         let progress = |bytes: u64| {
-            if bytes - told >= PROGRESS_STEP {
-                told = bytes;
+            let now = context.clock.monotonic();
+            if now.duration_since(told) >= PROGRESS_STEP {
+                told = now;
                 context.events.emit(&Event::TaskProgress { task: task.clone(), bytes });
             }
         };

@@ -211,22 +211,25 @@ impl Totals {
     /// Sums up.
     pub fn of(tasks: &[TaskReport]) -> Self {
         let mut totals = Self::default();
-        for task in tasks {
-            let count = match task.result {
-                TaskResult::New => &mut totals.new,
-                TaskResult::Changed => &mut totals.changed,
-                TaskResult::Unchanged => &mut totals.unchanged,
-                TaskResult::Failed => &mut totals.failed,
-                TaskResult::Interrupted => &mut totals.interrupted,
-            };
-            *count += 1;
-            let held = task.destinations.iter().any(|destination| destination.snapshot.is_some());
-            totals.partly += u64::from(task.result == TaskResult::Failed && held);
-            totals.received += task.received;
-            totals.stored += task.stored;
-            totals.objects += task.objects;
-        }
+        tasks.iter().for_each(|task| totals.add(task));
         totals
+    }
+
+    /// Adds one repository.
+    pub fn add(&mut self, task: &TaskReport) {
+        let count = match task.result {
+            TaskResult::New => &mut self.new,
+            TaskResult::Changed => &mut self.changed,
+            TaskResult::Unchanged => &mut self.unchanged,
+            TaskResult::Failed => &mut self.failed,
+            TaskResult::Interrupted => &mut self.interrupted,
+        };
+        *count += 1;
+        let held = task.destinations.iter().any(|destination| destination.snapshot.is_some());
+        self.partly += u64::from(task.result == TaskResult::Failed && held);
+        self.received += task.received;
+        self.stored += task.stored;
+        self.objects += task.objects;
     }
 
     /// How a run with these sums ended; `others_failed` counts projects and destinations.

@@ -141,13 +141,15 @@ async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Makes the directory of a state, for its owner only.
+/// Makes the directory of a state, for its owner only. It lies beside a file that is kept in git: what is in it does
+/// not belong there.
 pub(super) fn create_directory(path: &Path) -> Result<(), StateError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| StateError::CreateDirectory { path: path.to_owned(), source })
+    let failed = |source| StateError::CreateDirectory { path: path.to_owned(), source };
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    std::fs::write(path.join(".gitignore"), "*\n").map_err(failed)
 }
 
 /// The address of a database file. Everything that could mean something in an address is encoded.

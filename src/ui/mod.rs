@@ -17,7 +17,7 @@ mod wrap;
 
 pub use event_lines::{EventLines, Stream, VERSION};
 pub use output::{ColorChoice, Output};
-pub use progress::Progress;
+pub use progress::{Progress, STOPPING};
 pub use quantity::{bytes, count, millis};
 pub use shown::{shown, shown_json, shown_lines};
 pub use style::Style;

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use super::{Style, shown};
+use super::{Style, bytes, count, shown};
 use crate::run::{Event, EventSink, TaskName, TaskResult, Totals};
+
+/// What is said when a run is asked to stop.
+pub const STOPPING: &str = "stopping: what is under way is given up, what is stored stays";
 
 /// Draws what happens on stderr.
 pub struct Progress {
@@ -22,16 +25,18 @@ struct Inner {
     in_flight: BTreeMap<TaskName, ProgressBar>,
     /// Who waits for an account with budget.
     waiting: BTreeSet<String>,
-    exchanges: u64,
+    /// Lines about limits that were written.
+    notices: u64,
     totals: Totals,
 }
 
-/// Exchanges that get a line of their own; the summary counts them all.
-const EXCHANGES_SHOWN: u64 = 5;
+/// Limits, exchanges and waits that get a line of their own: the bar shows who waits, the summary counts all.
+const NOTICES: u64 = 6;
 
 impl Inner {
     fn describe(&self) {
         let Totals { new, changed, failed, .. } = self.totals;
+        let in_flight: u64 = self.in_flight.values().map(ProgressBar::position).sum();
         let mut message = format!("{new} new, {changed} changed");
         if failed > 0 {
             let _text_is_memory = write!(message, ", {failed} failed");
@@ -39,6 +44,7 @@ impl Inner {
         if !self.waiting.is_empty() {
             let _text_is_memory = write!(message, ", {} throttled", self.waiting.len());
         }
+        let _text_is_memory = write!(message, ", {}", bytes(self.totals.received + in_flight));
         self.whole.set_message(message);
     }
 }
@@ -48,17 +54,28 @@ impl Progress {
     pub fn new(style: Style) -> Self {
         let bars = MultiProgress::new();
         let whole = bars.add(ProgressBar::new(0));
-        let template = "{prefix} [{bar:24}] {pos}/{len} repositories  {msg}";
+        let template = "{prefix:.16} [{bar:20}] {pos}/{len}  {wide_msg}";
         whole.set_style(ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> "));
         whole.set_prefix("run");
         let inner = Inner {
             whole,
             in_flight: BTreeMap::new(),
             waiting: BTreeSet::new(),
-            exchanges: 0,
+            notices: 0,
             totals: Totals::default(),
         };
         Self { bars, style, inner: Mutex::new(inner) }
+    }
+
+    /// Writes a line about a limit, while there are not too many.
+    fn notice(&self, inner: &mut Inner, text: &str) {
+        inner.notices += 1;
+        if inner.notices <= NOTICES {
+            self.line(&self.style.yellow(text));
+        }
+        if inner.notices == NOTICES {
+            self.line(&self.style.dim("(more of this is counted in the summary)"));
+        }
     }
 
     fn line(&self, text: &str) {
@@ -68,7 +85,7 @@ impl Progress {
 
     fn in_flight_bar(&self, task: &TaskName, account: &str) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        let template = "  {spinner} {prefix:30!} {bytes:>11} {rate:>13}  {msg}";
+        let template = "  {spinner} {prefix:30!} {bytes:>11} {rate:>13}  {wide_msg}";
         let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for the eye")]
             let per_second = state.per_sec().max(0.0) as u64;
@@ -94,11 +111,11 @@ impl EventSink for Progress {
             Event::ProjectListed { project, in_scope, out_of_scope } => {
                 inner.whole.inc_length(*in_scope as u64);
                 let left_out = if *out_of_scope > 0 { format!(", {out_of_scope} left out") } else { String::new() };
-                self.line(&format!("project {project}: {in_scope} repositories in scope{left_out}"));
+                self.line(&format!("project {project}: {} in scope{left_out}", count(*in_scope as u64, "repository")));
             }
             Event::CredentialRejected { project, credential, account, why } => {
                 let text = format!(
-                    "credential/{project}/{credential} ({}) left the pool: {}",
+                    "credential/{project}/{credential} ({}) is not used any more: {}",
                     shown(account.as_str()),
                     shown(why)
                 );
@@ -110,31 +127,26 @@ impl EventSink for Progress {
                     earlier.finish_and_clear();
                 }
             }
-            Event::TaskProgress { task, bytes } => {
+            Event::TaskProgress { task, bytes: received } => {
                 if let Some(bar) = inner.in_flight.get(task) {
-                    bar.set_position(*bytes);
+                    bar.set_position(*received);
+                    inner.describe();
                 }
             }
             // While everybody waits, that an account is still limited is no news.
             Event::RateLimited { .. } if !inner.waiting.is_empty() => {}
             Event::RateLimited { account, until } => {
                 let text = format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S"));
-                self.line(&self.style.yellow(&text));
+                self.notice(&mut inner, &text);
             }
             Event::CredentialExchanged { subject, from, to } => {
-                inner.exchanges += 1;
                 let (from, to) = (shown(from.as_str()), shown(to.as_str()));
-                if inner.exchanges <= EXCHANGES_SHOWN {
-                    self.line(&self.style.yellow(&format!("{}: goes on as {to} in place of {from}", shown(subject))));
-                }
-                if inner.exchanges == EXCHANGES_SHOWN {
-                    self.line(&self.style.dim("(further exchanges are counted in the summary)"));
-                }
+                self.notice(&mut inner, &format!("{}: goes on as {to} in place of {from}", shown(subject)));
             }
             Event::Throttled { subject, until } => {
                 if inner.waiting.is_empty() {
                     let text = format!("no account has budget: waiting until {}", until.strftime("%H:%M:%S"));
-                    self.line(&self.style.yellow(&text));
+                    self.notice(&mut inner, &text);
                 }
                 inner.waiting.insert(subject.clone());
                 inner.describe();
@@ -151,24 +163,17 @@ impl EventSink for Progress {
                     let why = report.error.first().map(|line| shown(line)).unwrap_or_default();
                     self.line(&self.style.red(&format!("{}: {why}", shown(&report.name.to_string()))));
                 }
-                count(&mut inner.totals, report.result);
+                inner.totals.add(report);
                 inner.describe();
                 inner.whole.inc(1);
             }
-            Event::RunFinished { .. } => inner.whole.finish_and_clear(),
+            Event::Stopping => self.line(&self.style.yellow(STOPPING)),
+            Event::RunFinished { .. } => {
+                inner.in_flight.values().for_each(ProgressBar::finish_and_clear);
+                inner.whole.finish_and_clear();
+            }
         }
     }
-}
-
-const fn count(totals: &mut Totals, result: TaskResult) {
-    let count = match result {
-        TaskResult::New => &mut totals.new,
-        TaskResult::Changed => &mut totals.changed,
-        TaskResult::Unchanged => &mut totals.unchanged,
-        TaskResult::Failed => &mut totals.failed,
-        TaskResult::Interrupted => &mut totals.interrupted,
-    };
-    *count += 1;
 }
 
 impl Drop for Progress {

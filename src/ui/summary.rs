@@ -38,6 +38,9 @@ fn headline(text: &mut String, summary: &Summary, style: Style) {
     };
     line!(text, "Plan {}: {outcome} in {took}", summary.plan);
     line!(text, "  run           {}", summary.run);
+    if summary.outcome == Outcome::Interrupted {
+        line!(text, "  next          run it again: what is stored stays, and is not taken twice");
+    }
 }
 
 fn figures(text: &mut String, summary: &Summary) {
