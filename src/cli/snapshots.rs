@@ -11,7 +11,7 @@ use super::{CliError, Context, exit_code};
 use crate::model::{DestinationId, PlanName, RepoSlug};
 use crate::state::SnapshotFilter;
 use crate::store::{Store, StoreError};
-use crate::ui::{Side, Table, bytes};
+use crate::ui::{Side, Style, Table, bytes};
 
 /// List the snapshots that can be restored, newest first
 #[derive(Debug, Args)]
@@ -62,30 +62,46 @@ pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, Cli
         context.output.say("no snapshots");
         return Ok(exit_code::DONE);
     }
+    context.output.data(&table(&rows, context.output.width(), context.output.style()));
+    Ok(exit_code::DONE)
+}
+
+/// The rows for people, on short lines. If there is more than one destination, it is shown, and a plan that all have in
+/// common is not; the size makes room for what else tells rows apart.
+fn table(rows: &[Row], width: usize, style: Style) -> String {
+    let differ = |of: fn(&Row) -> &str| rows.windows(2).any(|pair| of(&pair[0]) != of(&pair[1]));
+    let destinations = differ(|row| &row.destination);
+    let plans = !destinations || differ(|row| &row.plan);
     let remarks = rows.iter().any(|row| !row.state.is_empty());
-    let mut columns = vec![
+    let sizes = !(destinations && (plans || remarks));
+    let shown = [true, true, plans, destinations, true, sizes, remarks];
+    let columns = [
         ("SNAPSHOT", Side::Whole),
         ("REPOSITORY", Side::Left),
         ("PLAN", Side::Left),
+        ("DESTINATION", Side::Left),
         ("TAKEN (UTC)", Side::Whole),
         ("SIZE", Side::Right),
+        ("STATE", Side::Whole),
     ];
-    if remarks {
-        columns.push(("STATE", Side::Whole));
-    }
-    let mut table = Table::new(&columns, context.output.width(), context.output.style());
+    let mut table = Table::new(&chosen(columns, shown), width, style);
     for row in rows {
-        table.row([
-            row.id,
-            row.repository,
-            row.plan,
+        let cells = [
+            row.id.clone(),
+            row.repository.clone(),
+            row.plan.clone(),
+            row.destination.clone(),
             row.created.strftime("%Y-%m-%d %H:%M").to_string(),
             bytes(row.bytes),
             row.state.to_owned(),
-        ]);
+        ];
+        table.row(chosen(cells, shown));
     }
-    context.output.data(&table.render());
-    Ok(exit_code::DONE)
+    table.render()
+}
+
+fn chosen<T, const N: usize>(all: [T; N], shown: [bool; N]) -> Vec<T> {
+    all.into_iter().zip(shown).filter_map(|(one, shown)| shown.then_some(one)).collect()
 }
 
 /// What the state remembers, compared with what the destinations hold.
@@ -164,4 +180,38 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
     rows.sort_by(|one, other| other.id.cmp(&one.id));
     rows.truncate(arguments.limit as usize);
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of snapshots of these plans in these destinations.
+    fn listed(rows: &[(&str, &str)]) -> String {
+        let row = |(plan, destination): &(&str, &str)| Row {
+            id: "01M81FST1183SGRZEVSXSESMGJ".into(),
+            repository: "PAY/ledger".into(),
+            plan: (*plan).into(),
+            destination: (*destination).into(),
+            created: "2026-11-22T01:30:00Z".parse().unwrap(),
+            references: 1,
+            bytes: 12 << 20,
+            state: "",
+        };
+        let rows: Vec<Row> = rows.iter().map(row).collect();
+        let text = table(&rows, 80, Style { color: false });
+        assert_eq!(text.lines().count(), rows.len() + 1, "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+        text
+    }
+
+    #[test]
+    fn what_tells_rows_apart_is_shown() {
+        let one = listed(&[("nightly", "nas"), ("nightly", "nas")]);
+        assert!(one.contains("PLAN") && !one.contains("DESTINATION"), "{one}");
+        let two = listed(&[("nightly", "nas"), ("nightly", "vault")]);
+        assert!(two.contains("DESTINATION") && two.contains("vault") && !two.contains("PLAN"), "{two}");
+        let both = listed(&[("nightly", "nas"), ("weekly", "usb")]);
+        assert!(both.contains("DESTINATION") && both.contains("PLAN"), "{both}");
+    }
 }
