@@ -16,7 +16,7 @@ use crate::ui::{ColorChoice, Output, STOPPING};
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
-    /// The file
+    /// The file that declares the backups
     #[arg(short, long, global = true, value_name = "PATH", env = env::FILE, default_value = "xopero.kdl")]
     pub file: PathBuf,
     /// Where the applied state is [default: sqlite:.xopero/state.db beside the file]
@@ -35,11 +35,11 @@ pub struct GlobalArgs {
     /// Print data as JSON lines
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colour: auto (on a terminal, unless `NO_COLOR` is set), always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
-    /// The form of log lines
-    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
+    /// The form of log lines: text for people or json for programs
+    #[arg(long, global = true, value_name = "FORM", default_value = "text", hide_possible_values = true)]
     pub log_format: LogFormat,
 }
 

@@ -34,7 +34,7 @@ enum CredentialCommand {
 /// bound to the server of the project. Nothing else in the file changes. A credential of that name is replaced.
 #[derive(Debug, Args)]
 struct AddArgs {
-    /// The project
+    /// The project, by its key
     project: ProjectKey,
     /// The additional credential; without a name, the main one
     name: Option<CredentialName>,

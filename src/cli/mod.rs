@@ -34,7 +34,7 @@ use context::LogFormat;
 
 /// Declarative backups for Bitbucket Data Center
 #[derive(Debug, Parser)]
-#[command(name = "xopero", version = version(), arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "xopero", version = version(), arg_required_else_help = true, max_term_width = 80)]
 struct Cli {
     #[command(flatten, next_help_heading = "Options of every command")]
     global: GlobalArgs,
@@ -132,5 +132,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_fits() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut commands: Vec<clap::Command> = vec![cli];
+        while let Some(mut command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            let help = command.render_long_help().to_string();
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::ui::{EventLines, Progress, Stream, summary};
 /// Take the backups of a plan, as it is applied
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The plan
+    /// The plan, by its name
     pub plan: PlanName,
     /// Only this repository
     #[arg(long, value_name = "SLUG")]

@@ -22,7 +22,7 @@ pub struct SnapshotsArgs {
     /// Only those of this repository: SLUG or PROJECT/SLUG
     #[arg(long, value_name = "REPOSITORY")]
     pub repository: Option<String>,
-    /// How many
+    /// List at most this many
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
     /// Read this directory, without file and state
