@@ -25,8 +25,8 @@ fn script(home: &Home, arguments: &[&str]) -> Command {
     command
 }
 
-/// Restores the newest snapshot of a repository with the script.
-fn restore(home: &Home, repository: &Repository) -> PathBuf {
+/// Restores the newest snapshot of a repository with the script. Gives the target, and what was said on stderr.
+fn restore(home: &Home, repository: &Repository) -> (PathBuf, String) {
     let (destination, newest) = (home.destination("nas"), home.newest(repository));
     let folder = destination.join("servers");
     let mut servers = std::fs::read_dir(folder).expect("there are backups");
@@ -43,7 +43,7 @@ fn restore(home: &Home, repository: &Repository) -> PathBuf {
     let output = script(home, &arguments).output().expect("bash starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", repository.slug());
-    target
+    (target, stderr.into_owned())
 }
 
 #[test]
@@ -63,7 +63,9 @@ fn a_snapshot_opens_with_stock_tools_alone() {
         home.run("nightly");
         for repository in &made {
             if round != 1 {
-                demand_equal(&repository.path(), &restore(&home, repository));
+                let (restored, stderr) = restore(&home, repository);
+                demand_equal(&repository.path(), &restored);
+                assert!(!stderr.contains("suspect"), "{stderr}");
             }
             repository.commit("topic/next");
             if round == 0 {
@@ -73,6 +75,21 @@ fn a_snapshot_opens_with_stock_tools_alone() {
             }
         }
     }
+}
+
+#[test]
+fn the_script_warns_of_a_suspect_snapshot() {
+    let world = World::new();
+    let ledger = world.project("PAY").repository("ledger", |recipe| recipe);
+    let home = usual(world);
+    demand_tools(&home);
+    home.run("nightly");
+    for reference in ledger.refs() {
+        ledger.delete_ref(&reference.name);
+    }
+    home.xopero(&["run", "nightly"]);
+    let (_, stderr) = restore(&home, &ledger);
+    assert!(stderr.contains("warning: suspect") && stderr.contains("advertises 0 references"), "{stderr}");
 }
 
 #[test]
