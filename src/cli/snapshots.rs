@@ -1,7 +1,7 @@
 //! `xopero snapshots`.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -30,6 +30,9 @@ pub struct SnapshotsArgs {
     pub from: Option<PathBuf>,
 }
 
+/// Letters of an id that are shown at least: the time, and enough of what is random.
+const SHORTEST_ID: usize = 14;
+
 /// One listed snapshot.
 struct Row {
     id: String,
@@ -44,10 +47,15 @@ struct Row {
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, CliError> {
-    let rows = match &arguments.from {
+    let mut rows = match &arguments.from {
         Some(directory) => stored(context, arguments, &open_directory(directory).await?).await?,
         None => recorded(context, arguments).await?,
     };
+    let more = rows.len() > arguments.limit as usize;
+    rows.truncate(arguments.limit as usize);
+    if more {
+        context.output.warn(&format!("there are more than {} snapshots: --limit N shows more", arguments.limit));
+    }
     if context.output.is_json() {
         for row in rows {
             context.output.json(&serde_json::json!({
@@ -59,11 +67,30 @@ pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, Cli
         return Ok(exit_code::DONE);
     }
     if rows.is_empty() {
+        // Nothing may be taken for "no backups" that is a typing error.
+        if arguments.plan.is_some() || arguments.repository.is_some() {
+            return Err(CliError::new(exit_code::FAILED, "no snapshot fits --plan and --repository")
+                .with_hint("`xopero snapshots` without them lists all"));
+        }
         context.output.say("no snapshots");
         return Ok(exit_code::DONE);
     }
-    context.output.data(&table(&rows, context.output.width(), context.output.style()));
+    if context.output.is_terminal() {
+        shorten_ids(&mut rows);
+        context.output.data(&table(&rows, context.output.width(), context.output.style()));
+    } else {
+        context.output.data(&table(&rows, usize::MAX, context.output.style()));
+    }
     Ok(exit_code::DONE)
+}
+
+/// Cuts ids to a beginning that tells the listed ones apart, so that names have room. Commands take beginnings.
+fn shorten_ids(rows: &mut [Row]) {
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let common = |one: &str, other: &str| one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let longest = ids.iter().zip(ids.iter().skip(1)).map(|(one, other)| common(one, other) + 1).max();
+    let length = longest.unwrap_or(0).max(SHORTEST_ID);
+    rows.iter_mut().for_each(|row| row.id.truncate(length));
 }
 
 /// The rows for people, on short lines. If there is more than one destination, it is shown, and a plan that all have in
@@ -115,7 +142,7 @@ async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Ro
         }),
     };
     let filter = SnapshotFilter { plan: arguments.plan.clone(), repository, destination: None };
-    let records = state.snapshots(&filter, arguments.limit).await?;
+    let records = state.snapshots(&filter, arguments.limit.saturating_add(1)).await?;
     let mut stores: BTreeMap<DestinationId, Option<Store>> = BTreeMap::new();
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
@@ -178,7 +205,6 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
         _ => unreadable.warn(context),
     }
     rows.sort_by(|one, other| other.id.cmp(&one.id));
-    rows.truncate(arguments.limit as usize);
     Ok(rows)
 }
 
@@ -213,5 +239,24 @@ mod tests {
         assert!(two.contains("DESTINATION") && two.contains("vault") && !two.contains("PLAN"), "{two}");
         let both = listed(&[("nightly", "nas"), ("weekly", "usb")]);
         assert!(both.contains("DESTINATION") && both.contains("PLAN"), "{both}");
+    }
+
+    #[test]
+    fn short_ids_still_tell_rows_apart() {
+        let row = |id: &str| Row {
+            id: id.into(),
+            repository: "PAY/ledger".into(),
+            plan: "nightly".into(),
+            destination: "nas".into(),
+            created: jiff::Timestamp::UNIX_EPOCH,
+            references: 1,
+            bytes: 1,
+            state: "",
+        };
+        let mut rows =
+            [row("01M81J0AP6XJXJ2B3T4SAHZ7M8"), row("01M81J0AP6XJXJ2B9T4SAHZ7M8"), row("01M80000000000000000000000")];
+        shorten_ids(&mut rows);
+        let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(ids, ["01M81J0AP6XJXJ2B3", "01M81J0AP6XJXJ2B9", "01M80000000000000"]);
     }
 }

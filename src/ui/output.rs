@@ -53,6 +53,11 @@ impl Output {
         self.json
     }
 
+    /// Whether stdout is a terminal: then text is laid out for its columns, otherwise for programs that take lines.
+    pub fn is_terminal(self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether progress can be drawn.
     pub const fn draws_progress(self) -> bool {
         self.progress

@@ -87,7 +87,7 @@ fn the_script_warns_of_a_suspect_snapshot() {
     for reference in ledger.refs() {
         ledger.delete_ref(&reference.name);
     }
-    home.xopero(&["run", "nightly"]);
+    home.xopero(&["run", "nightly"]).success();
     let (_, stderr) = restore(&home, &ledger);
     assert!(stderr.contains("warning: suspect") && stderr.contains("advertises 0 references"), "{stderr}");
 }
