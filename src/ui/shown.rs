@@ -21,7 +21,7 @@ pub fn shown(text: &str) -> String {
             width += safe.len() - before;
         } else {
             safe.push(character);
-            width += character.width().unwrap_or(0);
+            width += columns(character);
         }
         if width > WIDTH || safe.len() > WIDTH * 8 {
             safe.truncate(before);
@@ -30,6 +30,11 @@ pub fn shown(text: &str) -> String {
         }
     }
     safe
+}
+
+/// The most columns that a character adds: U+FE0F has none by itself, and may make the one before it as wide as an emoji.
+fn columns(character: char) -> usize {
+    if character == '\u{fe0f}' { 1 } else { character.width().unwrap_or(0) }
 }
 
 /// `value` on one line of JSON in which everything that a terminal would obey or hide is escaped.
@@ -70,6 +75,11 @@ mod tests {
         assert_eq!(shown("\u{202e}gpj.exe\u{200b}\u{feff}\u{2066}"), "\\u{202e}gpj.exe\\u{200b}\\u{feff}\\u{2066}");
         assert_eq!(shown("Zażółć 名前 é"), "Zażółć 名前 é");
         assert_eq!(shown_lines("a\r\nb\rc\n\u{1b}"), "a\nb\\u{d}c\n\\u{1b}");
+    }
+
+    #[test]
+    fn characters_that_widen_others_are_counted() {
+        assert!(shown(&"*\u{fe0f}".repeat(WIDTH)).width() <= WIDTH + 1);
     }
 
     proptest! {
