@@ -242,6 +242,26 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_fits_a_terminal() {
+        let row = |id: &str, repository: &str| Row {
+            id: id.into(),
+            repository: repository.into(),
+            plan: "nightly-of-the-payments-platform".into(),
+            destination: "nas".into(),
+            created: jiff::Timestamp::UNIX_EPOCH,
+            references: 1,
+            bytes: 1 << 30,
+            state: "",
+        };
+        let long = "PAYMENTS_PLATFORM/a-service-with-quite-a-long-name-as-they-tend-to-have";
+        let mut rows = [row("01M81J0AP6XJXJ2B3T4SAHZ7M8", long), row("01M80000000000000000000000", "PAY/ledger")];
+        shorten_ids(&mut rows);
+        let text = table(&rows, 80, Style { color: false });
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("01M81J0AP6XJXJ ") && text.contains("PAY/ledger"), "{text}");
+    }
+
+    #[test]
     fn short_ids_still_tell_rows_apart() {
         let row = |id: &str| Row {
             id: id.into(),

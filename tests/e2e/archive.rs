@@ -11,7 +11,7 @@ fn text(home: &Home, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn snapshots_are_listed_within_80_columns() {
+fn snapshots_are_listed_a_line_each_for_programs_that_take_lines() {
     let world = World::new();
     let project = world.project("PAYMENTS_PLATFORM");
     let long = "a-service-with-quite-a-long-name-as-they-tend-to-have";
@@ -27,9 +27,12 @@ fn snapshots_are_listed_within_80_columns() {
     home.xopero_as("backup.txt", &["snapshots"]).success().says("no snapshots");
     home.run(plan);
     let listing = text(&home, &["snapshots"]);
-    assert!(listing.lines().all(|line| line.chars().count() <= 80), "{listing}");
     let listed = home.snapshots(&[]);
-    assert_eq!(listed.len(), 2);
+    assert_eq!((listed.len(), listing.lines().count()), (2, 3), "nothing is broken over lines:\n{listing}");
+    assert!(listing.contains(&format!("PAYMENTS_PLATFORM/{long} ")), "{listing}");
+    let one = home.xopero(&["snapshots", "--limit", "1"]).success().says("there are more than 1 snapshots");
+    assert_eq!(one.stdout.lines().count(), 2);
+    home.xopero(&["snapshots", "--plan", "nope"]).expect(1).says("no snapshot fits");
     for heading in ["SNAPSHOT", "REPOSITORY", "PLAN", "TAKEN (UTC)", "SIZE"] {
         assert!(listing.lines().next().unwrap().contains(heading), "{listing}");
     }
