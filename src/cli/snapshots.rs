@@ -90,7 +90,9 @@ fn shorten_ids(rows: &mut [Row]) {
     let common = |one: &str, other: &str| one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     let longest = ids.iter().zip(ids.iter().skip(1)).map(|(one, other)| common(one, other) + 1).max();
     let length = longest.unwrap_or(0).max(SHORTEST_ID);
-    rows.iter_mut().for_each(|row| row.id.truncate(length));
+    for row in rows {
+        row.id.truncate(length);
+    }
 }
 
 /// The rows for people, on short lines. If there is more than one destination, it is shown, and a plan that all have in

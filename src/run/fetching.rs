@@ -51,7 +51,9 @@ impl Attempt<'_> {
                 Err(error) if fetched && !matches!(error, TaskError::Stopped) => {
                     report.hint = report.hint.take().or_else(|| error.hint());
                     let why = error.lines().join(": ");
-                    members.iter().for_each(|index| packs[*index] = Some(Err(why.clone())));
+                    for index in &members {
+                        packs[*index] = Some(Err(why.clone()));
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -85,10 +85,9 @@ impl Attempt<'_> {
         match sent.await {
             Ok(Some(target)) if references.tips.iter().any(|tip| tip.name == target) => Ok(Head::Symbolic { target }),
             Ok(Some(target)) => Ok(Head::Unborn { target }),
-            Ok(None) => Ok(Head::Unknown),
             Err(error @ TaskError::Stopped) => Err(error),
             // An old server may not have the resource: that HEAD is not known is in the manifest.
-            Err(_) => Ok(Head::Unknown),
+            Ok(None) | Err(_) => Ok(Head::Unknown),
         }
     }
 }

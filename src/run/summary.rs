@@ -211,7 +211,9 @@ impl Totals {
     /// Sums up.
     pub fn of(tasks: &[TaskReport]) -> Self {
         let mut totals = Self::default();
-        tasks.iter().for_each(|task| totals.add(task));
+        for task in tasks {
+            totals.add(task);
+        }
         totals
     }
 
