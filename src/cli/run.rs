@@ -60,7 +60,12 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     let summary = execute(execution).await?;
     drop(lock);
     if !context.output.is_json() {
-        context.output.data(&summary::render(&summary, context.output.style(), context.output.width()));
+        context.output.data(&summary::render(
+            &summary,
+            context.output.style(),
+            context.output.width(),
+            context.output.is_terminal(),
+        ));
     }
     Ok(match summary.outcome {
         Outcome::Done => exit_code::DONE,

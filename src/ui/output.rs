@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::{Style, shown, shown_json, shown_lines};
+use super::shown::shown_explanation;
+use super::wrap::paragraph;
+use super::{Style, shown_json, shown_lines};
 
 /// Columns of everything that is laid out, whatever the terminal has: the same text in a log as on a screen.
 const COLUMNS: usize = 80;
@@ -102,7 +104,7 @@ impl Output {
 
     /// Warns on stderr, in any mode.
     pub fn warn(self, text: &str) {
-        self.talk(&format!("{} {}", self.err.yellow("warning:"), shown(text)));
+        self.paragraph("", ("warning:", &self.err.yellow("warning:")), text);
     }
 
     /// Tells of a failure on stderr: what, the causes, and what to do next. In JSON mode, one line on stdout as well.
@@ -114,14 +116,18 @@ impl Output {
         }
         let mut lines = lines.iter();
         if let Some(first) = lines.next() {
-            self.talk(&format!("{} {}", self.err.red("error:"), self.err.bold(&shown(first))));
+            self.paragraph("", ("error:", &self.err.red("error:")), first);
         }
         for cause in lines {
-            self.talk(&format!("  caused by: {}", shown(cause)));
+            self.paragraph("  ", ("caused by:", "caused by:"), cause);
         }
         if let Some(hint) = hint {
-            self.talk(&format!("  {} {}", self.err.green("help:"), shown(hint)));
+            self.paragraph("  ", ("help:", &self.err.green("help:")), hint);
         }
+    }
+
+    fn paragraph(self, indent: &str, label: (&str, &str), text: &str) {
+        self.talk(&paragraph(indent, label, &shown_explanation(text), io::stderr().is_terminal()));
     }
 
     /// Prints rendered text on stderr.

@@ -10,9 +10,21 @@ use crate::model::is_hidden;
 /// Columns after which foreign text is cut.
 const WIDTH: usize = 240;
 
+/// Columns after which an explanation is cut: it may quote several pieces of foreign text.
+const LONGEST_EXPLANATION: usize = 2000;
+
 /// `text` on one line: what a terminal would obey or hide is spelled out, and what is too long is cut.
 pub fn shown(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len().min(WIDTH));
+    bounded(text, WIDTH)
+}
+
+/// An explanation of ours that quotes foreign text, in the same way, with room for several quotes.
+pub(super) fn shown_explanation(text: &str) -> String {
+    bounded(text, LONGEST_EXPLANATION)
+}
+
+fn bounded(text: &str, most: usize) -> String {
+    let mut safe = String::with_capacity(text.len().min(most));
     let mut width = 0usize;
     for character in text.chars() {
         let before = safe.len();
@@ -23,7 +35,7 @@ pub fn shown(text: &str) -> String {
             safe.push(character);
             width += columns(character);
         }
-        if width > WIDTH || safe.len() > WIDTH * 8 {
+        if width > most || safe.len() > most * 8 {
             safe.truncate(before);
             safe.push('…');
             break;

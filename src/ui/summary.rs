@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::shown::shown_explanation;
+use super::wrap::paragraph;
 use super::{Side, Style, Table, bytes, millis, shown};
 use crate::run::{Outcome, Summary, TaskReport, TaskResult};
 
@@ -11,14 +13,14 @@ const ROWS: usize = 20;
 /// Notes of repositories that are shown.
 const NOTES: usize = 5;
 
-/// Renders a summary within `width` columns.
-pub fn render(summary: &Summary, style: Style, width: usize) -> String {
+/// Renders a summary within `width` columns. Explanations are put on lines that fit only for a `terminal`.
+pub fn render(summary: &Summary, style: Style, width: usize, terminal: bool) -> String {
     let mut text = String::new();
     headline(&mut text, summary, style);
     figures(&mut text, summary);
     changed(&mut text, summary, style, width);
-    notes(&mut text, summary, style);
-    failures(&mut text, summary, style);
+    notes(&mut text, summary, style, terminal);
+    failures(&mut text, summary, style, terminal);
     text
 }
 
@@ -102,7 +104,7 @@ fn changed(text: &mut String, summary: &Summary, style: Style, width: usize) {
     }
 }
 
-fn notes(text: &mut String, summary: &Summary, style: Style) {
+fn notes(text: &mut String, summary: &Summary, style: Style, terminal: bool) {
     let suspects = summary.tasks.iter().filter_map(|task| Some((&task.name, task.suspect.as_ref()?)));
     let suspects = suspects.map(|(name, why)| format!("{name} is suspect: {why}; earlier snapshots are kept"));
     let mut lines: Vec<String> = summary.warnings.iter().cloned().chain(suspects).collect();
@@ -124,11 +126,12 @@ fn notes(text: &mut String, summary: &Summary, style: Style) {
     }
     line!(text, "");
     for note in lines {
-        line!(text, "{} {}", style.yellow("note:"), shown(&note));
+        let label = ("note:", style.yellow("note:"));
+        line!(text, "{}", paragraph("", (label.0, &label.1), &shown_explanation(&note), terminal));
     }
 }
 
-fn failures(text: &mut String, summary: &Summary, style: Style) {
+fn failures(text: &mut String, summary: &Summary, style: Style, terminal: bool) {
     let projects = summary.projects_failed.iter();
     let projects = projects.map(|failed| (format!("project {}", failed.project), &failed.error, &failed.hint));
     let destinations = summary.destinations_failed.iter();
@@ -138,14 +141,17 @@ fn failures(text: &mut String, summary: &Summary, style: Style) {
     let tasks = failed.map(|task| (task.name.to_string(), &task.error, &task.hint));
     for (name, error, hint) in destinations.chain(projects).chain(tasks) {
         line!(text, "");
+        let mut explain = |indent: &str, label: &str, styled: &str, what: &str| {
+            line!(text, "{}", paragraph(indent, (label, styled), &shown_explanation(what), terminal));
+        };
         let mut lines = error.iter();
-        let first = lines.next().map(|line| shown(line)).unwrap_or_default();
-        line!(text, "{} {}: {first}", style.red("failed:"), style.bold(&shown(&name)));
+        let first = lines.next().map(String::as_str).unwrap_or_default();
+        explain("", "failed:", &style.red("failed:"), &format!("{name}: {first}"));
         for cause in lines {
-            line!(text, "  caused by: {}", shown(cause));
+            explain("  ", "caused by:", "caused by:", cause);
         }
         if let Some(hint) = hint {
-            line!(text, "  {} {}", style.green("help:"), shown(hint));
+            explain("  ", "help:", &style.green("help:"), hint);
         }
     }
 }
