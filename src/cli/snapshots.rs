@@ -206,7 +206,7 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
         Some(error) if rows.is_empty() => return Err(error.into()),
         _ => unreadable.warn(context),
     }
-    rows.sort_by(|one, other| other.id.cmp(&one.id));
+    rows.sort_by(|one, other| (other.created, &other.id).cmp(&(one.created, &one.id)));
     Ok(rows)
 }
 
