@@ -206,7 +206,8 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
         Some(error) if rows.is_empty() => return Err(error.into()),
         _ => unreadable.warn(context),
     }
-    rows.sort_by(|one, other| (other.created, &other.id).cmp(&(one.created, &one.id)));
+    // Ids are sorted by the time at which the snapshots were stored.
+    rows.sort_by(|one, other| other.id.cmp(&one.id));
     Ok(rows)
 }
 

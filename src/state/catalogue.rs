@@ -146,7 +146,7 @@ impl StateStore {
             "SELECT body FROM snapshots
              WHERE ($1 = '' OR plan_name = $1) AND ($2 = '' OR project = $2) AND ($3 = '' OR slug = $3)
                AND ($4 = '' OR destination = $4)
-             ORDER BY created DESC, id DESC LIMIT $5",
+             ORDER BY id DESC LIMIT $5",
         )
         .bind(plan.as_ref().map_or("", PlanName::as_str))
         .bind(project)
@@ -191,7 +191,7 @@ impl StateStore {
         let row = sqlx::query(
             "SELECT body, damaged FROM snapshots
              WHERE repository = $1 AND server = $2 AND destination = $3 AND plan = $4
-             ORDER BY created DESC, id DESC LIMIT 1",
+             ORDER BY id DESC LIMIT 1",
         )
         .bind(repository.to_string())
         .bind(server.to_string())

@@ -36,8 +36,7 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         slug TEXT NOT NULL,
         body TEXT NOT NULL,
         damaged TEXT)",
-    "CREATE INDEX snapshots_by_age ON snapshots (created, id)",
-    "CREATE INDEX snapshots_of_repository ON snapshots (repository, server, destination, plan, created, id)",
+    "CREATE INDEX snapshots_of_repository ON snapshots (repository, server, destination, plan, id)",
     "CREATE TABLE runs (
         id TEXT NOT NULL PRIMARY KEY,
         plan TEXT NOT NULL,
