@@ -38,23 +38,25 @@ impl Chain {
             Ok(manifest) => manifest,
             Err(error) => return Ok(Self { broken: Some(error.to_string()), ..Self::default() }),
         };
+        let own = state.latest_snapshot(plan, *id, server, repository).await?;
+        let mut expected: Vec<(&str, u64)> =
+            manifest.git.packs.iter().map(|pack| (pack.key.as_str(), pack.stored_bytes)).collect();
+        let packs = expected.len();
+        expected.extend(own.iter().map(|(own, _)| (own.key.as_str(), own.manifest_bytes)));
+        let mut changed = changed(store, &expected).await?;
+        let own_changed = changed.split_off(packs).into_iter().flatten().next();
         let broken = if row.broken.is_some() {
             row.broken
         } else if manifest.encrypted_to == recipients.names() {
-            missing(store, &manifest).await?
+            changed.into_iter().flatten().next()
         } else {
             Some("what is stored is encrypted to other keys than `encrypt-to` names".to_owned())
         };
-        let own = match &broken {
-            Some(_) => None,
-            None => state.latest_snapshot(plan, *id, server, repository).await?,
-        };
         let (own, lost) = match own {
+            Some(_) if broken.is_some() => (None, None),
             Some((_, Some(damage))) => (None, Some(damage)),
-            Some((own, None)) => match is_stored(store, &own.key, own.manifest_bytes).await? {
-                None => (Some(own), None),
-                lost => (None, lost),
-            },
+            Some((own, None)) if own_changed.is_none() => (Some(own), None),
+            Some((_, None)) => (None, own_changed),
             None => (None, None),
         };
         Ok(Self { manifest: Some(manifest), own, broken, lost })
@@ -71,22 +73,13 @@ impl Chain {
     }
 }
 
-/// What of the packs that a manifest names is not stored, if anything.
-async fn missing(store: &Store, manifest: &Manifest) -> Result<Option<String>, StoreError> {
-    for pack in &manifest.git.packs {
-        if let Some(why) = is_stored(store, &pack.key, pack.stored_bytes).await? {
-            return Ok(Some(why));
-        }
-    }
-    Ok(None)
-}
-
-/// Why an object is not stored as it was written, if so, by its size.
-async fn is_stored(store: &Store, key: &str, bytes: u64) -> Result<Option<String>, StoreError> {
-    match store.size(key).await {
-        Ok(found) if found == bytes => Ok(None),
-        Ok(found) => Ok(Some(format!("{key} has {found} bytes, {bytes} were stored"))),
-        Err(StoreError::Missing { key, .. }) => Ok(Some(format!("{key} is missing"))),
-        Err(error) => Err(error),
-    }
+/// For each object, in order, why it is not stored as it was written, if so, by its size.
+async fn changed(store: &Store, expected: &[(&str, u64)]) -> Result<Vec<Option<String>>, StoreError> {
+    let found = store.sizes(expected.iter().map(|(key, _)| (*key).to_owned()).collect()).await?;
+    let why = |((key, bytes), found): (&(&str, u64), Option<u64>)| match found {
+        Some(found) if found == *bytes => None,
+        Some(found) => Some(format!("{key} has {found} bytes, {bytes} were stored")),
+        None => Some(format!("{key} is missing")),
+    };
+    Ok(expected.iter().zip(found).map(why).collect())
 }

@@ -41,9 +41,8 @@ impl Earlier {
             if of_one_repository || earlier.len() == COMPARED {
                 continue;
             }
-            let tasks = state.tasks(run.id).await?.into_iter();
-            let named = tasks.map(|task| (TaskName { project: task.project, slug: task.slug }, task.repository));
-            earlier.push(named.collect());
+            let scope = state.scope_of(run.id).await?.into_iter();
+            earlier.push(scope.map(|(project, slug, id)| (TaskName { project, slug }, id)).collect());
         }
         Ok(Self(earlier))
     }

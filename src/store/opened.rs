@@ -106,6 +106,20 @@ impl Store {
         found.map(|meta| meta.size).map_err(|source| self.sort(key, "look up", source))
     }
 
+    /// The sizes of many objects in bytes, in order; `None` for one that is missing. One look instead of one for each.
+    pub async fn sizes(&self, keys: Vec<String>) -> Result<Vec<Option<u64>>, StoreError> {
+        let (root, place) = (Arc::clone(&self.root), Arc::clone(&self.place));
+        let look = tokio::task::spawn_blocking(move || {
+            let size = |key: String| match fs::metadata(root.join(&key)) {
+                Ok(found) => Ok(Some(found.len())),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(StoreError::Unreachable { place: place.to_string(), source }),
+            };
+            keys.into_iter().map(size).collect()
+        });
+        look.await.expect("looking does not panic")
+    }
+
     /// The keys of all manifests, in the order of their keys.
     pub async fn manifests(&self) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
@@ -174,6 +188,15 @@ mod tests {
         assert_eq!(store.read("servers/x/a.age", 10).await.unwrap(), "one");
         assert!(matches!(store.read("servers/x/a.age", 2).await, Err(StoreError::TooLarge { .. })));
         assert!(matches!(store.read("servers/x/b.age", 2).await, Err(StoreError::Missing { .. })));
+    }
+
+    #[tokio::test]
+    async fn sizes_tell_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        store.put_new("servers/x/a.age", Bytes::from_static(b"one")).await.unwrap();
+        let keys = ["servers/x/a.age", "servers/x/b.age"].map(str::to_owned).to_vec();
+        assert_eq!(store.sizes(keys).await.unwrap(), [Some(3), None]);
     }
 
     #[tokio::test]
