@@ -40,10 +40,8 @@ pub async fn export(
     let total = u32::try_from(manifest.objects())
         .map_err(|_| ArchiveError::Pack(PackError::Limit { limit: u64::from(u32::MAX), what: "objects" }))?;
     let partial = Partial::beside(target)?;
-    let mut packs = Vec::with_capacity(git.packs.len());
-    for entry in &git.packs {
-        packs.push(open_pack(store, entry, identities).await?);
-    }
+    let (packs, store, identities) = (git.packs.clone(), store.clone(), identities.clone());
+    let runtime = tokio::runtime::Handle::current();
     let (target, format, references) = (target.to_owned(), git.object_format, git.references.tips.len() as u64);
     let work = tokio::task::spawn_blocking(move || -> Result<Exported, RestoreError> {
         let failed = |source| RestoreError::Write { path: target.clone(), source };
@@ -52,8 +50,9 @@ pub async fn export(
         file.write_all(&header).map_err(failed)?;
         let mut concatenator = Concatenator::new(format, total);
         let (mut buffer, mut out) = (vec![0; STEP], Vec::new());
-        for open in packs {
-            let mut reader = open()?;
+        // One after the other: a long chain has more packs than a process may have open files.
+        for entry in &packs {
+            let mut reader = runtime.block_on(open_pack(&store, entry, &identities))?()?;
             loop {
                 if stop.load(Ordering::Relaxed) {
                     return Err(RestoreError::Stopped);
