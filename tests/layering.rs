@@ -50,6 +50,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("object_store", &["store"]),
     ("reqwest", &["http"]),
     ("rustls", &["http"]),
+    ("similar", &["ui"]),
     ("sqlx", &["state"]),
 ];
 

@@ -28,6 +28,7 @@ mod suggest;
 pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
 pub use error::{Diagnostic, Invalid, Label, Severity, SourceFile, Span};
 pub use load::{Decoded, Place, decode};
+pub use redact::redacted;
 pub use reference::{reference, reference_json};
 pub use render::{render, to_json};
 

@@ -12,7 +12,7 @@ const SECRET_NAMES: [&str; 4] = ["token", "password", "access-key", "secret-key"
 const SECRET_PREFIXES: [&str; 2] = ["BBDC-", "AGE-SECRET-KEY-"];
 
 /// A copy in which every byte of a secret is `*` and every byte of a control or direction character is `?`.
-pub(super) fn redacted(text: &str) -> String {
+pub fn redacted(text: &str) -> String {
     let mut masked: Vec<Span> = Vec::new();
     let (mut after_name, mut continued) = (false, false);
     for token in lex(text) {
@@ -24,7 +24,7 @@ pub(super) fn redacted(text: &str) -> String {
             }
             TokenKind::Word | TokenKind::Text => {
                 let bare = written.trim_matches(['"', '#']);
-                if after_name && bare != "age" && !is_sealed(bare) {
+                if after_name && !is_harmless(bare) && !is_sealed(bare) {
                     masked.push(token.span);
                 }
                 after_name = after_name || is_secret_name(bare);
@@ -55,6 +55,12 @@ pub(super) fn redacted(text: &str) -> String {
         }
     }
     String::from_utf8(bytes).expect("whole characters were replaced by ASCII")
+}
+
+/// What stands beside a sealed value and tells nothing of it.
+fn is_harmless(word: &str) -> bool {
+    let mark = |digits: &str| !digits.is_empty() && digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    matches!(word, "age" | "sealed-for") || word.strip_prefix("r:").is_some_and(mark)
 }
 
 /// Also names that are one or two letters off: a misspelt node must not show its value.
@@ -118,5 +124,7 @@ mod tests {
         }
         let sealed = "token (age)#\"\"\"\n  -----BEGIN AGE ENCRYPTED FILE-----\n  x\n  -----END AGE ENCRYPTED FILE-----\n  \"\"\"#";
         assert_eq!(redacted(sealed), sealed);
+        let marked = format!("{sealed} sealed-for=\"r:0a1b2c3d\"");
+        assert_eq!(redacted(&marked), marked);
     }
 }

@@ -5,6 +5,7 @@
 //! characters or turn the direction of writing.
 
 pub mod change_set;
+mod diff;
 mod event_lines;
 mod output;
 mod progress;
@@ -15,6 +16,7 @@ pub mod summary;
 mod table;
 mod wrap;
 
+pub use diff::diff;
 pub use event_lines::{EventLines, Stream, VERSION};
 pub use output::{ColorChoice, Output};
 pub use progress::{Progress, STOPPING};
