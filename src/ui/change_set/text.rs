@@ -1,17 +1,13 @@
-//! A change set as text for people and as lines of JSON for programs.
+//! A change set as text for people.
 
-use serde_json::{Map, Value as Json, json};
-
-use super::wrap::wrap;
-use super::{Style, shown};
+use super::super::wrap::wrap;
+use super::super::{Style, shown};
+use super::BACKUPS_DELETED;
 use crate::change::{Action, AttributeChange, Change, ChangeSet, Note, NoteKind, Rail, Risk, Value};
 use crate::model::Address;
 
 /// Columns after which paths are no longer aligned.
 const WIDEST_PATH: usize = 36;
-
-/// No change deletes backups: the language has no words for it. It is said all the same, because people ask.
-const BACKUPS_DELETED: u64 = 0;
 
 /// What `xopero plan` shows. `places` gives the line of the file at which an address is declared.
 pub fn render(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<u32>, style: &Style) -> String {
@@ -207,106 +203,17 @@ pub fn next_command(set: &ChangeSet, style: &Style) -> String {
     if set.is_empty() { String::new() } else { format!("To apply:  {}\n", style.bold(&command)) }
 }
 
-/// What `xopero plan --json` prints after its first line: `change`, `note`, `rail` and one `summary`.
-pub fn to_json_lines(set: &ChangeSet) -> Vec<Json> {
-    let touched = set.changes.iter().filter(|change| change.action != Action::Keep);
-    let counts = set.counts();
-    let summary = json!({
-        "type": "summary",
-        "plan_id": set.plan_id,
-        "based_on": set.based_on,
-        "add": counts.add,
-        "change": counts.change,
-        "retire": counts.retire,
-        "remove": counts.remove,
-        "backups_deleted": BACKUPS_DELETED,
-        "needs_approval": set.needs_approval(),
-    });
-    let notes = set.notes.iter().map(|note| typed("note", note));
-    let rails = set.rails.iter().map(|rail| typed("rail", rail));
-    touched.map(json_change).chain(notes).chain(rails).chain([summary]).collect()
-}
-
-fn typed(kind: &str, value: &impl serde::Serialize) -> Json {
-    let mut object = Map::from_iter([("type".to_owned(), json!(kind))]);
-    if let Ok(Json::Object(fields)) = serde_json::to_value(value) {
-        object.extend(fields);
-    }
-    Json::Object(object)
-}
-
-fn json_change(change: &Change) -> Json {
-    let attributes: Vec<Json> = change.attributes.iter().map(json_attribute).collect();
-    json!({
-        "type": "change",
-        "address": change.address,
-        "action": change.action,
-        "risk": change.risk,
-        "reasons": change.reasons,
-        "attributes": attributes,
-        "unchanged": change.unchanged,
-    })
-}
-
-fn json_attribute(attribute: &AttributeChange) -> Json {
-    let AttributeChange { path, before, after } = attribute;
-    let digest = |value: &Option<Value>| value.as_ref().and_then(Value::short_digest).map(str::to_owned);
-    let (sealed_before, sealed_after) = (digest(before), digest(after));
-    let (before, after) = (before.as_ref().map(json_value), after.as_ref().map(json_value));
-    if sealed_before.is_some() || sealed_after.is_some() {
-        json!({
-            "path": path, "before": before, "after": after, "sensitive": true,
-            "sealed_before": sealed_before, "sealed_after": sealed_after,
-        })
-    } else {
-        json!({ "path": path, "before": before, "after": after })
-    }
-}
-
-fn json_value(value: &Value) -> Json {
-    match value {
-        Value::Text(text) => json!(text),
-        Value::Number(number) => json!(number),
-        Value::Duration(_) => json!(value.to_string().trim_matches('"')),
-        Value::Set(items) => json!(items),
-        Value::Sealed { .. } => Json::Null,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use proptest::prelude::*;
     use unicode_width::UnicodeWidthStr;
 
+    use super::super::sample::{after, many_changes, now};
     use super::*;
     use crate::change::{change_set, sample};
-    use crate::model::{Declaration, Place, Sealed};
+    use crate::model::Sealed;
 
     const PLAIN: Style = Style { color: false };
-
-    fn now() -> Timestamp {
-        "2026-11-22T00:00:00Z".parse().unwrap()
-    }
-
-    fn after(edit: impl FnOnce(&mut Declaration)) -> ChangeSet {
-        let mut declared = sample::declaration();
-        edit(&mut declared);
-        change_set(Some(&sample::applied(sample::declaration())), &declared, now())
-    }
-
-    fn many_changes() -> ChangeSet {
-        after(|declared| {
-            let mut plan = declared.plans.remove(&"nightly".parse().unwrap()).unwrap();
-            declared.projects.values_mut().next().unwrap().main.sealed = Sealed::new("another");
-            declared.retentions.values_mut().next().unwrap().keep.daily = 7;
-            declared.destinations.values_mut().next().unwrap().place = Place::Local { path: "/a\u{1b}[2J".into() };
-            let planned = plan.projects.values_mut().next().unwrap();
-            planned.include = (0..12).map(|n| format!("component-{n:02}-*").try_into().unwrap()).collect();
-            plan.schedule = None;
-            declared.plans.insert("hot".parse().unwrap(), plan);
-        })
-    }
 
     #[test]
     fn a_change_set_reads_like_this() {
@@ -375,22 +282,6 @@ Plan ID: 1 to add, 3 to change, 1 to retire. Backups deleted: 0.
         let codes = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
         let stripped = codes.iter().fold(coloured, |text, code| text.replace(code, ""));
         assert_eq!(stripped, render(&set, &|_| Some(7), &PLAIN));
-    }
-
-    #[test]
-    fn programs_get_one_object_for_each_change_and_a_summary() {
-        let set = many_changes();
-        let lines = to_json_lines(&set);
-        let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["change", "change", "change", "change", "change", "note", "rail", "rail", "summary"]);
-        let token = &lines[0]["attributes"][0];
-        assert_eq!((&token["before"], &token["sensitive"]), (&Json::Null, &json!(true)));
-        assert_eq!(token["sealed_after"], json!(Sealed::new("another").digest()));
-        assert_eq!(lines[4]["attributes"][0], json!({"path": "keep.daily", "before": 14, "after": 7}));
-        assert_eq!(lines[6]["kind"], json!("plan-leaves"));
-        let summary = &lines[8];
-        assert_eq!((&summary["plan_id"], &summary["based_on"]), (&json!(set.plan_id), &json!(41)));
-        assert_eq!((&summary["retire"], &summary["needs_approval"]), (&json!(1), &json!(true)));
     }
 
     proptest! {
