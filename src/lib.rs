@@ -9,6 +9,7 @@
 //! clock                 the only reader of time
 //! model                 names, ids, Declaration, Applied: plain values
 //! schedule              when is the next run
+//! retention             which snapshots stay, and why
 //! config                text -> Declaration, with spans
 //! change                applied against declared -> ChangeSet
 //! throttle              the credential pool as a state machine
@@ -44,6 +45,7 @@ pub mod http;
 pub mod model;
 pub mod reconcile;
 pub mod restore;
+pub mod retention;
 pub mod run;
 pub mod schedule;
 pub mod secret;

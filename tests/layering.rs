@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("clock", 0),
     ("model", 10),
     ("schedule", 20),
+    ("retention", 20),
     ("config", 30),
     ("change", 40),
     ("throttle", 40),
