@@ -18,7 +18,7 @@ mod repositories;
 pub use application_properties::ServerVersion;
 pub use error::BitbucketError;
 pub use paging::{Page, Quarantined};
-pub use repositories::{Repository, RepositoryState};
+pub use repositories::Repository;
 
 use crate::http::HttpClient;
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
 use crate::http::Authorization;
-use crate::model::{ProjectKey, RepoId, RepoSlug};
+use crate::model::{ProjectKey, RepoId, RepoSlug, RepositoryState};
 
 /// A repository as the server knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,43 +26,6 @@ pub struct Repository {
     pub archived: bool,
     /// The HTTP clone link as the server gives it: it may name another host, or hold a user name.
     pub clone_link: Option<String>,
-}
-
-/// The state of a repository at the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RepositoryState {
-    /// It can be read.
-    Available,
-    /// It is being made, for example by a fork.
-    Initialising,
-    /// Making it failed.
-    InitialisationFailed,
-    /// It is out of service.
-    Offline,
-    /// A state that this program does not know.
-    Unknown,
-}
-
-impl RepositoryState {
-    fn new(text: &str) -> Self {
-        match text {
-            "AVAILABLE" => Self::Available,
-            "INITIALISING" => Self::Initialising,
-            "INITIALISATION_FAILED" => Self::InitialisationFailed,
-            "OFFLINE" => Self::Offline,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// Why it may not be possible to read the repository, as a word; `None` if the server promises that it is.
-    pub const fn unfit(self) -> Option<&'static str> {
-        match self {
-            Self::Available | Self::Unknown => None,
-            Self::Initialising => Some("initialising"),
-            Self::InitialisationFailed => Some("failed to initialise"),
-            Self::Offline => Some("offline"),
-        }
-    }
 }
 
 #[derive(Deserialize)]
