@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn success_without_an_account_confirms_nobody() {
+    async fn quirk_05_success_without_an_account_confirms_nobody() {
         let client = Canned::answer(PATH, r#"{"version":"9.4.1"}"#).serve().await;
         let version = client.application_properties(&authorization()).await.unwrap();
         assert!(version.account.is_none() && !version.confirms(authorization().account()));

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_a_full_name_or_nothing() {
+    async fn quirk_23_it_is_a_full_name_or_nothing() {
         let found = ask(Canned::answer(PATH, r#"{"id":"refs/heads/main","displayId":"main","type":"BRANCH"}"#)).await;
         assert_eq!(found.unwrap().unwrap().as_bytes(), b"refs/heads/main");
         assert_eq!(ask(Canned::answer(PATH, "{}").status(404)).await.unwrap(), None);

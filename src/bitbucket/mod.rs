@@ -13,12 +13,17 @@ mod canned;
 mod default_branch;
 mod error;
 mod paging;
+mod projects;
+mod rate_limit;
 mod repositories;
+mod status;
 
 pub use application_properties::ServerVersion;
 pub use error::BitbucketError;
 pub use paging::{Page, Quarantined};
+pub use projects::ListedProject;
 pub use repositories::Repository;
+pub use status::ServerState;
 
 use crate::http::HttpClient;
 

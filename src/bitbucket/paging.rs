@@ -8,7 +8,7 @@ use crate::http::Authorization;
 use crate::model::RepoId;
 
 /// What is asked for at once. A server may give less.
-const LIMIT: &str = "1000";
+const LIMIT: u32 = 1000;
 
 /// One page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,19 @@ impl Client {
         authorization: &Authorization,
         read: impl Fn(Value) -> Result<T, String>,
     ) -> Result<Page<T>, BitbucketError> {
-        let query = [("start", start.to_string()), ("limit", LIMIT.to_owned())];
+        self.page_of(segments, start, LIMIT, authorization, read).await
+    }
+
+    /// The same with at most `limit` entries.
+    pub(super) async fn page_of<T>(
+        &self,
+        segments: &[&str],
+        start: u64,
+        limit: u32,
+        authorization: &Authorization,
+        read: impl Fn(Value) -> Result<T, String>,
+    ) -> Result<Page<T>, BitbucketError> {
+        let query = [("start", start.to_string()), ("limit", limit.to_string())];
         let query = query.each_ref().map(|(name, value)| (*name, value.as_str()));
         let raw: RawPage = self.http.get_json(segments, &query, authorization, LARGEST_PAGE).await?.value;
         let next =
@@ -86,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_that_leads_on_has_a_next_one() {
+    fn quirk_03_only_a_page_that_leads_on_has_a_next_one() {
         assert_eq!(next_of(r#"{"values":[],"isLastPage":true,"nextPageStart":null}"#, 0), Ok(None));
         assert_eq!(next_of(r#"{"values":[],"isLastPage":true}"#, 7), Ok(None));
         assert_eq!(next_of(r#"{"size":1,"values":[1],"isLastPage":false,"nextPageStart":31}"#, 25), Ok(Some(31)));

@@ -83,6 +83,15 @@ impl Document {
     }
 }
 
+fn segments_of(project: &ProjectKey) -> [&str; 6] {
+    ["rest", "api", "latest", "projects", project.as_str(), "repos"]
+}
+
+fn read(value: Value) -> Result<Repository, String> {
+    let document: Document = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    document.check()
+}
+
 impl Client {
     /// Gets one page of a project's repositories, beginning at `start` (0, then [`Page::next`]). Entries can shift
     /// between pages: tell them apart by id.
@@ -92,12 +101,17 @@ impl Client {
         project: &ProjectKey,
         start: u64,
     ) -> Result<Page<Repository>, BitbucketError> {
-        let segments = ["rest", "api", "latest", "projects", project.as_str(), "repos"];
-        let read = |value: Value| {
-            let document: Document = serde_json::from_value(value).map_err(|error| error.to_string())?;
-            document.check()
-        };
-        self.page(&segments, start, authorization, read).await
+        self.page(&segments_of(project), start, authorization, read).await
+    }
+
+    /// Gets the first repository of a project that the account may see, with whatever else the page tells: a look that
+    /// costs as little as one can.
+    pub async fn first_repository(
+        &self,
+        authorization: &Authorization,
+        project: &ProjectKey,
+    ) -> Result<Page<Repository>, BitbucketError> {
+        self.page_of(&segments_of(project), 0, 1, authorization, read).await
     }
 
     /// Gets one repository. What comes back may have another slug and project: it may have been renamed or moved.
@@ -157,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_repository_under_an_old_name() {
+    async fn quirk_21_one_repository_under_an_old_name() {
         let client = Canned::answer("/bb/rest/api/latest/projects/PAY/repos/book", LEDGER).serve().await;
         let book = RepoSlug::new("book").unwrap();
         let repository = client.repository(&authorization(), &key(), &book).await.unwrap();

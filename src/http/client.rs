@@ -93,6 +93,10 @@ impl HttpClient {
 
     /// Sends a request and waits for the head of its answer. Any status but success is an error.
     pub async fn send(&self, request: Request<'_>, authorization: &Authorization) -> Result<Answer, HttpError> {
+        self.send_as(request, Some(authorization)).await
+    }
+
+    async fn send_as(&self, request: Request<'_>, who: Option<&Authorization>) -> Result<Answer, HttpError> {
         let mut place = RequestPlace { address: address(&request.url), request_id: None };
         if !self.base.covers(&request.url) {
             return Err(HttpError::Foreign { place });
@@ -101,7 +105,10 @@ impl HttpClient {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
-        let mut outgoing = self.client.request(method, request.url).header(AUTHORIZATION, authorization.header());
+        let mut outgoing = self.client.request(method, request.url);
+        if let Some(authorization) = who {
+            outgoing = outgoing.header(AUTHORIZATION, authorization.header());
+        }
         for (name, value) in request.headers {
             let value = HeaderValue::from_str(value).expect("the caller writes visible ASCII");
             outgoing = outgoing.header(HeaderName::from_static(name), value);
@@ -129,6 +136,25 @@ impl HttpClient {
         authorization: &Authorization,
         limit: usize,
     ) -> Result<Json<T>, HttpError> {
+        self.get_json_as(segments, query, Some(authorization), limit).await
+    }
+
+    /// The same without a credential, for what is open to everybody.
+    pub async fn get_json_as_stranger<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        limit: usize,
+    ) -> Result<Json<T>, HttpError> {
+        self.get_json_as(segments, &[], None, limit).await
+    }
+
+    async fn get_json_as<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        who: Option<&Authorization>,
+        limit: usize,
+    ) -> Result<Json<T>, HttpError> {
         const JSON: &str = "application/json";
         let mut url = self.base.join(segments.iter().copied());
         if !query.is_empty() {
@@ -136,7 +162,7 @@ impl HttpClient {
         }
         let headers = [("accept", JSON)];
         let request = Request { method: Method::Get, url, headers: &headers, body: Bytes::new() };
-        let mut answer = self.send(request, authorization).await?;
+        let mut answer = self.send_as(request, who).await?;
         answer.require_content_type(JSON)?;
         let body = answer.collect(limit).await?;
         let place = answer.place().clone();
@@ -241,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_login_page_is_not_an_answer() {
+    async fn quirk_30_a_login_page_is_not_an_answer() {
         let (result, _) = ask("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi").await;
         let error = result.unwrap_err();
         assert!(matches!(&error, HttpError::UnexpectedContent { content_type, .. } if content_type == "text/html"));
@@ -249,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn redirects_are_not_followed() {
+    async fn quirk_30_redirects_are_not_followed() {
         let head = "HTTP/1.1 302 Found\r\nLocation: https://evil.example.com/x\r\nContent-Length: 0\r\n\r\n";
         let (result, _) = ask(head).await;
         assert!(matches!(result, Err(HttpError::Redirected { to, .. }) if to == "https://evil.example.com"));

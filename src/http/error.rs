@@ -37,6 +37,10 @@ pub enum Refusal {
     Unlicensed,
     /// The account has to solve a CAPTCHA in the browser first.
     Captcha,
+    /// The server takes tokens only: Basic authentication is switched off.
+    BasicBlocked,
+    /// The server takes the request for one that another site forged. It says nothing about the credential.
+    Forged,
     /// The server did not say why.
     Unknown,
 }
@@ -49,6 +53,8 @@ impl fmt::Display for Refusal {
             Self::NoPermission => "the account has no permission",
             Self::Unlicensed => "the account is not licensed",
             Self::Captcha => "the account must solve a CAPTCHA",
+            Self::BasicBlocked => "the server takes no passwords",
+            Self::Forged => "the server's XSRF check refused the request",
             Self::Unknown => "the server refused access without a reason",
         })
     }
@@ -155,6 +161,16 @@ pub enum HttpError {
         /// What the server wrote.
         message: String,
     },
+    /// 409: what was asked for contradicts the state of the resource.
+    #[error("{place}: conflict{}", quoted(message))]
+    Conflict {
+        /// The request.
+        place: RequestPlace,
+        /// The exception that the server named, without its package: `RepositoryArchivedException`.
+        exception: Option<String>,
+        /// What the server wrote.
+        message: String,
+    },
     /// 3xx. It is not followed.
     #[error("{place}: redirected to {to}")]
     Redirected {
@@ -245,6 +261,7 @@ impl HttpError {
             | Self::Foreign { .. }
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
+            | Self::Conflict { .. }
             | Self::Redirected { .. }
             | Self::UnexpectedContent { .. }
             | Self::InvalidJson { .. }
@@ -266,6 +283,8 @@ impl HttpError {
                 Refusal::NoPermission => "give the account read permission on the project and its repositories",
                 Refusal::Unlicensed => "give the account a Bitbucket licence",
                 Refusal::Captcha => "sign in as the account in a browser, or let an administrator clear its CAPTCHA",
+                Refusal::BasicBlocked => "seal an HTTP access token of the account in place of its password",
+                Refusal::Forged => "a proxy may be changing headers: check what stands between here and Bitbucket",
                 Refusal::Unknown => "check that the token is valid and that the account may read the project",
             },
             Self::NotFound { .. } => "it may have been renamed, moved or deleted, or the account may not see it",
@@ -282,6 +301,7 @@ impl HttpError {
             Self::Timeout { .. } => "raise `timeout` of the server if it is known to be slow",
             Self::Setup { .. }
             | Self::RateLimited { .. }
+            | Self::Conflict { .. }
             | Self::InvalidJson { .. }
             | Self::TooLarge { .. }
             | Self::Interrupted { .. }

@@ -30,6 +30,14 @@ pub(super) fn retry_after(text: Option<&str>, date: Option<&str>) -> Option<Dura
     Some(until.duration_since(sent).unsigned_abs().clamp(SHORTEST, LONGEST))
 }
 
+/// How long it takes until one more request is allowed, by the headers that other Atlassian servers send: so many
+/// requests per interval. Clamped like [`retry_after`]; `None` if one of them is missing or no number.
+pub(super) fn refill(interval_seconds: Option<&str>, fill_rate: Option<&str>) -> Option<Duration> {
+    let number = |text: Option<&str>| text?.trim().parse::<u64>().ok().filter(|number| *number > 0);
+    let (interval, rate) = (number(interval_seconds)?, number(fill_rate)?);
+    Some(Duration::from_secs(interval.div_ceil(rate)).clamp(SHORTEST, LONGEST))
+}
+
 /// A date of HTTP's main form. Its weekday is not checked against the date.
 fn date_time(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text.trim()).ok()
@@ -42,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_understood_and_clamped() {
+    fn quirk_08_every_form_of_retry_after_is_understood_and_clamped() {
         let after = |text: &str| retry_after(Some(text), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
         assert_eq!(after("7"), Some(Duration::from_secs(7)));
         assert_eq!(after(" 0 "), Some(SHORTEST));
@@ -56,6 +64,17 @@ mod tests {
         assert_eq!(after(""), None);
         assert_eq!(retry_after(None, None), None);
         assert_eq!(retry_after(Some("Sun, 06 Nov 1994 08:50:07 GMT"), None), None);
+    }
+
+    #[test]
+    fn the_rate_of_refill_tells_the_wait_too() {
+        assert_eq!(refill(Some("60"), Some("5")), Some(Duration::from_secs(12)));
+        assert_eq!(refill(Some("1"), Some("5")), Some(SHORTEST));
+        assert_eq!(refill(Some("18446744073709551615"), Some("1")), Some(LONGEST));
+        for (interval, rate) in [(None, Some("5")), (Some("60"), None), (Some("60"), Some("0")), (Some("x"), Some("5"))]
+        {
+            assert_eq!(refill(interval, rate), None);
+        }
     }
 
     proptest! {

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn joining_keeps_the_context_path_and_encodes() {
+    fn quirk_20_joining_keeps_the_context_path_and_encodes() {
         let base = BaseUrl::new("https://bb.example.com/bitbucket").unwrap();
         assert_eq!(base.join(["rest", "a b"]).as_str(), "https://bb.example.com/bitbucket/rest/a%20b");
         assert_eq!(base.join(["projects", "~jdoe"]).as_str(), "https://bb.example.com/bitbucket/projects/~jdoe");

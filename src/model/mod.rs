@@ -33,7 +33,7 @@ pub mod snapshot;
 pub use address::Address;
 pub use applied::{Applied, Generation, Source};
 pub use base_url::BaseUrl;
-pub use condition::{Condition, ConditionKind, ConditionStatus, Conditions};
+pub use condition::{Condition, ConditionKind, ConditionStatus, Conditions, Seen, Sighting, Transition};
 pub use declaration::{
     BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination, KeepRules, Part, Place,
     PlanRetention, PlannedProject, Project, Recipient, Retention, Server,

@@ -74,7 +74,11 @@ fn is_verdict(said: &Result<ServerVersion, TaskError>) -> bool {
     matches!(
         error.http(),
         Some(HttpError::Unauthorized {
-            meaning: Refusal::Rejected | Refusal::Anonymous | Refusal::Captcha | Refusal::Unlicensed,
+            meaning: Refusal::Rejected
+                | Refusal::Anonymous
+                | Refusal::Captcha
+                | Refusal::BasicBlocked
+                | Refusal::Unlicensed,
             ..
         })
     )

@@ -130,10 +130,14 @@ impl Credentials {
                     let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), &error);
                     caller.lease = None;
                     match meaning {
-                        Refusal::Rejected | Refusal::Anonymous | Refusal::Unlicensed | Refusal::Captcha => {
+                        Refusal::Rejected
+                        | Refusal::Anonymous
+                        | Refusal::Unlicensed
+                        | Refusal::Captcha
+                        | Refusal::BasicBlocked => {
                             self.reject(&lease.project, refused);
                         }
-                        Refusal::NoPermission | Refusal::Unknown => {
+                        Refusal::NoPermission | Refusal::Forged | Refusal::Unknown => {
                             caller.refusals.push(refused);
                             caller.unfit.insert(lease.role.clone());
                             self.settle(&lease, Outcome::Answered);

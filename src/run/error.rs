@@ -138,7 +138,12 @@ impl Refused {
                 };
                 match meaning {
                     Refusal::Rejected | Refusal::Anonymous => reseal(),
-                    Refusal::NoPermission | Refusal::Unlicensed | Refusal::Captcha | Refusal::Unknown => error.hint(),
+                    Refusal::NoPermission
+                    | Refusal::Unlicensed
+                    | Refusal::Captcha
+                    | Refusal::BasicBlocked
+                    | Refusal::Forged
+                    | Refusal::Unknown => error.hint(),
                 }
             }
             _ => error.hint(),

@@ -1,0 +1,90 @@
+//! Projects: one by its key, and all that an account may see.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
+use crate::http::Authorization;
+use crate::model::{ProjectId, ProjectKey};
+
+/// A project as the server knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedProject {
+    /// Its number: its identity.
+    pub id: ProjectId,
+    /// Its key, which can be changed.
+    pub key: ProjectKey,
+    /// Its name, for people.
+    pub name: String,
+    /// Whether it is somebody's own. Listings of all projects leave those of other people out.
+    pub personal: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "a project")]
+struct Document {
+    id: u64,
+    key: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+}
+
+fn read(value: Value) -> Result<ListedProject, String> {
+    let document: Document = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    let key = ProjectKey::new(document.key.as_str()).map_err(|error| {
+        let key: String = document.key.chars().take(100).collect();
+        format!("the key {key:?} is refused: {error}")
+    })?;
+    let personal = document.kind == "PERSONAL" || key.as_str().starts_with('~');
+    Ok(ListedProject { id: ProjectId(document.id), key, name: short_name(document.name), personal })
+}
+
+impl Client {
+    /// Gets one project. What comes back may have another key: it may have been renamed.
+    pub async fn project(
+        &self,
+        authorization: &Authorization,
+        key: &ProjectKey,
+    ) -> Result<ListedProject, BitbucketError> {
+        let segments = ["rest", "api", "latest", "projects", key.as_str()];
+        let document: Value = self.http.get_json(&segments, &[], authorization, LARGEST_DOCUMENT).await?.value;
+        read(document).map_err(|why| BitbucketError::Malformed { resource: segments.join("/"), why })
+    }
+
+    /// Gets one page of the projects that the account may see, beginning at `start` (0, then [`Page::next`]). Entries
+    /// can shift between pages: tell them apart by id. Personal projects of other people are never on it.
+    pub async fn projects(
+        &self,
+        authorization: &Authorization,
+        start: u64,
+    ) -> Result<Page<ListedProject>, BitbucketError> {
+        self.page(&["rest", "api", "latest", "projects"], start, authorization, read).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitbucket::canned::{Canned, authorization};
+
+    #[tokio::test]
+    async fn quirk_21_one_project_under_an_old_key() {
+        let body = r#"{"key":"BILL","id":7,"name":"Billing","public":false,"type":"NORMAL","links":{}}"#;
+        let client = Canned::answer("/bb/rest/api/latest/projects/PAY", body).serve().await;
+        let project = client.project(&authorization(), &ProjectKey::new("PAY").unwrap()).await.unwrap();
+        assert_eq!((project.id, project.key.as_str(), project.personal), (ProjectId(7), "BILL", false));
+    }
+
+    #[tokio::test]
+    async fn a_page_of_projects_quarantines_what_is_hostile() {
+        let body = r#"{"size":3,"isLastPage":true,"values":[{"key":"PAY","id":7,"name":"Pay"},
+            {"key":"~ada","id":8,"type":"PERSONAL"},{"key":"../x","id":9}]}"#;
+        let client = Canned::answer("/bb/rest/api/latest/projects?start=0&limit=1000", body).serve().await;
+        let page = client.projects(&authorization(), 0).await.unwrap();
+        let seen: Vec<_> = page.values.iter().map(|project| (project.key.as_str(), project.personal)).collect();
+        assert_eq!(seen, [("PAY", false), ("~ada", true)]);
+        assert_eq!(page.quarantined.len(), 1);
+    }
+}
