@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use xopero::config::{Invalid, SourceFile, decode};
+use xopero::config::{Invalid, SourceFile, Sources, decode};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn source(name: &str, text: &str) -> SourceFile {
-    SourceFile { name: name.to_owned(), text: text.to_owned() }
+fn source(name: &str, text: &str) -> Sources {
+    Sources::alone(SourceFile { name: name.to_owned(), text: text.to_owned() })
 }
 
 /// The fenced blocks of a document whose language is `kdl`: what follows `kdl` on the fence, the line, and the text.
@@ -84,6 +84,14 @@ fn every_example_is_valid() {
             panic!("{name}: {invalid:?}");
         }
     }
+}
+
+#[test]
+fn the_example_in_several_files_is_valid() {
+    let tree = xopero::source::read_tree(&root().join("examples/split/xopero.kdl")).unwrap();
+    let decoded = decode(tree.sources()).unwrap_or_else(|invalid| panic!("{invalid:?}"));
+    assert_eq!(tree.sources().files().count(), 2);
+    assert_eq!(decoded.declaration.plans.len(), 1);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) fn applied(declaration: Declaration) -> Applied {
         generation: Generation(41),
         declaration,
         uids: BTreeMap::new(),
-        source: Source { file: "xopero.kdl".into(), sha256: "00".into() },
+        source: Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new() },
         plan_id: "7f31c09ad2e4".into(),
         applied_by: "ada@vault".into(),
         applied_at: Timestamp::UNIX_EPOCH,

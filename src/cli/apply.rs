@@ -26,7 +26,7 @@ pub struct ApplyArgs {
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliError> {
-    let (source, decoded) = context.declaration()?;
+    let (tree, decoded) = context.declaration()?;
     let state = context.create_state().await?;
     let approval = match &arguments.approve {
         Some(id) => Approval::Approved(id.clone()),
@@ -37,7 +37,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
             if changes.is_empty() {
                 Approval::Auto
             } else {
-                plan::show(context, &changes, &decoded);
+                plan::show(context, &changes, tree.sources(), &decoded);
                 let refused = if changes.needs_approval() {
                     Some("nothing was applied: guarded changes need an approval of their own")
                 } else if ask(context)? {
@@ -56,7 +56,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
     let (base, who) = (context.base(), env::who());
     let destinations = decoded.declaration.destinations.len() as u64;
     let applied =
-        reconcile::apply(&state, decoded.declaration.clone(), source.source(), approval, &who, &base, &context.clock);
+        reconcile::apply(&state, decoded.declaration.clone(), tree.source(), approval, &who, &base, &context.clock);
     match applied.await? {
         Outcome::Applied { generation, change_set } => {
             if context.output.is_json() {
@@ -65,7 +65,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
                 }));
             } else {
                 if arguments.auto_approve || arguments.approve.is_some() {
-                    plan::show(context, &change_set, &decoded);
+                    plan::show(context, &change_set, tree.sources(), &decoded);
                 }
                 let ready = count(destinations, "destination");
                 context.output.data(&format!("Applied as generation {generation}; {ready} ready."));

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::{CliError, env, exit_code};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Decoded, SourceFile};
+use crate::config::{self, Decoded, Sources};
 use crate::model::Uid;
 use crate::secret::{Identities, IdentitySources, find_identities};
-use crate::source::{SOURCE_LIMIT, SourceText, read_file};
+use crate::source::{SourceTree, read_tree};
 use crate::state::{LockBody, StateLocation, StateLock, StateStore};
 use crate::ui::{ColorChoice, Output, STOPPING};
 
@@ -105,41 +105,40 @@ impl Context {
         }
     }
 
-    /// Reads the file.
-    pub fn source(&self) -> Result<SourceText, CliError> {
-        Ok(read_file(&self.file, SOURCE_LIMIT)?)
+    /// Reads the file and those that it names.
+    pub fn source(&self) -> Result<SourceTree, CliError> {
+        Ok(read_tree(&self.file)?)
     }
 
     /// Reads and decodes the file. Diagnostics are told; errors among them end the command.
-    pub fn declaration(&self) -> Result<(SourceText, Decoded), CliError> {
-        let source = self.source()?;
-        let file = SourceFile { name: source.name.clone(), text: source.text.clone() };
-        match config::decode(&file) {
+    pub fn declaration(&self) -> Result<(SourceTree, Decoded), CliError> {
+        let tree = self.source()?;
+        match config::decode(tree.sources()) {
             Ok(decoded) => {
-                self.tell_diagnostics(&file, &decoded.warnings);
-                Ok((source, decoded))
+                self.tell_diagnostics(tree.sources(), &decoded.warnings);
+                Ok((tree, decoded))
             }
-            Err(invalid) => Err(self.invalid(&file, &invalid.diagnostics)),
+            Err(invalid) => Err(self.invalid(tree.sources(), &invalid.diagnostics)),
         }
     }
 
-    /// Tells what is wrong with the file.
-    pub fn invalid(&self, file: &SourceFile, diagnostics: &[config::Diagnostic]) -> CliError {
-        self.tell_diagnostics(file, diagnostics);
+    /// Tells what is wrong with the files.
+    pub fn invalid(&self, sources: &Sources, diagnostics: &[config::Diagnostic]) -> CliError {
+        self.tell_diagnostics(sources, diagnostics);
         CliError::told(exit_code::INVALID_FILE)
     }
 
-    fn tell_diagnostics(&self, file: &SourceFile, diagnostics: &[config::Diagnostic]) {
+    fn tell_diagnostics(&self, sources: &Sources, diagnostics: &[config::Diagnostic]) {
         if diagnostics.is_empty() {
             return;
         }
         if self.output.is_json() {
             for diagnostic in diagnostics {
-                self.output.json(&config::to_json(file, diagnostic));
+                self.output.json(&config::to_json(sources, diagnostic));
             }
         } else {
             let color = self.output.talk_style().color;
-            self.output.talk(&config::render(file, diagnostics, color, self.output.width()));
+            self.output.talk(&config::render(sources, diagnostics, color, self.output.width()));
         }
     }
 

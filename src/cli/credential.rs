@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::{CliError, Context, exit_code};
-use crate::config::{self, SourceFile};
+use crate::config;
 use crate::model::{AccountName, Address, CredentialName, CredentialRole, ProjectKey, SecretKind};
 use crate::secret::{Envelope, seal};
 use crate::ui::count;
@@ -57,16 +57,18 @@ pub fn run(context: &Context, arguments: &CredentialArgs) -> Result<u8, CliError
 }
 
 fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
-    let source = context.source()?;
-    let file = SourceFile { name: source.name.clone(), text: source.text.clone() };
+    let tree = context.source()?;
+    let sources = tree.sources();
     let project = &arguments.project;
-    let edit = config::edit_context(&file, project).map_err(|invalid| context.invalid(&file, &invalid.diagnostics))?;
+    let edit =
+        config::edit_context(sources, project).map_err(|invalid| context.invalid(sources, &invalid.diagnostics))?;
+    let (file, source) = (sources.file(edit.file), tree.text(edit.file));
     let role = arguments.name.clone().map_or(CredentialRole::Main, CredentialRole::Additional);
     let kind = if arguments.password { SecretKind::Password } else { SecretKind::Token };
     let secret = read_secret(kind, &arguments.account)?;
     let envelope = Envelope { kind, origin: edit.origin.origin(), account: arguments.account.clone(), secret };
     let sealed = seal(&envelope, &edit.recipients)?;
-    let text = config::set_credential(&file, project, &role, &arguments.account, kind, &sealed, arguments.expires)?;
+    let text = config::set_credential(file, project, &role, &arguments.account, kind, &sealed, arguments.expires)?;
     // The person who was asked for the secret may have edited the file before answering.
     source.replace(&text)?;
     let address = Address::credential(project, &role);
@@ -82,7 +84,7 @@ fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
     let (whom, origin) = (count(edit.recipients.len() as u64, "recipient"), edit.origin.origin());
     context.output.data(&format!("{verb} {address} in {}, sealed for {whom} and bound to {origin}", source.name));
     if let CredentialRole::Additional(name) = &role
-        && !config::enables(&file, project, name)
+        && !config::enables(sources, project, name)
     {
         context.output.say(&format!(
             "Declaring a credential does not enable it: a plan must say `enable-credentials \"{name}\"` on project {project}."

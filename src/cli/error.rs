@@ -76,7 +76,9 @@ impl From<SourceError> for CliError {
             | SourceError::NotAFile { .. }
             | SourceError::Read { .. }
             | SourceError::TooLarge { .. }
-            | SourceError::NotText { .. } => exit_code::INVALID_FILE,
+            | SourceError::NotText { .. }
+            | SourceError::Outside { .. }
+            | SourceError::Twice { .. } => exit_code::INVALID_FILE,
             SourceError::Changed { .. } | SourceError::Write { .. } => exit_code::FAILED,
         };
         Self::from_error(code, &error, error.hint())

@@ -4,7 +4,7 @@ use std::thread;
 
 use kdl::{KdlDiagnostic, KdlDocument, KdlEntry, KdlNode, KdlValue};
 
-use super::error::{Diagnostic, Report, Span};
+use super::error::{Diagnostic, FileId, Report, Span};
 
 /// Enough for the parser on everything that the lexer's guard lets through.
 const STACK: usize = 16 * 1024 * 1024;
@@ -20,6 +20,8 @@ pub(super) struct Node {
     pub(super) children: Option<Vec<Node>>,
     /// From the name to the end of the last entry or of the block.
     pub(super) span: Span,
+    /// What the file says that the property `file` names, if it could be read.
+    pub(super) attached: Option<String>,
 }
 
 impl Node {
@@ -106,13 +108,31 @@ pub(super) enum Scalar {
     Keyword,
 }
 
-/// Parses text that has passed the guard.
-pub(super) fn parse(text: &str, report: &mut Report) -> Option<Vec<Node>> {
+/// Where the text that the parser sees belongs.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    file: FileId,
+    /// Bytes before it.
+    shift: usize,
+}
+
+impl Origin {
+    fn span(self, start: usize, end: usize) -> Span {
+        Span { file: self.file, start: start + self.shift, end: end + self.shift }
+    }
+
+    fn place(self, of: miette::SourceSpan) -> Span {
+        self.span(of.offset(), of.offset() + of.len())
+    }
+}
+
+/// Parses the text of a file that has passed the guard.
+pub(super) fn parse(text: &str, file: FileId, report: &mut Report) -> Option<Vec<Node>> {
     // The parser counts from behind a byte order mark that it does not know; we give it none.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let shift = text.len() - body.len();
+    let origin = Origin { file, shift: text.len() - body.len() };
     let parsed = thread::scope(|scope| {
-        let work = || KdlDocument::parse_v2(body).map(|document| nodes(&document, body, shift));
+        let work = || KdlDocument::parse_v2(body).map(|document| nodes(&document, body, origin));
         thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).map(thread::ScopedJoinHandle::join)
     });
     match parsed {
@@ -122,54 +142,51 @@ pub(super) fn parse(text: &str, report: &mut Report) -> Option<Vec<Node>> {
                 if report.is_full() {
                     break;
                 }
-                report.add(syntax(found, body, shift));
+                report.add(syntax(found, body, origin));
             }
             None
         }
         Ok(Err(_)) | Err(_) => {
             report.add(
-                Diagnostic::error("xopero::syntax", "the text cannot be parsed").at(Span::default(), "in this file"),
+                Diagnostic::error("xopero::syntax", "the text cannot be parsed").at(origin.span(0, 0), "in this file"),
             );
             None
         }
     }
 }
 
-fn span(of: miette::SourceSpan, shift: usize) -> Span {
-    Span::new(of.offset() + shift, of.offset() + of.len() + shift)
+fn nodes(document: &KdlDocument, body: &str, origin: Origin) -> Vec<Node> {
+    document.nodes().iter().map(|found| node(found, body, origin)).collect()
 }
 
-fn nodes(document: &KdlDocument, body: &str, shift: usize) -> Vec<Node> {
-    document.nodes().iter().map(|found| node(found, body, shift)).collect()
-}
-
-fn node(found: &KdlNode, body: &str, shift: usize) -> Node {
+fn node(found: &KdlNode, body: &str, origin: Origin) -> Node {
     // The parser's span goes up to the terminator, over the white space before it.
-    let mut whole = span(found.span(), 0);
-    whole.end = whole.start + body[whole.start..whole.end].trim_end().len();
+    let start = found.span().offset();
+    let end = start + body[start..start + found.span().len()].trim_end().len();
     let (mut args, mut props) = (Vec::new(), Vec::new());
     for entry in found.entries() {
-        let value = value(entry, shift);
+        let value = value(entry, origin);
         match entry.name() {
             None => args.push(value),
             Some(name) => {
-                props.push(Property { name: name.value().to_owned(), name_span: span(name.span(), shift), value });
+                props.push(Property { name: name.value().to_owned(), name_span: origin.place(name.span()), value });
             }
         }
     }
     Node {
         name: found.name().value().to_owned(),
-        name_span: span(found.name().span(), shift),
-        annotation: found.ty().map(|annotation| span(annotation.span(), shift)),
+        name_span: origin.place(found.name().span()),
+        annotation: found.ty().map(|annotation| origin.place(annotation.span())),
         args,
         props,
-        children: found.children().map(|children| nodes(children, body, shift)),
-        span: Span::new(whole.start + shift, whole.end + shift),
+        children: found.children().map(|children| nodes(children, body, origin)),
+        span: origin.span(start, end),
+        attached: None,
     }
 }
 
-fn value(entry: &KdlEntry, shift: usize) -> Value {
-    let whole = span(entry.span(), shift);
+fn value(entry: &KdlEntry, origin: Origin) -> Value {
+    let whole = origin.place(entry.span());
     let repr = entry.format().map_or("", |format| format.value_repr.as_str());
     let scalar = match entry.value() {
         KdlValue::String(text) => Scalar::Text(text.clone()),
@@ -182,12 +199,12 @@ fn value(entry: &KdlEntry, shift: usize) -> Value {
     Value {
         scalar,
         annotation: entry.ty().map(|annotation| annotation.value().to_owned()),
-        span: Span::new(start, whole.end),
+        span: Span { start, ..whole },
         bare,
     }
 }
 
-fn syntax(found: &KdlDiagnostic, body: &str, shift: usize) -> Diagnostic {
+fn syntax(found: &KdlDiagnostic, body: &str, origin: Origin) -> Diagnostic {
     let (offset, length) = (found.span.offset(), found.span.len());
     let end = floor(body, offset.saturating_add(length));
     // For a bad property value the parser's span begins with the file; only its end is near the place.
@@ -195,7 +212,7 @@ fn syntax(found: &KdlDiagnostic, body: &str, shift: usize) -> Diagnostic {
     let word = word_at(body, start);
     let place = if start == end { word } else { Span::new(start, end) };
     let first_line = body[place.start..place.end].lines().next().unwrap_or_default().len();
-    let place = Span::new(place.start + shift, place.start + first_line + shift);
+    let place = origin.span(place.start, place.start + first_line);
     let message = found.message.clone().unwrap_or_else(|| "this is not KDL".to_owned());
     let mut chars = message.chars();
     let message: String = chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default();
@@ -237,7 +254,7 @@ mod tests {
 
     fn parsed(text: &str) -> Vec<Node> {
         let mut report = Report::default();
-        parse(text, &mut report).unwrap_or_else(|| panic!("{:?}", report.into_invalid()))
+        parse(text, FileId::MAIN, &mut report).unwrap_or_else(|| panic!("{:?}", report.into_invalid()))
     }
 
     #[test]
@@ -261,7 +278,7 @@ mod tests {
     fn syntax_errors_help() {
         let help = |text: &str| {
             let mut report = Report::default();
-            assert!(parse(text, &mut report).is_none(), "{text}");
+            assert!(parse(text, FileId::MAIN, &mut report).is_none(), "{text}");
             let found = report.into_invalid().diagnostics;
             let slices: Vec<&str> = found.iter().map(|d| &text[d.labels[0].span.start..d.labels[0].span.end]).collect();
             assert!(!slices.is_empty());

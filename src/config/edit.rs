@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::decode::{self, Draft};
+use super::decode::{self, Draft, DraftProject};
 use super::document::Node;
-use super::error::{Diagnostic, Invalid, Report, SourceFile, Span};
+use super::error::{Diagnostic, FileId, Invalid, Report, SourceFile, Span};
 use super::lexer::{Token, TokenKind, lex};
 use super::load::{checked_draft, tree};
+use super::sources::Sources;
 use super::suggest::did_you_mean;
 use crate::model::{
     AccountName, Address, BaseUrl, Credential, CredentialName, CredentialRole, ProjectKey, PublicKey, Sealed,
@@ -63,6 +64,8 @@ impl EditError {
 /// What must be known to seal a credential for a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditContext {
+    /// The file that declares the project.
+    pub file: FileId,
     /// The server that the project is on.
     pub server: ServerName,
     /// The server's address: what a secret is sealed for.
@@ -74,32 +77,35 @@ pub struct EditContext {
 }
 
 /// What a credential of `project` is sealed for and to, also if other parts of the file are not finished yet.
-pub fn edit_context(file: &SourceFile, project: &ProjectKey) -> Result<EditContext, Invalid> {
-    let mut report = Report::default();
-    let Some(nodes) = tree(&file.text, &mut report) else { return Err(report.into_invalid()) };
-    let draft = checked_draft(&nodes, &mut report);
+pub fn edit_context(sources: &Sources, project: &ProjectKey) -> Result<EditContext, Invalid> {
+    let mut report = sources.report();
+    if sources.is_broken() {
+        return Err(report.into_invalid());
+    }
+    let nodes = sources.nodes();
+    let draft = checked_draft(nodes, &mut report);
     let recipients = draft.recipients.iter().map(|recipient| recipient.value.key.clone()).collect::<Vec<_>>();
     let named: usize = nodes.iter().map(|node| node.children_named("recipient").count()).sum();
     let context = origin(&draft, project, &mut report).filter(|_| !recipients.is_empty() && recipients.len() == named);
-    let Some((server, origin)) = context else { return Err(report.into_invalid()) };
+    let Some((file, server, origin)) = context else { return Err(report.into_invalid()) };
     let credentials =
         draft.projects.iter().filter(|found| found.key.value == *project).flat_map(|found| &found.credentials);
     let declared = credentials.filter_map(|found| Some((found.role.value.clone(), found.account.clone()?))).collect();
-    Ok(EditContext { server, origin, recipients, declared })
+    Ok(EditContext { file, server, origin, recipients, declared })
 }
 
 /// Whether a plan of the file enables an additional credential, also if other parts are not finished yet.
-pub fn enables(file: &SourceFile, project: &ProjectKey, name: &CredentialName) -> bool {
-    let Some(nodes) = tree(&file.text, &mut Report::default()) else { return false };
+pub fn enables(sources: &Sources, project: &ProjectKey, name: &CredentialName) -> bool {
     let is = |node: &Node, text: &str| node.text().is_some_and(|(first, _)| first == text);
-    let planned = nodes.iter().filter(|node| node.name == "plan").flat_map(|plan| plan.children_named("project"));
+    let plans = sources.nodes().iter().filter(|node| node.name == "plan");
+    let planned = plans.flat_map(|plan| plan.children_named("project"));
     let enabled = planned.filter(|planned| is(planned, project.as_str()));
     enabled
         .flat_map(|planned| planned.children_named("enable-credentials"))
         .any(|enabled| enabled.args.iter().any(|value| value.text().is_some_and(|(text, _)| text == name.as_str())))
 }
 
-fn origin(draft: &Draft, project: &ProjectKey, report: &mut Report) -> Option<(ServerName, BaseUrl)> {
+fn origin(draft: &Draft, project: &ProjectKey, report: &mut Report) -> Option<(FileId, ServerName, BaseUrl)> {
     let Some(found) = draft.projects.iter().find(|found| found.key.value == *project) else {
         let keys = draft.projects.iter().map(|found| found.key.value.as_str());
         report.add(
@@ -110,6 +116,15 @@ fn origin(draft: &Draft, project: &ProjectKey, report: &mut Report) -> Option<(S
         );
         return None;
     };
+    let elsewhere = |other: &&DraftProject| other.key.value == *project && other.span.file != found.span.file;
+    if let Some(other) = draft.projects.iter().find(elsewhere) {
+        report.add(
+            Diagnostic::error("xopero::duplicate", format!("the project `{project}` is in two files"))
+                .at(other.key.span, "again here")
+                .at(found.key.span, "already here"),
+        );
+        return None;
+    }
     let reference = found.server.as_ref()?;
     let Some(server) = draft.servers.iter().find(|server| server.name.value == reference.value) else {
         report.add(
@@ -118,7 +133,7 @@ fn origin(draft: &Draft, project: &ProjectKey, report: &mut Report) -> Option<(S
         );
         return None;
     };
-    Some((reference.value.clone(), server.value.as_ref()?.url.clone()))
+    Some((found.span.file, reference.value.clone(), server.value.as_ref()?.url.clone()))
 }
 
 /// The text of the file with the credential of `role` set: replaced if there is one, added if there is none.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A file as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceFile {
     /// Its name, as messages show it.
     pub name: String,
@@ -11,9 +11,20 @@ pub struct SourceFile {
     pub text: String,
 }
 
-/// A range of bytes in the text.
+/// Which file of the [`Sources`](super::Sources) it is: the main one, or one that it includes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileId(pub(super) usize);
+
+impl FileId {
+    /// The file that includes the others.
+    pub const MAIN: Self = Self(0);
+}
+
+/// A range of bytes in the text of one file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
+    /// The file.
+    pub file: FileId,
     /// The first byte.
     pub start: usize,
     /// The byte after the last.
@@ -21,14 +32,20 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bytes from `start` up to, not including, `end`.
+    /// The bytes of the main file from `start` up to, not including, `end`.
     pub const fn new(start: usize, end: usize) -> Self {
-        Self { start, end }
+        Self { file: FileId::MAIN, start, end }
+    }
+
+    /// The same bytes of another file.
+    #[must_use]
+    pub const fn of(self, file: FileId) -> Self {
+        Self { file, ..self }
     }
 
     /// Whether `other` lies inside.
     pub const fn contains(&self, other: Self) -> bool {
-        self.start <= other.start && other.end <= self.end
+        self.file.0 == other.file.0 && self.start <= other.start && other.end <= self.end
     }
 }
 
@@ -100,18 +117,19 @@ impl Diagnostic {
         self
     }
 
-    fn order(&self) -> (usize, Severity) {
-        (self.labels.first().map_or(0, |label| label.span.start), self.severity)
+    fn order(&self) -> (FileId, usize, Severity) {
+        let span = self.labels.first().map(|label| label.span).unwrap_or_default();
+        (span.file, span.start, self.severity)
     }
 }
 
-/// More diagnostics of one file help nobody.
+/// More diagnostics help nobody.
 const MOST_DIAGNOSTICS: usize = 50;
 
-/// A file that cannot be used.
+/// A file, with those that it includes, that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid {
-    /// Errors and warnings in the order of the file, at least one error, at most 50.
+    /// Errors and warnings in the order of the files, at least one error, at most 50.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -146,6 +164,11 @@ impl Report {
 
     pub(super) fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    /// Everything, in the order in which it was found.
+    pub(super) fn into_found(self) -> Vec<Diagnostic> {
+        self.found
     }
 
     /// The warnings, or everything if there are errors.

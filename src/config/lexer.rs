@@ -3,7 +3,7 @@
 //! Every text lexes; the tokens put together are the text. The parser behind it recurses, so what is too large or
 //! nested too deeply must be refused here, where nothing recurses.
 
-use super::error::{Diagnostic, Report, Span};
+use super::error::{Diagnostic, FileId, Report, Span};
 
 const LARGEST_FILE: usize = 4 * 1024 * 1024;
 
@@ -157,8 +157,19 @@ fn string(rest: &str) -> Option<(usize, bool)> {
     Some((rest.len(), false))
 }
 
-/// Whether the text can be given to the parser. Reports everything that prevents it.
-pub(super) fn guard(text: &str, report: &mut Report) -> bool {
+/// Whether the text of a file can be given to the parser. Reports everything that prevents it.
+pub(super) fn guard(text: &str, file: FileId, report: &mut Report) -> bool {
+    let mut found = Report::default();
+    let passes = look_through(text, &mut found);
+    let mut found = found.into_invalid().diagnostics;
+    for label in found.iter_mut().flat_map(|one| &mut one.labels) {
+        label.span.file = file;
+    }
+    report.extend(found);
+    passes
+}
+
+fn look_through(text: &str, report: &mut Report) -> bool {
     if text.len() > LARGEST_FILE {
         let size = text.len() / 1024;
         report.add(
@@ -261,7 +272,7 @@ mod tests {
 
     fn guarded(text: &str) -> Vec<&'static str> {
         let mut report = Report::default();
-        if guard(text, &mut report) {
+        if guard(text, FileId::MAIN, &mut report) {
             Vec::new()
         } else {
             report.into_invalid().diagnostics.iter().map(|d| d.code).collect()

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::decode::{self, Draft};
 use super::document::{self, Node};
-use super::error::{Diagnostic, Invalid, Report, SourceFile, Span};
+use super::error::{Diagnostic, FileId, Invalid, Report, Span};
 use super::render::position;
+use super::sources::Sources;
 use super::{lexer, resolve, shape};
 use crate::model::{Address, Declaration};
 
-/// A file that can be used.
+/// A declaration that can be used.
 #[derive(Debug, Clone)]
 pub struct Decoded {
     /// What it declares.
@@ -27,23 +28,25 @@ pub struct Place {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// The bytes.
+    /// The file, and the bytes in it.
     pub span: Span,
 }
 
-/// Reads a file. Everything that is wrong with it is in the one error.
-pub fn decode(file: &SourceFile) -> Result<Decoded, Invalid> {
-    let mut report = Report::default();
-    let Some(nodes) = tree(&file.text, &mut report) else { return Err(report.into_invalid()) };
-    let draft = checked_draft(&nodes, &mut report);
+/// Reads a declaration. Everything that is wrong with its files is in the one error.
+pub fn decode(sources: &Sources) -> Result<Decoded, Invalid> {
+    let mut report = sources.report();
+    if sources.is_broken() {
+        return Err(report.into_invalid());
+    }
+    let draft = checked_draft(sources.nodes(), &mut report);
     let (declaration, spans) = resolve::resolve(&draft, &mut report);
     let warnings = report.warnings()?;
-    Ok(Decoded { declaration, warnings, places: places(&file.text, spans) })
+    Ok(Decoded { declaration, warnings, places: places(sources, spans) })
 }
 
-/// The syntax tree, unless the text is not KDL.
+/// The syntax tree of one file, unless the text is not KDL.
 pub(super) fn tree(text: &str, report: &mut Report) -> Option<Vec<Node>> {
-    if lexer::guard(text, report) { document::parse(text, report) } else { None }
+    if lexer::guard(text, FileId::MAIN, report) { document::parse(text, FileId::MAIN, report) } else { None }
 }
 
 /// The values of a tree, with a report of everything that the table or their own rules forbid.
@@ -52,13 +55,17 @@ pub(super) fn checked_draft(nodes: &[Node], report: &mut Report) -> Draft {
     decode::draft(nodes, report)
 }
 
-/// Spans come in any order; lines are counted once, from the first to the last.
-fn places(text: &str, spans: BTreeMap<Address, Span>) -> BTreeMap<Address, Place> {
+/// Spans come in any order; lines are counted once, from the first to the last of each file.
+fn places(sources: &Sources, spans: BTreeMap<Address, Span>) -> BTreeMap<Address, Place> {
     let mut ordered: Vec<(Address, Span)> = spans.into_iter().collect();
-    ordered.sort_by_key(|(_, span)| span.start);
-    let (mut line, mut counted) = (1, 0);
+    ordered.sort_by_key(|(_, span)| *span);
+    let (mut file, mut line, mut counted) = (FileId::MAIN, 1, 0);
     let mut places = BTreeMap::new();
     for (address, span) in ordered {
+        if span.file != file {
+            (file, line, counted) = (span.file, 1, 0);
+        }
+        let text = &sources.file(file).text;
         let (lines, column) = position(&text[counted..], span.start - counted);
         line += lines - 1;
         counted = text[..span.start].rfind('\n').map_or(0, |found| found + 1);

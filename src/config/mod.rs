@@ -4,6 +4,9 @@
 //! text -> lexer (guard) -> document (tree) -> shape (table) -> decode (values) -> resolve (names) -> Declaration
 //! ```
 //!
+//! [`Sources`] are the files of one declaration: the main one and those that it includes. Every [`Span`] says which
+//! of them it is in, so that the steps behind the tree take all nodes as one file.
+//!
 //! Every step reports all that it finds, as [`Diagnostic`]s with byte spans; an error in one node does not hide the
 //! others. What the [`schema`] does not name is an error, and so is what it names but this version cannot do: a file
 //! is obeyed wholly or not at all. A secret that is not sealed is refused, and [`render()`] never shows one.
@@ -23,14 +26,16 @@ mod render;
 mod resolve;
 pub mod schema;
 mod shape;
+mod sources;
 mod suggest;
 
 pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
-pub use error::{Diagnostic, Invalid, Label, Severity, SourceFile, Span};
+pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
 pub use load::{Decoded, Place, decode};
 pub use redact::redacted;
 pub use reference::{reference, reference_json};
 pub use render::{render, to_json};
+pub use sources::{FileKind, ReadNamed, Sources, Unreadable};
 
 #[cfg(test)]
 mod tests;

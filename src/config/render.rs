@@ -1,18 +1,23 @@
 //! Diagnostics for people and for programs.
 
+use std::fmt;
+
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity as Level,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Severity as Level, SourceCode,
 };
 use serde_json::{Value, json};
 
-use super::error::{Diagnostic, Severity, SourceFile};
+use super::error::{Diagnostic, FileId, Label, Severity};
 use super::redact::{redacted, safe};
+use super::sources::Sources;
 
-/// The diagnostics with the lines they are about. Secrets of the file are masked, and nothing in it acts on the
+/// The diagnostics with the lines they are about. Secrets of the files are masked, and nothing in them acts on the
 /// terminal.
-pub fn render(file: &SourceFile, diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
-    let text = redacted(&file.text);
-    let name = safe(&file.name).replace('\n', "?");
+pub fn render(sources: &Sources, diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
+    let texts: Vec<NamedSource<String>> = sources
+        .files()
+        .map(|(_, file)| NamedSource::new(safe(&file.name).replace('\n', "?"), redacted(&file.text)))
+        .collect();
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let mut handler = GraphicalReportHandler::new_themed(theme).with_width(width.max(40)).with_links(false);
     if !color {
@@ -20,34 +25,93 @@ pub fn render(file: &SourceFile, diagnostics: &[Diagnostic], color: bool, width:
     }
     let mut out = String::new();
     for found in diagnostics {
-        let labels = found.labels.iter().map(|label| {
-            let start = text.floor_char_boundary(label.span.start);
-            let end = text.ceil_char_boundary(label.span.end).max(start);
-            LabeledSpan::new(Some(safe(&label.text)), start, end - start)
-        });
-        let mut shown =
-            MietteDiagnostic::new(safe(&found.message)).with_code(found.code).with_severity(match found.severity {
-                Severity::Error => Level::Error,
-                Severity::Warning => Level::Warning,
-            });
-        shown = shown.with_labels(labels);
-        if let Some(help) = &found.help {
-            shown = shown.with_help(safe(help));
-        }
-        let report = Report::new(shown).with_source_code(NamedSource::new(&name, text.clone()));
-        handler.render_report(&mut out, report.as_ref()).expect("writing to a string cannot fail");
+        handler.render_report(&mut out, &Shown::new(found, &texts)).expect("writing to a string cannot fail");
         out.push('\n');
     }
     out
 }
 
+/// A diagnostic beside the text of the file that it is about, with what it says of other files.
+#[derive(Debug)]
+struct Shown<'a> {
+    said: MietteDiagnostic,
+    text: &'a NamedSource<String>,
+    elsewhere: Vec<Self>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(found: &Diagnostic, texts: &'a [NamedSource<String>]) -> Self {
+        let mut said = MietteDiagnostic::new(safe(&found.message)).with_code(found.code);
+        said.help = found.help.as_deref().map(safe);
+        let level = match found.severity {
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warning,
+        };
+        let file = found.labels.first().map_or(FileId::MAIN, |label| label.span.file);
+        let (here, elsewhere): (Vec<_>, Vec<_>) = found.labels.iter().partition(|label| label.span.file == file);
+        let text = &texts[file.0];
+        let elsewhere = elsewhere.into_iter().map(|label| {
+            let text = &texts[label.span.file.0];
+            let said = MietteDiagnostic::new(format!("in {}", text.name())).with_severity(Level::Advice);
+            Self { said: said.with_label(labelled(label, text)), text, elsewhere: Vec::new() }
+        });
+        Self {
+            said: said.with_severity(level).with_labels(here.into_iter().map(|label| labelled(label, text))),
+            text,
+            elsewhere: elsewhere.collect(),
+        }
+    }
+}
+
+fn labelled(label: &Label, text: &NamedSource<String>) -> LabeledSpan {
+    let text = text.inner();
+    let start = text.floor_char_boundary(label.span.start);
+    let end = text.ceil_char_boundary(label.span.end).max(start);
+    LabeledSpan::new(Some(safe(&label.text)), start, end - start)
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.said.fmt(f)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn code<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        self.said.code()
+    }
+
+    fn severity(&self) -> Option<Level> {
+        self.said.severity()
+    }
+
+    fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        self.said.help()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.said.labels()
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self.text)
+    }
+
+    fn related<'b>(&'b self) -> Option<Box<dyn Iterator<Item = &'b dyn miette::Diagnostic> + 'b>> {
+        Some(Box::new(self.elsewhere.iter().map(|shown| shown as &dyn miette::Diagnostic)))
+    }
+}
+
 /// A diagnostic for programs: `{code, severity, message, help, spans: [{file, line, col, offset, len, label}]}`, with
 /// lines and columns (in characters) from 1, offset and length in bytes.
-pub fn to_json(file: &SourceFile, diagnostic: &Diagnostic) -> Value {
+pub fn to_json(sources: &Sources, diagnostic: &Diagnostic) -> Value {
     let spans: Vec<Value> = diagnostic
         .labels
         .iter()
         .map(|label| {
+            let file = sources.file(label.span.file);
             let (line, column) = position(&file.text, label.span.start);
             json!({
                 "file": file.name,
@@ -78,17 +142,17 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Span;
+    use super::super::error::{SourceFile, Span};
     use super::*;
 
-    fn file(text: &str) -> SourceFile {
-        SourceFile { name: "xopero.kdl".into(), text: text.into() }
+    fn file(text: &str) -> Sources {
+        Sources::alone(SourceFile { name: "xopero.kdl".into(), text: text.into() })
     }
 
     #[test]
     fn the_line_is_shown_without_its_secret() {
         let file = file("a\n  token \"BBDC-x\" \u{1b}[2J\u{202e}\nservr \"bb\"\n");
-        let start = file.text.find("servr").unwrap();
+        let start = file.main().text.find("servr").unwrap();
         let found =
             Diagnostic::error("xopero::unknown-node", "there is no node").at(Span::new(start, start + 5), "unknown");
         for color in [false, true] {
@@ -97,6 +161,22 @@ mod tests {
             assert!(!shown.contains("BBDC") && !shown.contains("\u{1b}[2J") && !shown.contains('\u{202e}'), "{shown}");
             assert_eq!(shown.contains('\u{1b}'), color);
         }
+    }
+
+    #[test]
+    fn other_files_are_shown_with_their_names() {
+        let main = SourceFile { name: "xopero.kdl".into(), text: "include \"web.kdl\"\nserver \"bb\"\n".into() };
+        let web = SourceFile { name: "web.kdl".into(), text: "\nserver \"bb\"\ntoken \"SECRET\"\n".into() };
+        let sources = Sources::gather(main, &mut |_, _| Ok(web.clone()));
+        let ids: Vec<FileId> = sources.files().map(|(id, _)| id).collect();
+        let found = Diagnostic::error("xopero::duplicate", "the server is there twice")
+            .at(Span::new(8, 12).of(ids[1]), "again here")
+            .at(Span::new(25, 29), "already here");
+        let shown = render(&sources, std::slice::from_ref(&found), false, 80);
+        assert!(shown.contains("web.kdl:2:8") && shown.contains("xopero.kdl:2:8"), "{shown}");
+        assert!(shown.contains("again here") && shown.contains("already here") && !shown.contains("SECRET"), "{shown}");
+        let json = to_json(&sources, &found);
+        assert_eq!((&json["spans"][0]["file"], &json["spans"][1]["file"]), (&json!("web.kdl"), &json!("xopero.kdl")));
     }
 
     #[test]

@@ -352,7 +352,14 @@ pub static SCHEMA: &[NodeSpec] = &[
     later("plan", "verify", "verifying backups on a schedule"),
     later("plan", "guard", "limits of a plan's own for what may disappear"),
     later("plan", "paused", "pausing a plan"),
-    later("", "include", "splitting the file"),
+    node(
+        "",
+        "include",
+        (0, ANY),
+        &[required("path", ValueKind::Text)],
+        NO_VALUES,
+        "A further file of the declaration, in the directory of this one or below; it declares, and overrides nothing.",
+    ),
     later("", "moved", "renaming what was applied"),
     later("", "retired", "retiring what was applied"),
 ];

@@ -34,6 +34,18 @@ pub struct Source {
     pub file: String,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+    /// The files that it names, in the order of their paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileDigest>,
+}
+
+/// A file that the main one names, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigest {
+    /// Its path, relative to the directory of the main file.
+    pub path: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 /// One generation. Immutable once recorded.
@@ -55,4 +67,17 @@ pub struct Applied {
     pub applied_by: String,
     /// When.
     pub applied_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_of_one_file_reads_as_it_was_written() {
+        let text = r#"{"file":"xopero.kdl","sha256":"00"}"#;
+        let source: Source = serde_json::from_str(text).unwrap();
+        assert!(source.files.is_empty());
+        assert_eq!(serde_json::to_string(&source).unwrap(), text);
+    }
 }

@@ -31,7 +31,7 @@ pub mod sealed;
 pub mod snapshot;
 
 pub use address::Address;
-pub use applied::{Applied, Generation, Source};
+pub use applied::{Applied, FileDigest, Generation, Source};
 pub use base_url::BaseUrl;
 pub use condition::{Condition, ConditionKind, ConditionStatus, Conditions, Seen, Sighting, Transition};
 pub use declaration::{

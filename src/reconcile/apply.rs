@@ -206,7 +206,7 @@ mod tests {
         }
 
         async fn apply(&self, declaration: &Declaration, approval: Approval) -> Result<Outcome, ReconcileError> {
-            let source = Source { file: "xopero.kdl".into(), sha256: "00".into() };
+            let source = Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new() };
             apply(&self.store, declaration.clone(), source, approval, "ada@vault", self.home.path(), &self.clock).await
         }
 
@@ -279,7 +279,8 @@ mod tests {
     #[tokio::test]
     async fn tasks_can_apply() {
         let world = World::new().await;
-        let (store, source) = (world.store.clone(), Source { file: "xopero.kdl".into(), sha256: "00".into() });
+        let (store, source) =
+            (world.store.clone(), Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new() });
         let base = world.home.path().to_owned();
         let task = async move {
             apply(&store, sample::declaration(), source, Approval::Auto, "ada@vault", &base, &SystemClock).await

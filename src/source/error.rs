@@ -43,6 +43,18 @@ pub enum SourceError {
         /// Bytes before the first one that is wrong.
         offset: usize,
     },
+    /// A symbolic link leads out of the directory of the main file.
+    #[error("{} leads out of the directory of the main file", path.display())]
+    Outside {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is the main file, or one that is included already, under another name.
+    #[error("{} is included already, under another name", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+    },
     /// It was edited between reading and writing.
     #[error("{} was changed meanwhile by somebody else; it stays as it is", path.display())]
     Changed {
@@ -61,6 +73,22 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// The same about another path: the one that a person knows.
+    #[must_use]
+    pub(super) fn of(self, path: PathBuf) -> Self {
+        match self {
+            Self::Missing { .. } => Self::Missing { path },
+            Self::NotAFile { .. } => Self::NotAFile { path },
+            Self::Read { source, .. } => Self::Read { path, source },
+            Self::TooLarge { limit, .. } => Self::TooLarge { path, limit },
+            Self::NotText { offset, .. } => Self::NotText { path, offset },
+            Self::Outside { .. } => Self::Outside { path },
+            Self::Twice { .. } => Self::Twice { path },
+            Self::Changed { .. } => Self::Changed { path },
+            Self::Write { source, .. } => Self::Write { path, source },
+        }
+    }
+
     /// What the person can do next.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -68,7 +96,8 @@ impl SourceError {
                 "go to the directory that holds `xopero.kdl`, or name the file with `-f PATH`"
             }
             Self::Read { .. } => "check that this user may read it",
-            Self::TooLarge { .. } => return None,
+            Self::TooLarge { .. } | Self::Twice { .. } => return None,
+            Self::Outside { .. } => "copy the file; a link may only lead to files in that directory or below",
             Self::NotText { .. } => "save it as UTF-8",
             Self::Changed { .. } => "run the command again",
             Self::Write { .. } => "check that this user may write it and its directory",

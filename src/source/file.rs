@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::SourceError;
-use crate::model::{Source, hex};
+use crate::model::hex;
 
 /// The largest source that is read: 4 MiB.
 pub const SOURCE_LIMIT: u64 = 4 << 20;
@@ -26,11 +26,6 @@ pub struct SourceText {
 }
 
 impl SourceText {
-    /// What a generation remembers of it.
-    pub fn source(&self) -> Source {
-        Source { file: self.name.clone(), sha256: self.sha256.clone() }
-    }
-
     /// The directory that relative paths in it begin at.
     pub fn directory(&self) -> &Path {
         match self.path.parent() {

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 /// Columns of a line.
-const WIDTH: usize = 80;
+pub(super) const WIDTH: usize = 80;
 
 /// An explanation behind its label. On a terminal it is put on lines that fit; elsewhere it stays one line, which can be
 /// searched and copied.

@@ -137,6 +137,42 @@ fn an_invalid_file_is_refused_with_the_place() {
 }
 
 #[test]
+fn a_declaration_can_be_in_several_files() {
+    let world = World::new();
+    let ledger = world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let home = Home::new(world, options());
+    home.write_file(&["nas"], "include \"teams/pay.kdl\"\n");
+    std::fs::create_dir(home.path().join("teams")).unwrap();
+    let included = home.path().join("teams/pay.kdl");
+    std::fs::write(&included, file::project("PAY") + &file::plan("nightly", "PAY", "", &["nas"])).unwrap();
+
+    // A credential goes into the file that declares its project.
+    let main = file_text(&home);
+    home.add_credential("PAY", None, "main");
+    assert_eq!(file_text(&home), main);
+    assert!(std::fs::read_to_string(&included).unwrap().contains("account=\"main\""));
+
+    let shown = plan(&home);
+    assert!(shown.contains("+ project/PAY  # teams/pay.kdl:1\n"), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("server/bb  # line ")), "{shown}");
+    home.apply();
+    home.run("nightly");
+    home.prove(&ledger);
+
+    // Problems of all files in one report; what is declared twice is shown in both.
+    let good = std::fs::read_to_string(&included).unwrap();
+    std::fs::write(&included, format!("{good}retention \"all\" {{\n    keep lost=1\n}}\n")).unwrap();
+    edit(&home, "concurrency listing=4", "concurrency lasting=4");
+    let ended = home.xopero(&["validate"]).expect(3);
+    for text in ["\"lasting\"", "\"lost\"", "there twice", "already here", "xopero.kdl:", "teams/pay.kdl:"] {
+        assert!(ended.stderr.contains(text), "{text}: {}", ended.stderr);
+    }
+    std::os::unix::fs::symlink("/etc", home.path().join("elsewhere")).unwrap();
+    write_text(&home, &main.replace("teams/pay.kdl", "elsewhere/passwd"));
+    home.xopero(&["plan"]).expect(3).says("leads out of");
+}
+
+#[test]
 fn what_is_guarded_needs_an_approval_of_exactly_that() {
     let home = usual(World::new());
     edit(&home, "keep last=100", "keep last=5");

@@ -1,6 +1,8 @@
 //! A change set as text for people.
 
-use super::super::wrap::wrap;
+use unicode_width::UnicodeWidthStr;
+
+use super::super::wrap::{WIDTH, wrap};
 use super::super::{Style, shown};
 use super::BACKUPS_DELETED;
 use crate::change::{Action, AttributeChange, Change, ChangeSet, Note, NoteKind, Rail, Risk, Value};
@@ -9,8 +11,8 @@ use crate::model::Address;
 /// Columns after which paths are no longer aligned.
 const WIDEST_PATH: usize = 36;
 
-/// What `xopero plan` shows. `places` gives the line of the file at which an address is declared.
-pub fn render(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<u32>, style: &Style) -> String {
+/// What `xopero plan` shows. `places` says where an address is declared.
+pub fn render(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<String>, style: &Style) -> String {
     let mut lines = Vec::new();
     let touched: Vec<&Change> = set.changes.iter().filter(|change| change.action != Action::Keep).collect();
     if touched.is_empty() {
@@ -84,10 +86,18 @@ fn legend(touched: &[&Change], style: Style) -> String {
     line
 }
 
-fn render_change(change: &Change, place: Option<u32>, style: Style, lines: &mut Vec<String>) {
+fn render_change(change: &Change, place: Option<String>, style: Style, lines: &mut Vec<String>) {
     let address = shown(change.address.as_str());
-    let place = place.map(|line| style.dim(&format!("  # line {line}"))).unwrap_or_default();
-    lines.push(format!("  {} {}{place}", Mark::Action(change.action).paint(style), style.bold(&address)));
+    lines.push(format!("  {} {}", Mark::Action(change.action).paint(style), style.bold(&address)));
+    if let (Some(place), Some(line)) = (place, lines.last_mut()) {
+        let place = format!("# {}", shown(&place));
+        if 4 + address.width() + 2 + place.width() <= WIDTH {
+            line.push_str("  ");
+            line.push_str(&style.dim(&place));
+        } else {
+            lines.push(format!("      {}", style.dim(&place)));
+        }
+    }
     let column = change.attributes.iter().map(|attribute| attribute.path.len()).max().unwrap_or(0).min(WIDEST_PATH);
     for attribute in &change.attributes {
         render_attribute(attribute, column, style, lines);
@@ -206,7 +216,6 @@ pub fn next_command(set: &ChangeSet, style: &Style) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use unicode_width::UnicodeWidthStr;
 
     use super::super::sample::{after, many_changes, now};
     use super::*;
@@ -218,7 +227,7 @@ mod tests {
     #[test]
     fn a_change_set_reads_like_this() {
         let set = many_changes();
-        let text = render(&set, &|address| (address.as_str() == "plan/hot").then_some(84), &PLAIN);
+        let text = render(&set, &|address| (address.as_str() == "plan/hot").then(|| "line 84".to_owned()), &PLAIN);
         let expected = r#"Actions:  + create  ~ change  - retire (backups are kept)
 
   ~ credential/PAY/main
@@ -277,18 +286,18 @@ Plan ID: 1 to add, 3 to change, 1 to retire. Backups deleted: 0.
     #[test]
     fn colour_adds_nothing_but_colour() {
         let set = many_changes();
-        let coloured = render(&set, &|_| Some(7), &Style { color: true });
+        let coloured = render(&set, &|_| Some("line 7".to_owned()), &Style { color: true });
         assert!(coloured.contains("\u{1b}[32m+\u{1b}[0m"));
         let codes = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
         let stripped = codes.iter().fold(coloured, |text, code| text.replace(code, ""));
-        assert_eq!(stripped, render(&set, &|_| Some(7), &PLAIN));
+        assert_eq!(stripped, render(&set, &|_| Some("line 7".to_owned()), &PLAIN));
     }
 
     proptest! {
         #[test]
         fn lines_fit_and_end_in_text(before in sample::declarations(), after in sample::declarations()) {
             let set = change_set(Some(&sample::applied(before)), &after, now());
-            for line in render(&set, &|_| Some(1234), &PLAIN).lines() {
+            for line in render(&set, &|_| Some("teams/a-rather-long-name.kdl:1234".to_owned()), &PLAIN).lines() {
                 prop_assert!(line.width() <= 80, "{line:?}");
                 prop_assert_eq!(line.trim_end(), line);
             }

@@ -1,0 +1,231 @@
+//! The main file and everything that it names, read once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{SOURCE_LIMIT, SourceError, SourceText, read_file};
+use crate::config::{FileId, FileKind, SourceFile, Sources, Unreadable};
+use crate::model::{FileDigest, Source};
+
+/// The largest file with a sealed value: 64 KiB.
+const VALUE_LIMIT: u64 = 64 << 10;
+
+/// The files of a declaration, as they were at one time: each was read once.
+#[derive(Debug, Clone)]
+pub struct SourceTree {
+    main: SourceText,
+    named: BTreeMap<String, SourceText>,
+    sources: Sources,
+}
+
+/// Reads the main file and what it names. Only what is wrong with the main file itself is an error here; the rest is
+/// reported with the declaration, at the place that names the file.
+pub fn read_tree(path: &Path) -> Result<SourceTree, SourceError> {
+    let main = read_file(path, SOURCE_LIMIT)?;
+    let mut named = NamedFiles::beside(&main);
+    let sources = Sources::gather(main.file(), &mut |path, kind| {
+        named.read(path, kind).map(SourceText::file).map_err(|error| unreadable(&error))
+    });
+    Ok(SourceTree { main, named: named.read, sources })
+}
+
+fn unreadable(error: &SourceError) -> Unreadable {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let hint = match error {
+        // Its hint is about the main file.
+        SourceError::Missing { .. } | SourceError::NotAFile { .. } => None,
+        SourceError::Read { .. }
+        | SourceError::TooLarge { .. }
+        | SourceError::NotText { .. }
+        | SourceError::Outside { .. }
+        | SourceError::Twice { .. }
+        | SourceError::Changed { .. }
+        | SourceError::Write { .. } => error.hint(),
+    };
+    Unreadable { reason: format!("{error}{cause}"), hint }
+}
+
+impl SourceTree {
+    /// The main file.
+    pub const fn main(&self) -> &SourceText {
+        &self.main
+    }
+
+    /// The files of the declaration, parsed.
+    pub const fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// One of the declaration's files.
+    pub fn text(&self, id: FileId) -> &SourceText {
+        let name = &self.sources.file(id).name;
+        self.named.values().find(|file| id != FileId::MAIN && file.name == *name).unwrap_or(&self.main)
+    }
+
+    /// What a generation remembers of it.
+    pub fn source(&self) -> Source {
+        let digest =
+            |(path, file): (&String, &SourceText)| FileDigest { path: path.clone(), sha256: file.sha256.clone() };
+        Source {
+            file: self.main.name.clone(),
+            sha256: self.main.sha256.clone(),
+            files: self.named.iter().map(digest).collect(),
+        }
+    }
+}
+
+/// Reads files by their paths relative to the directory of the main file, and none outside of it.
+///
+/// A symbolic link may lead elsewhere in that directory, not out of it. All files together have at most
+/// [`SOURCE_LIMIT`] bytes.
+#[derive(Debug)]
+pub struct NamedFiles {
+    directory: PathBuf,
+    /// What is left of the limit.
+    left: u64,
+    /// Where included files really are, so that none is included twice under two names.
+    places: Vec<PathBuf>,
+    read: BTreeMap<String, SourceText>,
+}
+
+impl NamedFiles {
+    /// The files that `main` names.
+    pub fn beside(main: &SourceText) -> Self {
+        Self {
+            directory: main.directory().to_owned(),
+            left: SOURCE_LIMIT.saturating_sub(main.text.len() as u64),
+            places: main.path.canonicalize().into_iter().collect(),
+            read: BTreeMap::new(),
+        }
+    }
+
+    /// Reads a file, unless it was read before.
+    pub fn read(&mut self, path: &str, kind: FileKind) -> Result<&SourceText, SourceError> {
+        if !self.read.contains_key(path) {
+            let file = self.read_anew(path, kind)?;
+            self.left = self.left.saturating_sub(file.text.len() as u64);
+            self.read.insert(path.to_owned(), file);
+        }
+        Ok(&self.read[path])
+    }
+
+    fn read_anew(&mut self, path: &str, kind: FileKind) -> Result<SourceText, SourceError> {
+        let shown = if self.directory == Path::new(".") { PathBuf::from(path) } else { self.directory.join(path) };
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => SourceError::Missing { path: shown.clone() },
+            _ => SourceError::Read { path: shown.clone(), source: error },
+        };
+        let root = fs::canonicalize(&self.directory).map_err(failed)?;
+        let real = fs::canonicalize(root.join(path)).map_err(failed)?;
+        if !real.starts_with(&root) {
+            return Err(SourceError::Outside { path: shown });
+        }
+        let limit = match kind {
+            FileKind::Included => self.left,
+            FileKind::Value => self.left.min(VALUE_LIMIT),
+        };
+        if kind == FileKind::Included {
+            if self.places.contains(&real) {
+                return Err(SourceError::Twice { path: shown });
+            }
+            self.places.push(real.clone());
+        }
+        // What was looked at is what is opened: the path without links.
+        match read_file(&real, limit) {
+            Ok(file) => Ok(SourceText { name: shown.display().to_string(), path: shown, ..file }),
+            Err(error) => Err(error.of(shown)),
+        }
+    }
+}
+
+impl SourceText {
+    /// The file for whoever parses it.
+    pub fn file(&self) -> SourceFile {
+        SourceFile { name: self.name.clone(), text: self.text.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let folder = Self(tempfile::tempdir().unwrap());
+            fs::create_dir_all(folder.path("root/teams")).unwrap();
+            for (path, text) in files {
+                fs::write(folder.path(path), text).unwrap();
+            }
+            folder
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join(path)
+        }
+
+        fn named(&self) -> NamedFiles {
+            NamedFiles::beside(&read_file(&self.path("root/xopero.kdl"), SOURCE_LIMIT).unwrap())
+        }
+    }
+
+    #[test]
+    fn a_tree_has_the_digest_of_every_file() {
+        let folder = Folder::new(&[
+            ("root/xopero.kdl", "include \"teams/web.kdl\"\nx { token file=\"teams/a.age\"; }"),
+            ("root/teams/web.kdl", "y"),
+            ("root/teams/a.age", "abc"),
+        ]);
+        let tree = read_tree(&folder.path("root/xopero.kdl")).unwrap();
+        let source = tree.source();
+        assert_eq!(source.sha256, tree.main().sha256);
+        let files: Vec<(&str, &str)> = source.files.iter().map(|file| (&*file.path, &file.sha256[..8])).collect();
+        assert_eq!(files, [("teams/a.age", "ba7816bf"), ("teams/web.kdl", "a1fce436")]);
+        let ids: Vec<FileId> = tree.sources().files().map(|(id, _)| id).collect();
+        assert_eq!(ids.len(), 2);
+        assert_eq!(tree.text(ids[0]).path, folder.path("root/xopero.kdl"));
+        assert_eq!(
+            (tree.text(ids[1]).text.as_str(), &tree.text(ids[1]).path),
+            ("y", &folder.path("root/teams/web.kdl"))
+        );
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        let folder = Folder::new(&[("root/xopero.kdl", ""), ("root/teams/web.kdl", "web"), ("outside", "SECRET")]);
+        symlink("teams/web.kdl", folder.path("root/inside.kdl")).unwrap();
+        symlink("../outside", folder.path("root/out.kdl")).unwrap();
+        symlink(folder.0.path(), folder.path("root/up")).unwrap();
+        symlink("xopero.kdl", folder.path("root/self.kdl")).unwrap();
+        let mut named = folder.named();
+        assert_eq!(named.read("inside.kdl", FileKind::Included).unwrap().text, "web");
+        for path in ["out.kdl", "up/outside"] {
+            let error = named.read(path, FileKind::Value).unwrap_err();
+            assert!(matches!(error, SourceError::Outside { .. }) && error.hint().is_some(), "{error}");
+        }
+        for path in ["teams/web.kdl", "self.kdl", "xopero.kdl"] {
+            let error = named.read(path, FileKind::Included).unwrap_err();
+            assert!(matches!(error, SourceError::Twice { .. }), "{path}: {error}");
+        }
+        assert_eq!(named.read("teams/web.kdl", FileKind::Value).unwrap().text, "web");
+    }
+
+    #[test]
+    fn everything_together_is_bounded() {
+        let half = "x".repeat(3 << 20);
+        let folder = Folder::new(&[("root/xopero.kdl", &half), ("root/a.kdl", "x"), ("root/b.kdl", &half)]);
+        fs::write(folder.path("root/v.age"), &half[..70_000]).unwrap();
+        let mut named = folder.named();
+        named.read("a.kdl", FileKind::Included).unwrap();
+        let error = named.read("b.kdl", FileKind::Included).unwrap_err();
+        assert!(matches!(&error, SourceError::TooLarge { path, .. } if *path == folder.path("root/b.kdl")), "{error}");
+        assert!(matches!(named.read("v.age", FileKind::Value), Err(SourceError::TooLarge { limit: 65_536, .. })));
+        assert!(matches!(named.read("no.kdl", FileKind::Value), Err(SourceError::Missing { .. })));
+        assert!(matches!(named.read("teams", FileKind::Value), Err(SourceError::NotAFile { .. })));
+    }
+}
