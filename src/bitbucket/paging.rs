@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::{BitbucketError, Client, LARGEST_PAGE};
 use crate::http::Authorization;
-use crate::model::RepoId;
 
 /// What is asked for at once. A server may give less.
 const LIMIT: u32 = 1000;
@@ -25,7 +24,7 @@ pub struct Page<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
     /// Its number, if at least that is legible.
-    pub id: Option<RepoId>,
+    pub id: Option<u64>,
     /// Why it cannot be used.
     pub why: String,
 }
@@ -67,7 +66,7 @@ impl Client {
             next(&raw, start).map_err(|next| BitbucketError::Paging { resource: segments.join("/"), start, next })?;
         let mut page = Page { values: Vec::with_capacity(raw.values.len()), quarantined: Vec::new(), next };
         for value in raw.values {
-            let id = value.get("id").and_then(Value::as_u64).map(RepoId);
+            let id = value.get("id").and_then(Value::as_u64);
             match read(value) {
                 Ok(value) => page.values.push(value),
                 Err(why) => page.quarantined.push(Quarantined { id, why }),

@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(page.values[0].clone_link.as_deref(), Some("https://me@bb/scm/pay/ledger.git"));
         assert_eq!(page.values[1].clone_link, None);
         let quarantined: Vec<_> = page.quarantined.iter().map(|entry| entry.id).collect();
-        assert_eq!(quarantined, [Some(RepoId(4)), None]);
+        assert_eq!(quarantined, [Some(4), None]);
     }
 
     #[tokio::test]

@@ -229,7 +229,7 @@ mod tests {
         });
         assert_eq!(touched(&set), [("plan/nightly", Action::Update, Risk::Safe)]);
         let change = set.changes.iter().find(|change| change.action == Action::Update).unwrap();
-        assert_eq!(change.unchanged, 8);
+        assert_eq!(change.unchanged, 11);
         assert_eq!(
             change.attributes,
             [AttributeChange {

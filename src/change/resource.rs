@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::Value;
 use crate::model::{
-    Address, BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination, KeepRules, Part,
-    Place, PlanRetention, PlannedProject, Project, Recipient, Retention, Server,
+    Address, BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination, Guard, KeepRules,
+    Missed, Part, Pause, Place, PlanRetention, PlannedProject, Project, Recipient, Retention, S3Place, Server,
+    Timetable, TokenBucket, Verification,
 };
 
 /// One declared thing.
@@ -31,7 +32,9 @@ impl Resource {
 /// Every declared thing by its address. Two declarations with the same meaning have the same resources.
 pub fn resources(declaration: &Declaration) -> BTreeMap<Address, Resource> {
     // Every field of the declaration is taken apart by name, so that one that is added cannot be forgotten here.
-    let Declaration { recipients, servers, destinations, retentions, projects, plans } = declaration;
+    // What was moved or retired is no thing of its own: it says what becomes of others.
+    let Declaration { recipients, servers, destinations, retentions, projects, plans, moved: _, retired: _ } =
+        declaration;
     let mut all = BTreeMap::new();
     if !recipients.is_empty() {
         let mut resource = Resource::default();
@@ -68,7 +71,7 @@ fn recipient(recipient: &Recipient) -> String {
 }
 
 fn server_resource(server: &Server) -> Resource {
-    let Server { url, ca_file, timeout, concurrency: Concurrency { listing, packs } } = server;
+    let Server { url, ca_file, timeout, concurrency: Concurrency { listing, packs }, rate_limit } = server;
     let mut resource = Resource::default();
     resource.text("url", url);
     if let Some(path) = ca_file {
@@ -77,6 +80,10 @@ fn server_resource(server: &Server) -> Resource {
     resource.put("timeout", Value::Duration(*timeout));
     resource.put("concurrency.listing", Value::Number((*listing).into()));
     resource.put("concurrency.packs", Value::Number((*packs).into()));
+    if let Some(TokenBucket { burst, refill_per_second }) = rate_limit {
+        resource.put("rate-limit.burst", Value::Number((*burst).into()));
+        resource.put("rate-limit.refill-per-second", Value::Number((*refill_per_second).into()));
+    }
     resource
 }
 
@@ -85,6 +92,21 @@ fn destination_resource(destination: &Destination) -> Resource {
     let mut resource = Resource::default();
     match place {
         Place::Local { path } => resource.text("local", path),
+        Place::S3(S3Place { bucket, prefix, region, endpoint, access_key, secret_key, object_lock_days }) => {
+            resource.text("s3", bucket);
+            if let Some(prefix) = prefix {
+                resource.text("s3.prefix", prefix);
+            }
+            resource.text("s3.region", region);
+            if let Some(endpoint) = endpoint {
+                resource.text("s3.endpoint", endpoint);
+            }
+            resource.put("access-key", Value::sealed(access_key));
+            resource.put("secret-key", Value::sealed(secret_key));
+            if let Some(days) = object_lock_days {
+                resource.put("object-lock.days", Value::Number((*days).into()));
+            }
+        }
     }
     resource.put("encrypt-to", Value::set(encrypt_to));
     resource
@@ -107,8 +129,13 @@ pub(super) fn rules(keep: KeepRules) -> [(&'static str, u32); 6] {
 }
 
 fn credential_resource(credential: &Credential) -> Resource {
-    let Credential { account, kind, sealed, expires } = credential;
+    let Credential { account, kind, sealed, expires, same_as } = credential;
     let mut resource = Resource::default();
+    if let Some(reference) = same_as {
+        // Everything else is said where it is declared, and changes there.
+        resource.text("same-as", reference);
+        return resource;
+    }
     resource.text("account", account);
     resource.put(kind.as_str(), Value::sealed(sealed));
     if let Some(date) = expires {
@@ -118,7 +145,7 @@ fn credential_resource(credential: &Credential) -> Resource {
 }
 
 fn plan_resource(plan: &BackupPlan) -> Resource {
-    let BackupPlan { projects, parts, destinations, retention, schedule } = plan;
+    let BackupPlan { projects, parts, destinations, retention, schedule, verify, guard, paused } = plan;
     let mut resource = Resource::default();
     resource.put("projects", Value::set(projects.keys()));
     for (key, planned) in projects {
@@ -137,12 +164,38 @@ fn plan_resource(plan: &BackupPlan) -> Resource {
         PlanRetention::Named(name) => resource.text("retention", name),
         PlanRetention::Own(own) => put_retention(&mut resource, "retention.", own),
     }
-    if let Some(Cron { expression, time_zone }) = schedule {
-        // Between fields, any run of blanks means the same.
-        resource.text("schedule", &expression.split_whitespace().collect::<Vec<_>>().join(" "));
-        resource.text("schedule.tz", time_zone);
+    if let Some(timetable) = schedule {
+        put_timetable(&mut resource, timetable);
+    }
+    if let Some(Verification { every, sample }) = verify {
+        resource.put("verify", Value::Text(every.as_str().to_owned()));
+        resource.text("verify.sample", sample);
+    }
+    if let Some(Guard { max_repositories_removed }) = guard {
+        resource.text("guard.max-repositories-removed", max_repositories_removed);
+    }
+    if let Some(Pause { reason, until }) = paused {
+        resource.text("paused", reason);
+        if let Some(until) = until {
+            resource.text("paused.until", until);
+        }
     }
     resource
+}
+
+fn put_timetable(resource: &mut Resource, timetable: &Timetable) {
+    let Timetable { cron: Cron { expression, time_zone }, jitter, missed, overlap } = timetable;
+    // Between fields, any run of blanks means the same.
+    resource.text("schedule", &expression.split_whitespace().collect::<Vec<_>>().join(" "));
+    resource.text("schedule.tz", time_zone);
+    if !jitter.is_zero() {
+        resource.put("schedule.jitter", Value::Duration(*jitter));
+    }
+    resource.put("schedule.missed", Value::Text(missed.as_str().to_owned()));
+    if let Missed::RunOnce { within } = missed {
+        resource.put("schedule.missed.within", Value::Duration(*within));
+    }
+    resource.put("schedule.overlap", Value::Text(overlap.as_str().to_owned()));
 }
 
 #[cfg(test)]
@@ -181,6 +234,9 @@ mod tests {
                 r#"projects = "PAY""#,
                 r#"retention = "gfs""#,
                 r#"schedule = "30 1 * * *""#,
+                r#"schedule.missed = "run-once""#,
+                r#"schedule.missed.within = "12h""#,
+                r#"schedule.overlap = "skip""#,
                 r#"schedule.tz = "Europe/Warsaw""#,
             ]
         );
@@ -192,7 +248,7 @@ mod tests {
         let mut other = declared.clone();
         other.recipients.reverse();
         let plan = other.plans.values_mut().next().unwrap();
-        plan.schedule.as_mut().unwrap().expression = "30  1 * * *".into();
+        plan.schedule.as_mut().unwrap().cron.expression = "30  1 * * *".into();
         assert_ne!(declared, other);
         assert_eq!(resources(&declared), resources(&other));
     }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::resource::rules;
 use crate::model::{
-    Address, BackupPlan, CredentialRole, Declaration, Destination, DestinationName, PlanRetention, Project, ProjectKey,
-    Retention, Server,
+    Address, BackupPlan, CredentialRole, Declaration, Destination, DestinationName, PlanRetention, Project,
+    ProjectSelector, Retention, Server,
 };
 
 /// How many plans must leave at least before their share counts.
@@ -184,7 +184,7 @@ fn server(old: &Server, new: &Server) -> Vec<Finding> {
 
 fn destination(old: &Destination, new: &Destination) -> Vec<Finding> {
     let mut all = Vec::new();
-    if old.place != new.place {
+    if old.place.identity() != new.place.identity() {
         all.push(Finding::notice("new backups only: those at the old place stay there; the next run is full"));
     }
     if super::Value::set(&old.encrypt_to) != super::Value::set(&new.encrypt_to) {
@@ -202,7 +202,7 @@ fn plan((before, old): (&Declaration, &BackupPlan), (after, new): (&Declaration,
         all.extend(tightened(old_rules, new_rules));
     }
     let gone: Vec<&str> =
-        old.projects.keys().filter(|key| !new.projects.contains_key(*key)).map(ProjectKey::as_str).collect();
+        old.projects.keys().filter(|key| !new.projects.contains_key(*key)).map(ProjectSelector::as_str).collect();
     if !gone.is_empty() {
         all.push(Finding::notice(format!("no new backups of {}", gone.join(", "))));
     }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::model::{
-    Applied, BackupPlan, BaseUrl, Concurrency, Credential, Cron, Declaration, Destination, Generation, KeepRules,
-    Lineage, Part, Place, PlanRetention, PlannedProject, Project, Recipient, Retention, Sealed, SecretKind, Server,
-    Source,
+    Applied, BackupPlan, BaseUrl, Concurrency, Credential, CredentialKind, Cron, Declaration, Destination, Generation,
+    KeepRules, Lineage, Part, Place, PlanRetention, PlannedProject, Project, Recipient, Retention, Sealed, Server,
+    Source, Timetable,
 };
 
 /// One of everything, with one additional credential that no plan enables.
@@ -31,6 +31,8 @@ pub(crate) fn declaration() -> Declaration {
         retentions: BTreeMap::from([("gfs".parse().unwrap(), retention(14))]),
         projects: BTreeMap::from([("PAY".parse().unwrap(), project(&["extra-1", "extra-2"]))]),
         plans: BTreeMap::from([("nightly".parse().unwrap(), plan(&["extra-1"], Some("30 1 * * *")))]),
+        moved: BTreeMap::new(),
+        retired: BTreeSet::new(),
     }
 }
 
@@ -54,6 +56,7 @@ fn server(url: &str) -> Server {
         ca_file: None,
         timeout: Duration::from_secs(30),
         concurrency: Concurrency::default(),
+        rate_limit: None,
     }
 }
 
@@ -65,9 +68,10 @@ fn retention(daily: u32) -> Retention {
 fn project(additional: &[&str]) -> Project {
     let credential = |account: &str, expires: Option<&str>| Credential {
         account: account.parse().unwrap(),
-        kind: SecretKind::Token,
+        kind: CredentialKind::Token,
         sealed: Sealed::new(format!("ciphertext of {account}")),
         expires: expires.map(|date| date.parse().unwrap()),
+        same_as: None,
     };
     Project {
         server: "bb".parse().unwrap(),
@@ -90,7 +94,11 @@ fn plan(enabled: &[&str], schedule: Option<&str>) -> BackupPlan {
         parts: BTreeSet::from([Part::Git]),
         destinations: BTreeSet::from(["nas".parse().unwrap()]),
         retention: PlanRetention::Named("gfs".parse().unwrap()),
-        schedule: schedule.map(|expression| Cron { expression: expression.into(), time_zone: "Europe/Warsaw".into() }),
+        schedule: schedule
+            .map(|expression| Timetable::of(Cron { expression: expression.into(), time_zone: "Europe/Warsaw".into() })),
+        verify: None,
+        guard: None,
+        paused: None,
     }
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{CliError, Context, exit_code};
 use crate::config;
-use crate::model::{AccountName, Address, CredentialName, CredentialRole, ProjectKey, SecretKind};
+use crate::model::{AccountName, Address, CredentialKind, CredentialName, CredentialRole, ProjectSelector};
 use crate::secret::{Envelope, seal};
 use crate::ui::count;
 
@@ -34,8 +34,8 @@ enum CredentialCommand {
 /// bound to the server of the project. Nothing else in the file changes. A credential of that name is replaced.
 #[derive(Debug, Args)]
 struct AddArgs {
-    /// The project, by its key
-    project: ProjectKey,
+    /// The project, by its key or its pattern, as the file names it
+    project: ProjectSelector,
     /// The additional credential; without a name, the main one
     name: Option<CredentialName>,
     /// The account that the token belongs to
@@ -64,9 +64,10 @@ fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
         config::edit_context(sources, project).map_err(|invalid| context.invalid(sources, &invalid.diagnostics))?;
     let (file, source) = (sources.file(edit.file), tree.text(edit.file));
     let role = arguments.name.clone().map_or(CredentialRole::Main, CredentialRole::Additional);
-    let kind = if arguments.password { SecretKind::Password } else { SecretKind::Token };
+    let kind = if arguments.password { CredentialKind::Password } else { CredentialKind::Token };
     let secret = read_secret(kind, &arguments.account)?;
-    let envelope = Envelope { kind, origin: edit.origin.origin(), account: arguments.account.clone(), secret };
+    let envelope =
+        Envelope { kind: kind.into(), origin: edit.origin.origin(), account: arguments.account.clone(), secret };
     let sealed = seal(&envelope, &edit.recipients)?;
     let text = config::set_credential(file, project, &role, &arguments.account, kind, &sealed, arguments.expires)?;
     // The person who was asked for the secret may have edited the file before answering.
@@ -94,10 +95,10 @@ fn add(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
 }
 
 /// Reads a secret from standard input, or asks for it where nobody can read along. Never from the command line.
-fn read_secret(kind: SecretKind, account: &AccountName) -> Result<SecretString, CliError> {
+fn read_secret(kind: CredentialKind, account: &AccountName) -> Result<SecretString, CliError> {
     let secret = if io::stdin().is_terminal() {
         let prompt =
-            format!("{} of {account} (not shown): ", if kind == SecretKind::Token { "Token" } else { "Password" });
+            format!("{} of {account} (not shown): ", if kind == CredentialKind::Token { "Token" } else { "Password" });
         let typed = rpassword::prompt_password(prompt);
         SecretString::from(typed.map_err(|error| CliError::usage(format!("cannot ask for the secret: {error}")))?)
     } else {

@@ -15,8 +15,8 @@ use super::load::{checked_draft, tree};
 use super::sources::Sources;
 use super::suggest::did_you_mean;
 use crate::model::{
-    AccountName, Address, BaseUrl, Credential, CredentialName, CredentialRole, ProjectKey, PublicKey, Sealed,
-    SecretKind, ServerName,
+    AccountName, Address, BaseUrl, Credential, CredentialKind, CredentialName, CredentialRole, ProjectSelector,
+    PublicKey, Sealed, ServerName,
 };
 
 /// Why a credential was not put into the file.
@@ -33,7 +33,7 @@ pub enum EditError {
     #[error("the file declares no project {project}")]
     NoProject {
         /// The project.
-        project: ProjectKey,
+        project: ProjectSelector,
     },
     /// The project or the credential stands in the file more than once.
     #[error("the file declares {address} more than once")]
@@ -77,7 +77,7 @@ pub struct EditContext {
 }
 
 /// What a credential of `project` is sealed for and to, also if other parts of the file are not finished yet.
-pub fn edit_context(sources: &Sources, project: &ProjectKey) -> Result<EditContext, Invalid> {
+pub fn edit_context(sources: &Sources, project: &ProjectSelector) -> Result<EditContext, Invalid> {
     let mut report = sources.report();
     if sources.is_broken() {
         return Err(report.into_invalid());
@@ -95,7 +95,7 @@ pub fn edit_context(sources: &Sources, project: &ProjectKey) -> Result<EditConte
 }
 
 /// Whether a plan of the file enables an additional credential, also if other parts are not finished yet.
-pub fn enables(sources: &Sources, project: &ProjectKey, name: &CredentialName) -> bool {
+pub fn enables(sources: &Sources, project: &ProjectSelector, name: &CredentialName) -> bool {
     let is = |node: &Node, text: &str| node.text().is_some_and(|(first, _)| first == text);
     let plans = sources.nodes().iter().filter(|node| node.name == "plan");
     let planned = plans.flat_map(|plan| plan.children_named("project"));
@@ -105,7 +105,7 @@ pub fn enables(sources: &Sources, project: &ProjectKey, name: &CredentialName) -
         .any(|enabled| enabled.args.iter().any(|value| value.text().is_some_and(|(text, _)| text == name.as_str())))
 }
 
-fn origin(draft: &Draft, project: &ProjectKey, report: &mut Report) -> Option<(FileId, ServerName, BaseUrl)> {
+fn origin(draft: &Draft, project: &ProjectSelector, report: &mut Report) -> Option<(FileId, ServerName, BaseUrl)> {
     let Some(found) = draft.projects.iter().find(|found| found.key.value == *project) else {
         let keys = draft.projects.iter().map(|found| found.key.value.as_str());
         report.add(
@@ -141,15 +141,15 @@ fn origin(draft: &Draft, project: &ProjectKey, report: &mut Report) -> Option<(F
 /// Comments inside a replaced credential are kept.
 pub fn set_credential(
     file: &SourceFile,
-    project: &ProjectKey,
+    project: &ProjectSelector,
     role: &CredentialRole,
     account: &AccountName,
-    kind: SecretKind,
+    kind: CredentialKind,
     sealed: &Sealed,
     expires: Option<Date>,
 ) -> Result<String, EditError> {
     let before = parse(&file.text)?;
-    let credential = Credential { account: account.clone(), kind, sealed: sealed.clone(), expires };
+    let credential = Credential { account: account.clone(), kind, sealed: sealed.clone(), expires, same_as: None };
     let node = only(&before, |node| is_project(node, project), || Address::project(project))?
         .ok_or_else(|| EditError::NoProject { project: project.clone() })?;
     let address = || Address::credential(project, role);
@@ -177,7 +177,7 @@ fn parse(text: &str) -> Result<Vec<Node>, EditError> {
     tree(text, &mut report).ok_or_else(|| EditError::Invalid { source: report.into_invalid() })
 }
 
-fn is_project(node: &Node, project: &ProjectKey) -> bool {
+fn is_project(node: &Node, project: &ProjectSelector) -> bool {
     node.name == "project" && node.text().is_some_and(|(key, _)| key == project.as_str())
 }
 
@@ -197,7 +197,13 @@ fn only(
 }
 
 /// Whether `after` says the same as `before`, but for this one credential, which it gives as meant.
-fn only_changes(before: &[Node], after: &str, project: &ProjectKey, role: &CredentialRole, meant: &Credential) -> bool {
+fn only_changes(
+    before: &[Node],
+    after: &str,
+    project: &ProjectSelector,
+    role: &CredentialRole,
+    meant: &Credential,
+) -> bool {
     let Ok(after) = parse(after) else { return false };
     let credentials = after.iter().filter(|node| is_project(node, project)).flat_map(Node::children);
     let written: Vec<Credential> = credentials

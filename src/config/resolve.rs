@@ -197,6 +197,8 @@ fn declaration(draft: &Draft) -> Declaration {
         retentions: map(&draft.retentions, Clone::clone),
         projects: draft.projects.iter().filter_map(|found| Some((found.key.value.clone(), project(found)?))).collect(),
         plans: draft.plans.iter().filter_map(|found| Some((found.name.value.clone(), plan(found)?))).collect(),
+        moved: BTreeMap::new(),
+        retired: BTreeSet::new(),
     }
 }
 
@@ -231,6 +233,9 @@ fn plan(draft: &DraftPlan) -> Option<BackupPlan> {
             DraftRetention::Own(retention) => PlanRetention::Own(retention.clone()),
         },
         schedule: draft.schedule.clone(),
+        verify: None,
+        guard: None,
+        paused: None,
     })
 }
 

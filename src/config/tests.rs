@@ -10,8 +10,8 @@ use super::load::tree;
 use super::schema::{Availability, SCHEMA, ValueKind};
 use super::*;
 use crate::model::{
-    AccountName, Address, BaseUrl, CredentialName, CredentialRole, DestinationName, PlanName, PlanRetention,
-    PlannedProject, ProjectKey, RetentionName, Sealed, SecretKind, ServerName,
+    AccountName, Address, BaseUrl, CredentialKind, CredentialName, CredentialRole, DestinationName, PlanName,
+    PlanRetention, PlannedProject, ProjectSelector, RetentionName, Sealed, ServerName,
 };
 
 const COMPLETE: &str = include_str!("../../examples/complete.kdl");
@@ -37,8 +37,8 @@ fn invalid(text: &str) -> Vec<Diagnostic> {
     decode(&alone(text)).map(|decoded| decoded.declaration).unwrap_err().diagnostics
 }
 
-fn project() -> ProjectKey {
-    ProjectKey::new("PAY").unwrap()
+fn project() -> ProjectSelector {
+    ProjectSelector::new("PAY").unwrap()
 }
 
 fn extra(name: &str) -> CredentialRole {
@@ -57,14 +57,14 @@ fn the_complete_example_says_what_it_says() {
     assert_eq!(pay.main.account.as_str(), "svc-backup");
     assert_eq!(pay.main.expires, Some(jiff::civil::date(2027, 3, 1)));
     assert_eq!(pay.additional.len(), 2);
-    assert_eq!(pay.credential(&extra("extra-2")).unwrap().kind, SecretKind::Password);
+    assert_eq!(pay.credential(&extra("extra-2")).unwrap().kind, CredentialKind::Password);
     let nightly = &declaration.plans[&PlanName::new("nightly").unwrap()];
     let PlannedProject { include, exclude, enabled_credentials } = &nightly.projects[&project()];
     assert_eq!((include.len(), exclude.len(), enabled_credentials.len()), (1, 2, 2));
     assert_eq!(nightly.retention, PlanRetention::Named(RetentionName::new("gfs").unwrap()));
     assert!(nightly.destinations.contains(&DestinationName::new("nas").unwrap()));
     let hot = &declaration.plans[&PlanName::new("hot").unwrap()];
-    assert_eq!(hot.schedule.as_ref().unwrap().time_zone, "UTC");
+    assert_eq!(hot.schedule.as_ref().unwrap().cron.time_zone, "UTC");
     assert!(
         matches!(&hot.retention, PlanRetention::Own(own) if own.keep.hourly == 48 && own.grace.as_secs() == 86_400)
     );
@@ -370,7 +370,7 @@ fn set(text: &str, role: &CredentialRole, expires: Option<jiff::civil::Date>) ->
         &project(),
         role,
         &account("new\"acc\u{202e}ount\\"),
-        SecretKind::Password,
+        CredentialKind::Password,
         &sealed(),
         expires,
     )
@@ -426,7 +426,7 @@ fn a_replaced_credential_leaves_every_other_byte() {
     assert!(after[new.start..new.end].contains("// of Anna"));
     let declaration = decoded(&after).declaration;
     let credential = declaration.projects[&project()].credential(&role).unwrap().clone();
-    assert_eq!((credential.kind, credential.expires), (SecretKind::Password, None));
+    assert_eq!((credential.kind, credential.expires), (CredentialKind::Password, None));
     assert_eq!(credential.sealed.digest(), sealed().digest());
     let mut rest = declaration;
     let before = decoded(&commented).declaration;
@@ -448,7 +448,7 @@ fn tabs_and_one_line_values_are_kept() {
         &project(),
         &CredentialRole::Main,
         &account("a"),
-        SecretKind::Token,
+        CredentialKind::Token,
         &base64,
         None,
     );
@@ -469,7 +469,7 @@ fn an_edit_that_does_not_fit_is_refused() {
         &project(),
         &CredentialRole::Main,
         &account("a"),
-        SecretKind::Token,
+        CredentialKind::Token,
         &naked,
         None,
     );
@@ -486,7 +486,7 @@ fn the_context_of_an_edit_needs_only_its_own_parts() {
     assert_eq!(context.origin, BaseUrl::new("https://bb.example.com/x").unwrap());
     assert_eq!((context.server.as_str(), context.recipients[0].as_str()), ("bb", KEY));
     assert!(context.declared.is_empty());
-    let other = edit_context(&alone(&*text), &ProjectKey::new("OPS").unwrap()).unwrap();
+    let other = edit_context(&alone(&*text), &ProjectSelector::new("OPS").unwrap()).unwrap();
     assert_eq!(other.declared[&extra("e")], account("a"));
     for (from, to, code) in [
         ("project \"PAY\" server=\"bb\"", "project \"PAI\" server=\"bb\"", "xopero::unknown-name"),

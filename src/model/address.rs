@@ -4,8 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ProjectSelector;
 use super::declaration::CredentialRole;
-use super::names::{DestinationName, PlanName, ProjectKey, RetentionName, ServerName};
+use super::names::{CredentialName, DestinationName, PlanName, RetentionName, ServerName};
+
+/// A text that is not the address of anything that can be declared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an address is a kind and a name, such as \"plan/nightly\" or \"credential/PAY/extra-1\"")]
+pub struct InvalidAddress;
 
 /// The address of one declared thing. Sorted by kind, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,18 +40,42 @@ impl Address {
     }
 
     /// A project.
-    pub fn project(key: &ProjectKey) -> Self {
+    pub fn project(key: &ProjectSelector) -> Self {
         Self(format!("project/{key}"))
     }
 
     /// A credential of a project: `credential/PAY/extra-1`, or `credential/PAY/main`.
-    pub fn credential(project: &ProjectKey, role: &CredentialRole) -> Self {
+    pub fn credential(project: &ProjectSelector, role: &CredentialRole) -> Self {
         Self(format!("credential/{project}/{role}"))
     }
 
     /// A backup plan.
     pub fn plan(name: &PlanName) -> Self {
         Self(format!("plan/{name}"))
+    }
+
+    /// The address that `text` spells. What it names need not be declared.
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        fn of<N, E>(name: Result<N, E>, address: impl FnOnce(&N) -> Address) -> Option<Address> {
+            name.ok().map(|name| address(&name))
+        }
+        let (kind, name) = text.split_once('/').ok_or(InvalidAddress)?;
+        let address = match kind {
+            "server" => of(ServerName::new(name), Self::server),
+            "destination" => of(DestinationName::new(name), Self::destination),
+            "retention" => of(RetentionName::new(name), Self::retention),
+            "project" => of(ProjectSelector::new(name), Self::project),
+            "plan" => of(PlanName::new(name), Self::plan),
+            "credential" => name.split_once('/').and_then(|(project, role)| {
+                let role = match role {
+                    "main" => CredentialRole::Main,
+                    name => CredentialRole::Additional(CredentialName::new(name).ok()?),
+                };
+                of(ProjectSelector::new(project), |project| Self::credential(project, &role))
+            }),
+            _ => None,
+        };
+        address.ok_or(InvalidAddress)
     }
 
     /// The address as text.
@@ -62,5 +92,31 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_are_written() {
+        for text in [
+            "server/bb",
+            "destination/nas",
+            "retention/gfs",
+            "project/TEAM-*",
+            "plan/nightly",
+            "credential/PAY/main",
+            "credential/PAY/extra-1",
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.as_str(), address.kind()), (text, text.split('/').next().unwrap()));
+        }
+        for wrong in
+            ["", "plan", "plan/", "plan/a b", "plan/a/b", "plans/a", "credential/PAY", "credential//main", "recipients"]
+        {
+            assert_eq!(Address::parse(wrong), Err(InvalidAddress), "{wrong:?}");
+        }
     }
 }

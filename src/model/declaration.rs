@@ -7,10 +7,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::names::{
-    AccountName, CredentialName, DestinationName, PlanName, ProjectKey, PublicKey, RepoSlug, RetentionName, ServerName,
-};
-use super::{Address, BaseUrl, Pattern, Sealed, SecretKind};
+use super::names::{AccountName, CredentialName, DestinationName, PlanName, PublicKey, RetentionName, ServerName};
+use super::{Address, BackupPlan, BaseUrl, CredentialKind, Destination, ProjectSelector, Retention, Sealed};
 
 /// Everything that is declared. References between its parts are known to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,16 +21,23 @@ pub struct Declaration {
     pub destinations: BTreeMap<DestinationName, Destination>,
     /// Shared retention rules, by name.
     pub retentions: BTreeMap<RetentionName, Retention>,
-    /// The projects to protect, by key.
-    pub projects: BTreeMap<ProjectKey, Project>,
+    /// The projects to protect, by key or pattern. No key fits two patterns of one server.
+    pub projects: BTreeMap<ProjectSelector, Project>,
     /// The backup plans, by name.
     pub plans: BTreeMap<PlanName, BackupPlan>,
+    /// What has another name than it was applied under: the old address, and the one that took its place. Both are of
+    /// one kind. The old one is not declared; the new one is, or was moved on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub moved: BTreeMap<Address, Address>,
+    /// Plans that left on purpose: no more runs, their backups are kept. None of them is declared.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub retired: BTreeSet<Address>,
 }
 
 impl Declaration {
     /// The additional credentials that no plan enables, sorted.
     pub fn never_enabled(&self) -> Vec<Address> {
-        let enabled = |key: &ProjectKey, name: &CredentialName| {
+        let enabled = |key: &ProjectSelector, name: &CredentialName| {
             let mut planned = self.plans.values().filter_map(|plan| plan.projects.get(key));
             planned.any(|project| project.enabled_credentials.contains(name))
         };
@@ -67,6 +72,9 @@ pub struct Server {
     pub timeout: Duration,
     /// How much to ask at the same time.
     pub concurrency: Concurrency,
+    /// What the server allows each account, where the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<TokenBucket>,
 }
 
 /// How many requests of a kind may be under way at one server.
@@ -84,61 +92,16 @@ impl Default for Concurrency {
     }
 }
 
-/// Where backups go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Destination {
-    /// The place.
-    pub place: Place,
-    /// Whose identity opens the backups. Never empty.
-    pub encrypt_to: Vec<PublicKey>,
+/// The token bucket that a server keeps for each account on each node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenBucket {
+    /// Requests that a full bucket allows at once. At least 1.
+    pub burst: u32,
+    /// Requests that come back each second. At least 1.
+    pub refill_per_second: u32,
 }
 
-/// The kind and address of a destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// A directory of this machine, absolute or relative to the file.
-    Local {
-        /// The directory.
-        path: String,
-    },
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local { path } => f.write_str(path),
-        }
-    }
-}
-
-/// Which snapshots stay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retention {
-    /// The rules. A snapshot stays if one of them keeps it.
-    pub keep: KeepRules,
-    /// How long a snapshot that no rule keeps stays all the same.
-    pub grace: Duration,
-}
-
-/// How many snapshots each rule keeps; zero means that the rule is not in use. At least one rule is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeepRules {
-    /// The newest ones.
-    pub last: u32,
-    /// The newest of each hour.
-    pub hourly: u32,
-    /// The newest of each day.
-    pub daily: u32,
-    /// The newest of each week.
-    pub weekly: u32,
-    /// The newest of each month.
-    pub monthly: u32,
-    /// The newest of each year.
-    pub yearly: u32,
-}
-
-/// A Bitbucket project with the credentials that may be used for it.
+/// A Bitbucket project, or all that fit a pattern, with the credentials that may be used for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// The server it is on.
@@ -165,11 +128,33 @@ pub struct Credential {
     /// The account it logs in as.
     pub account: AccountName,
     /// What the secret is.
-    pub kind: SecretKind,
+    pub kind: CredentialKind,
     /// The secret.
     pub sealed: Sealed,
     /// The last day on which it works, if it ends.
     pub expires: Option<Date>,
+    /// The credential that all this was taken from, if it is not declared here but there. Both are one account on one
+    /// server, and one token bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<CredentialReference>,
+}
+
+/// A credential by the project that declares it: `PAY` for its main one, `PAY/extra-1` for an additional one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CredentialReference {
+    /// The project.
+    pub project: ProjectSelector,
+    /// Which of its credentials.
+    pub role: CredentialRole,
+}
+
+impl fmt::Display for CredentialReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.role {
+            CredentialRole::Main => self.project.fmt(f),
+            CredentialRole::Additional(name) => write!(f, "{}/{name}", self.project),
+        }
+    }
 }
 
 /// Which credential of a project is meant.
@@ -189,74 +174,4 @@ impl fmt::Display for CredentialRole {
             Self::Additional(name) => name.fmt(f),
         }
     }
-}
-
-/// What is backed up, when, to where, for how long, and with which credentials: the `plan` node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackupPlan {
-    /// The projects it covers. Never empty.
-    pub projects: BTreeMap<ProjectKey, PlannedProject>,
-    /// What is backed up of each repository. Never empty.
-    pub parts: BTreeSet<Part>,
-    /// Where to. Never empty.
-    pub destinations: BTreeSet<DestinationName>,
-    /// For how long.
-    pub retention: PlanRetention,
-    /// When. Without one the plan runs only when asked to.
-    pub schedule: Option<Cron>,
-}
-
-/// One project inside a backup plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedProject {
-    /// Repositories to take: those that fit at least one.
-    pub include: Vec<Pattern>,
-    /// Repositories to leave out: those that fit at least one.
-    pub exclude: Vec<Pattern>,
-    /// The additional credentials that are switched on for this plan, in the order of the file.
-    pub enabled_credentials: Vec<CredentialName>,
-}
-
-impl PlannedProject {
-    /// Whether a repository is in scope.
-    pub fn selects(&self, slug: &RepoSlug) -> bool {
-        let fits = |pattern: &Pattern| pattern.matches(slug.as_str());
-        self.include.iter().any(fits) && !self.exclude.iter().any(fits)
-    }
-}
-
-/// A part of a repository that can be backed up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Part {
-    /// Every reference and object.
-    Git,
-}
-
-impl Part {
-    /// The word that the language uses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Git => "git",
-        }
-    }
-}
-
-/// The retention of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PlanRetention {
-    /// A shared one.
-    Named(RetentionName),
-    /// One of its own.
-    Own(Retention),
-}
-
-/// A schedule as it is written: five cron fields and a time zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cron {
-    /// Minute, hour, day of month, month, day of week.
-    pub expression: String,
-    /// An IANA time zone, `UTC` if the file does not name one.
-    pub time_zone: String,
 }

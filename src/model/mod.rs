@@ -6,7 +6,7 @@
 //! - [`names`]: what people write (project keys, slugs, the names of declared things);
 //! - [`ids`]: what xopero mints (runs, snapshots, packs, lineages);
 //! - [`git`]: object ids, reference names and the references of one repository at one time;
-//! - [`declaration`]: the file after resolution;
+//! - [`declaration`], with [`backup_plan`], [`timetable`], [`destination`] and [`retention`]: the file after resolution;
 //! - [`applied`]: the declaration that is in force, with the identities it was given;
 //! - [`snapshot`]: what is known of one restorable snapshot;
 //! - [`observation`]: what was seen of servers, credentials, projects and destinations;
@@ -16,9 +16,11 @@
 
 pub mod address;
 pub mod applied;
+pub mod backup_plan;
 pub mod base_url;
 pub mod condition;
 pub mod declaration;
+pub mod destination;
 pub mod git;
 pub mod hex;
 pub mod hidden;
@@ -27,29 +29,38 @@ pub mod inventory;
 pub mod names;
 pub mod observation;
 pub mod pattern;
+pub mod percent;
+pub mod retention;
 pub mod sealed;
+pub mod selector;
 pub mod snapshot;
+pub mod timetable;
 
-pub use address::Address;
+pub use address::{Address, InvalidAddress};
 pub use applied::{Applied, FileDigest, Generation, Source};
+pub use backup_plan::{BackupPlan, Guard, Interval, Part, Pause, PlanRetention, PlannedProject, Verification};
 pub use base_url::BaseUrl;
 pub use condition::{Condition, ConditionKind, ConditionStatus, Conditions, Seen, Sighting, Transition};
 pub use declaration::{
-    BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination, KeepRules, Part, Place,
-    PlanRetention, PlannedProject, Project, Recipient, Retention, Server,
+    Concurrency, Credential, CredentialReference, CredentialRole, Declaration, Project, Recipient, Server, TokenBucket,
 };
+pub use destination::{Destination, Place, S3Place};
 pub use git::{Head, ObjectFormat, ObjectId, RefName, RefTip, References};
 pub use hidden::is_hidden;
 pub use ids::{DestinationId, Lineage, PackId, RunId, SnapshotId, Uid};
 pub use inventory::{Inventory, ListedRepository, RepositoryState};
 pub use names::{
-    AccountName, CredentialName, DestinationName, InvalidName, PlanName, ProjectId, ProjectKey, PublicKey, RepoId,
-    RepoSlug, RetentionName, ServerName,
+    AccountName, BucketName, CredentialName, DestinationName, InvalidName, KeyPrefix, PlanName, ProjectId, ProjectKey,
+    PublicKey, Region, RepoId, RepoSlug, RetentionName, ServerName,
 };
 pub use observation::{
     CredentialSeen, DestinationSeen, DestinationState, Limit, LimitSource, Login, LoginRefusal, Observations,
     ProjectSeen, RateLimit, Reach, ServerSeen, Sight,
 };
 pub use pattern::Pattern;
-pub use sealed::{Sealed, SecretKind};
+pub use percent::{InvalidPercent, Percent};
+pub use retention::{KeepRules, Retention};
+pub use sealed::{CredentialKind, Sealed, SecretKind};
+pub use selector::ProjectSelector;
 pub use snapshot::SnapshotRecord;
+pub use timetable::{Cron, Missed, Overlap, Timetable};

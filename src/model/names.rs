@@ -120,6 +120,39 @@ name!(
     |text| text.len() <= 4096 && text.starts_with("age1") && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 );
 
+name!(
+    /// The name of a bucket in an object store.
+    BucketName, "a bucket name", "3 to 63 small letters, digits, `.` or `-`, beginning and ending with a letter or digit",
+    |text| {
+        let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        (3..=63).contains(&text.len())
+            && edge(text.as_bytes().first())
+            && edge(text.as_bytes().last())
+            && !text.contains("..")
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte))
+    }
+);
+name!(
+    /// What the keys of a destination's objects begin with, without a `/` at its ends.
+    KeyPrefix, "a prefix", "names of letters, digits, `.`, `_` or `-`, with `/` between them, 512 characters at most",
+    |text| {
+        let segment = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        };
+        text.len() <= 512 && text.split('/').all(segment)
+    }
+);
+name!(
+    /// A region of an object store.
+    Region, "a region", "1 to 64 small letters, digits or `-`, beginning with a letter or digit, such as \"eu-central-1\"",
+    |text| {
+        (1..=64).contains(&text.len())
+            && text.as_bytes()[0].is_ascii_alphanumeric()
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    }
+);
+
 /// Bitbucket's own number of a repository: stable over renames and moves, and the identity of its backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -154,6 +187,19 @@ mod tests {
         for real in ["ledger", "ledger.core_2", "~jdoe", ".github"] {
             assert!(RepoSlug::new(real).is_ok(), "{real:?}");
         }
+    }
+
+    #[test]
+    fn buckets_prefixes_and_regions_are_no_paths() {
+        for hostile in ["", "ab", "Ab-c", "a..b", "-abc", "abc-", "a/b", "a_bc"] {
+            assert!(BucketName::new(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(BucketName::new("corp-git.backups").is_ok());
+        for hostile in ["", "/a", "a/", "a//b", "a/../b", "..", "a b", "a\u{1b}"] {
+            assert!(KeyPrefix::new(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(KeyPrefix::new("team/bitbucket").is_ok());
+        assert!(Region::new("eu-central-1").is_ok() && Region::new("eu.evil").is_err() && Region::new("").is_err());
     }
 
     #[test]

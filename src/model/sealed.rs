@@ -15,6 +15,8 @@ pub enum SecretKind {
     Token,
     /// A user's password: sent with Basic authentication.
     Password,
+    /// Half of the key to an object store. It is sealed for the address of the store, and its account is the bucket.
+    S3,
 }
 
 impl SecretKind {
@@ -23,6 +25,7 @@ impl SecretKind {
         match self {
             Self::Token => "token",
             Self::Password => "password",
+            Self::S3 => "s3",
         }
     }
 }
@@ -30,6 +33,41 @@ impl SecretKind {
 impl fmt::Display for SecretKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// What a credential of a Bitbucket account is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialKind {
+    /// An HTTP access token: sent as a Bearer token.
+    Token,
+    /// A user's password: sent with Basic authentication.
+    Password,
+}
+
+impl CredentialKind {
+    /// The word that the language uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => SecretKind::Token.as_str(),
+            Self::Password => SecretKind::Password.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<CredentialKind> for SecretKind {
+    fn from(kind: CredentialKind) -> Self {
+        match kind {
+            CredentialKind::Token => Self::Token,
+            CredentialKind::Password => Self::Password,
+        }
     }
 }
 

@@ -116,7 +116,12 @@ async fn bind_destinations(
     clock: &dyn Clock,
 ) -> Result<(), ReconcileError> {
     let mut taken: BTreeMap<DestinationId, &DestinationName> = BTreeMap::new();
-    for (name, destination) in &declaration.destinations {
+    // No plan names a destination that cannot be used: the language refuses it. Such a one is only remembered.
+    let usable = declaration.destinations.iter().filter(|(_, destination)| match destination.place {
+        Place::Local { .. } => true,
+        Place::S3(_) => false,
+    });
+    for (name, destination) in usable {
         let id = match store.destination_id(name, &destination.place).await? {
             Some(bound) => {
                 refuse_somebody_elses(&destination.place, base, bound, store.lineage()).await?;

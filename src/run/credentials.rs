@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError, Refusal, Retry};
-use crate::model::{CredentialRole, ProjectKey};
+use crate::model::{CredentialRole, ProjectSelector};
 use crate::throttle::{Acquired, CredentialPool, Lease, Outcome};
 
 /// How often a busy server (503) is asked again by one request.
@@ -21,9 +21,9 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// The pool of a run with the opened credentials behind it.
 pub(super) struct Credentials {
     pool: Mutex<CredentialPool>,
-    authorizations: BTreeMap<(ProjectKey, CredentialRole), Authorization>,
+    authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
     /// Those that left the pool, and why.
-    rejected: Mutex<BTreeMap<(ProjectKey, CredentialRole), Refused>>,
+    rejected: Mutex<BTreeMap<(ProjectSelector, CredentialRole), Refused>>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
     stop: CancellationToken,
@@ -31,8 +31,8 @@ pub(super) struct Credentials {
 
 /// On whose behalf requests are made, with the account book that they are entered in.
 pub(super) struct Caller<'a> {
-    /// The project whose credentials are used.
-    pub(super) project: &'a ProjectKey,
+    /// The project, as it is declared, whose credentials are used.
+    pub(super) project: &'a ProjectSelector,
     /// What the requests are for, for people.
     pub(super) subject: String,
     /// The credential that the caller goes on with.
@@ -46,9 +46,18 @@ pub(super) struct Caller<'a> {
 
 impl<'a> Caller<'a> {
     /// A caller without a lease.
-    pub(super) fn new(project: &'a ProjectKey, subject: String) -> Self {
+    pub(super) fn new(project: &'a ProjectSelector, subject: String) -> Self {
         let ledger = Ledger::default();
         Self { project, subject, lease: None, unfit: BTreeSet::new(), refusals: Vec::new(), ledger }
+    }
+}
+
+impl<'a> Caller<'a> {
+    /// A caller who asks with the main credential alone: what the server shows must not depend on whose turn it is.
+    pub(super) fn main(project: &'a ProjectSelector, subject: String, credentials: &Credentials) -> Self {
+        let of_project = credentials.authorizations.keys().filter(|(declared, _)| declared == project);
+        let others = of_project.map(|(_, role)| role).filter(|role| **role != CredentialRole::Main);
+        Self { unfit: others.cloned().collect(), ..Self::new(project, subject) }
     }
 }
 
@@ -56,7 +65,7 @@ impl Credentials {
     /// Puts the pool together with the authorizations of its credentials.
     pub(super) fn new(
         pool: CredentialPool,
-        authorizations: BTreeMap<(ProjectKey, CredentialRole), Authorization>,
+        authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
         stop: CancellationToken,
@@ -65,12 +74,12 @@ impl Credentials {
     }
 
     /// The opened credentials, in the order of projects and roles.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&ProjectKey, &CredentialRole, &Authorization)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ProjectSelector, &CredentialRole, &Authorization)> {
         self.authorizations.iter().map(|((project, role), authorization)| (project, role, authorization))
     }
 
     /// Takes a credential out of the pool for good.
-    pub(super) fn reject(&self, project: &ProjectKey, refused: Refused) {
+    pub(super) fn reject(&self, project: &ProjectSelector, refused: Refused) {
         let (role, account) = (refused.credential.clone(), refused.account.clone());
         let lease = Lease { project: project.clone(), role: role.clone(), account: account.clone() };
         self.settle(&lease, Outcome::Rejected);
@@ -83,7 +92,7 @@ impl Credentials {
     }
 
     /// Lets the account of a credential rest after a 429 outside of any task.
-    pub(super) fn rest(&self, project: &ProjectKey, role: &CredentialRole, retry_after: Option<Duration>) {
+    pub(super) fn rest(&self, project: &ProjectSelector, role: &CredentialRole, retry_after: Option<Duration>) {
         let Some(authorization) = self.authorizations.get(&(project.clone(), role.clone())) else { return };
         let account = authorization.account().clone();
         let lease = Lease { project: project.clone(), role: role.clone(), account };
@@ -239,7 +248,7 @@ impl Credentials {
         }
     }
 
-    fn rejected(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ProjectKey, CredentialRole), Refused>> {
+    fn rejected(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ProjectSelector, CredentialRole), Refused>> {
         self.rejected.lock().expect("no holder panics")
     }
 

@@ -1,6 +1,6 @@
 //! The run as a whole: what it needs is opened first, then tasks are kept under way until none is left.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,29 +10,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::check_credentials;
 use super::credentials::Credentials;
-use super::earlier::{Earlier, Gone};
 use super::error::lines;
-use super::inventory::list_project;
 use super::report::store_reports;
+use super::scope::survey;
 use super::server::ServerContext;
 use super::task::{Task, back_up, defect_report};
 use super::{
-    DestinationFailure, Event, EventSink, Ledger, Outcome, ProjectFailure, RunError, Summary, TaskError, TaskReport,
-    TaskResult, Totals,
+    DestinationFailure, Event, EventSink, Ledger, Outcome, ProjectFailure, RunError, Summary, TaskReport, TaskResult,
+    Totals,
 };
 use crate::clock::Clock;
 use crate::http::Authorization;
 use crate::model::{
-    Address, Applied, BackupPlan, CredentialRole, DestinationId, DestinationName, Generation, PlanName, ProjectKey,
-    RepoSlug, RunId, SecretKind, ServerName, Uid,
+    Address, Applied, BackupPlan, CredentialKind, CredentialRole, DestinationId, DestinationName, Generation, PlanName,
+    RepoSlug, RunId, ServerName, Uid,
 };
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{StateStore, TaskRow};
 use crate::store::{Access, Store};
 use crate::throttle::CredentialPool;
-
-/// Unusable entries of a listing that are told one by one.
-const UNUSABLE_TOLD: usize = 20;
 
 /// What a run needs from outside.
 pub struct Execution {
@@ -106,7 +102,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation: *generation });
 
     check_credentials(&context, &servers, &execution.applied, &mut whole).await;
-    let tasks = inventory(&context, &servers, &execution, &plan, &mut whole).await;
+    let tasks = survey(&context, &servers, &execution, &plan, &mut whole).await;
     if let Some(slug) = &execution.only
         && tasks.is_empty()
         && whole.projects_failed.is_empty()
@@ -128,7 +124,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
 /// What concerns the whole run.
 #[derive(Default)]
 pub(super) struct Whole {
-    projects_failed: Vec<ProjectFailure>,
+    pub(super) projects_failed: Vec<ProjectFailure>,
     destinations_failed: Vec<DestinationFailure>,
     pub(super) warnings: Vec<String>,
     pub(super) ledger: Ledger,
@@ -213,11 +209,11 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
             let failed =
                 |source: SecretError| RunError::Credential { project: key.clone(), credential: role.clone(), source };
             let (account, origin) = (credential.account.clone(), server.url.origin());
-            let expected = Expected { kind: credential.kind, origin, account: account.clone() };
+            let expected = Expected { kind: credential.kind.into(), origin, account: account.clone() };
             let secret = open(&credential.sealed, &execution.identities, &expected).map_err(failed)?;
             let authorization = match credential.kind {
-                SecretKind::Token => Authorization::bearer(account.clone(), &secret),
-                SecretKind::Password => Authorization::basic(account.clone(), &secret),
+                CredentialKind::Token => Authorization::bearer(account.clone(), &secret),
+                CredentialKind::Password => Authorization::basic(account.clone(), &secret),
             };
             let client = |source| RunError::Client { server: server.url.origin(), source };
             authorizations.insert((key.clone(), role.clone()), authorization.map_err(client)?);
@@ -252,64 +248,6 @@ async fn open_destination(execution: &Execution, name: &DestinationName) -> Resu
     let recipients = |source| RunError::Recipients { destination: name.clone(), source };
     let keys = PublicKeys::parse(&declared.encrypt_to).map_err(recipients)?;
     Ok(DestinationContext { name: name.clone(), id, store, keys })
-}
-
-async fn inventory(
-    context: &Context,
-    servers: &Servers,
-    execution: &Execution,
-    plan: &BackupPlan,
-    whole: &mut Whole,
-) -> Vec<Task> {
-    let mut tasks = Vec::new();
-    let mut seen = BTreeSet::new();
-    let earlier = Earlier::load(&context.state, context.plan_uid).await.unwrap_or_else(|error| {
-        whole.warnings.push(format!("the listings cannot be compared with earlier ones: {}", lines(&error).join(": ")));
-        Earlier::default()
-    });
-    let (projects, only) = (&execution.applied.declaration.projects, execution.only.as_ref());
-    for (key, planned) in &plan.projects {
-        let server = &servers[&projects[key].server];
-        let (listed, ledger) = list_project(key, planned, only, server, &context.credentials, &context.events).await;
-        whole.ledger.add(&ledger);
-        match listed {
-            Ok(inventory) => {
-                if only.is_none() {
-                    match earlier.gone(key, planned, &inventory.tasks) {
-                        Gone::Nothing => {}
-                        Gone::Few(warnings) => whole.warnings.extend(warnings),
-                        Gone::Many(failure) => whole.projects_failed.push(failure),
-                    }
-                }
-                // One that was moved while the projects were listed is on two listings.
-                let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));
-                tasks.extend(inventory.tasks.into_iter().filter(fresh));
-                whole.projects_failed.extend(unusable(key, &inventory.quarantined));
-            }
-            Err(TaskError::Stopped) => return tasks,
-            Err(error) => {
-                let failure = ProjectFailure { project: key.clone(), error: error.lines(), hint: error.hint() };
-                whole.projects_failed.push(failure);
-            }
-        }
-    }
-    tasks
-}
-
-/// What a project's unusable entries mean for the run: the repositories behind them are not backed up.
-fn unusable(project: &ProjectKey, entries: &[String]) -> Option<ProjectFailure> {
-    let first = match entries.len() {
-        0 => return None,
-        1 => "1 entry of its listing cannot be used; what it stands for is not backed up".to_owned(),
-        count => format!("{count} entries of its listing cannot be used; what they stand for is not backed up"),
-    };
-    let told = entries.iter().take(UNUSABLE_TOLD).cloned();
-    let hint = "let an administrator of the server look at these repositories".to_owned();
-    Some(ProjectFailure {
-        project: project.clone(),
-        error: std::iter::once(first).chain(told).collect(),
-        hint: Some(hint),
-    })
 }
 
 /// Keeps as many tasks under way as their servers are worth, and records each as it ends.

@@ -18,7 +18,15 @@ const TOLD: usize = 5;
 
 /// What earlier runs of a plan had in scope, newest run first.
 #[derive(Debug, Default)]
-pub(super) struct Earlier(Vec<Vec<(TaskName, RepoId)>>);
+pub(super) struct Earlier(Vec<Vec<Entry>>);
+
+/// A repository of an earlier run.
+#[derive(Debug)]
+struct Entry {
+    server: Uid,
+    name: TaskName,
+    repository: RepoId,
+}
 
 /// What is no longer listed.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,31 +49,34 @@ impl Earlier {
             if of_one_repository || earlier.len() == COMPARED {
                 continue;
             }
-            let scope = state.scope_of(run.id).await?.into_iter();
-            earlier.push(scope.map(|(project, slug, id)| (TaskName { project, slug }, id)).collect());
+            let entry =
+                |(server, project, slug, repository)| Entry { server, name: TaskName { project, slug }, repository };
+            earlier.push(state.scope_of(run.id).await?.into_iter().map(entry).collect());
         }
         Ok(Self(earlier))
     }
 
     /// Compares what a project lists with the newest run that knows the project. Repositories that the plan leaves out
     /// by now are not missed.
-    pub(super) fn gone(&self, project: &ProjectKey, planned: &PlannedProject, listed: &[Task]) -> Gone {
+    pub(super) fn gone(&self, server: Uid, project: &ProjectKey, planned: &PlannedProject, listed: &[Task]) -> Gone {
         let ids: BTreeSet<RepoId> = listed.iter().map(|task| task.repository.id).collect();
-        judge(self.newest(project, planned), &ids, project)
+        let of_project = |entry: &&Entry| entry.server == server && entry.name.project == *project;
+        let newest = self.0.iter().find(|run| run.iter().any(|entry| of_project(&entry)));
+        let before = newest.into_iter().flatten().filter(of_project);
+        judge(before.filter(|entry| planned.selects(&entry.name.slug)).collect(), &ids, project)
     }
 
-    fn newest(&self, project: &ProjectKey, planned: &PlannedProject) -> Vec<&(TaskName, RepoId)> {
-        let of_project = |run: &'_ Vec<(TaskName, RepoId)>| run.iter().any(|(name, _)| name.project == *project);
-        let run = self.0.iter().find(|run| of_project(run));
-        let fits = |entry: &&(TaskName, RepoId)| entry.0.project == *project && planned.selects(&entry.0.slug);
-        run.map(|run| run.iter().filter(fits).collect()).unwrap_or_default()
+    /// The projects of a server that some run knows.
+    pub(super) fn projects(&self, server: Uid) -> BTreeSet<&ProjectKey> {
+        let of_server = self.0.iter().flatten().filter(|entry| entry.server == server);
+        of_server.map(|entry| &entry.name.project).collect()
     }
 }
 
-fn judge(before: Vec<&(TaskName, RepoId)>, ids: &BTreeSet<RepoId>, project: &ProjectKey) -> Gone {
+fn judge(before: Vec<&Entry>, ids: &BTreeSet<RepoId>, project: &ProjectKey) -> Gone {
     let total = before.len();
-    let names: Vec<String> =
-        before.into_iter().filter(|(_, id)| !ids.contains(id)).map(|(name, _)| name.to_string()).collect();
+    let gone = before.into_iter().filter(|entry| !ids.contains(&entry.repository));
+    let names: Vec<String> = gone.map(|entry| entry.name.to_string()).collect();
     if names.is_empty() {
         return Gone::Nothing;
     }
@@ -76,7 +87,7 @@ fn judge(before: Vec<&(TaskName, RepoId)>, ids: &BTreeSet<RepoId>, project: &Pro
             told = format!("{told} and {} more", names.len() - TOLD);
         }
         return Gone::Many(ProjectFailure {
-            project: project.clone(),
+            project: project.clone().into(),
             error: vec![
                 format!("{} of the {total} repositories of the last run are no longer listed", names.len()),
                 told,
@@ -98,7 +109,7 @@ mod tests {
     fn judged(before: u64, now: u64) -> Gone {
         let entry = |id| {
             let name = TaskName { project: "PAY".parse().unwrap(), slug: format!("repo-{id}").parse().unwrap() };
-            (name, RepoId(id))
+            Entry { server: Uid::from_parts(1, 1), name, repository: RepoId(id) }
         };
         let before: Vec<_> = (0..before).map(entry).collect();
         judge(before.iter().collect(), &(0..now).map(RepoId).collect(), &"PAY".parse().unwrap())

@@ -4,7 +4,7 @@ use crate::archive::ArchiveError;
 use crate::bitbucket::BitbucketError;
 use crate::git::{GitError, PackError};
 use crate::http::{HttpError, Refusal, RequestPlace, Retry};
-use crate::model::{AccountName, CredentialRole, PlanName, ProjectKey, RepoSlug};
+use crate::model::{AccountName, CredentialRole, PlanName, ProjectSelector, RepoSlug};
 use crate::secret::SecretError;
 use crate::state::StateError;
 use crate::store::StoreError;
@@ -56,7 +56,7 @@ pub enum RunError {
     #[error("cannot open credential/{project}/{credential}")]
     Credential {
         /// The project that declares it.
-        project: ProjectKey,
+        project: ProjectSelector,
         /// Which one.
         credential: CredentialRole,
         /// The cause.
@@ -120,7 +120,7 @@ pub struct Refused {
 impl Refused {
     /// Understands why a request of a credential was refused.
     pub(super) fn new(
-        project: &ProjectKey,
+        project: &ProjectSelector,
         credential: CredentialRole,
         account: AccountName,
         error: &TaskError,
@@ -172,7 +172,7 @@ pub enum TaskError {
     #[error("no credential of project {project} can be used ({})", refusals(tried))]
     NoCredential {
         /// The project.
-        project: ProjectKey,
+        project: ProjectSelector,
         /// Each credential with what the server said.
         tried: Vec<Refused>,
     },
@@ -180,7 +180,7 @@ pub enum TaskError {
     #[error("credential/{project}/{credential} logs in as {}, not as {declared}", seen(actual.as_ref()))]
     OtherAccount {
         /// The project that declares it.
-        project: ProjectKey,
+        project: ProjectSelector,
         /// Which one.
         credential: CredentialRole,
         /// The account in the file.
@@ -200,10 +200,10 @@ pub enum TaskError {
     #[error("the server's pack may not be complete by itself")]
     NotSelfContained,
     /// A listing has no end.
-    #[error("the listing of project {project} does not end after {pages} pages")]
+    #[error("the listing of {what} does not end after {pages} pages")]
     EndlessListing {
-        /// The project.
-        project: ProjectKey,
+        /// What is listed, for people.
+        what: String,
         /// Pages read.
         pages: u32,
     },

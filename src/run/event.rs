@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Summary, TaskReport};
-use crate::model::{AccountName, CredentialRole, Generation, PlanName, ProjectKey, RepoSlug, RunId};
+use crate::model::{AccountName, CredentialRole, Generation, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId};
 
 /// The name of a task for people: project and repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -43,6 +43,13 @@ pub enum Event {
         /// `v2`, `v1` or `v0`.
         protocol: String,
     },
+    /// The projects that fit a pattern are known.
+    ProjectsFound {
+        /// The pattern.
+        pattern: ProjectSelector,
+        /// Those that fit and are not declared by their key.
+        projects: Vec<ProjectKey>,
+    },
     /// A project's repositories are known.
     ProjectListed {
         /// The project.
@@ -55,7 +62,7 @@ pub enum Event {
     /// A credential is of no use and left the pool.
     CredentialRejected {
         /// The project that declares it.
-        project: ProjectKey,
+        project: ProjectSelector,
         /// Which one.
         credential: CredentialRole,
         /// Its account.

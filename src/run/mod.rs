@@ -1,6 +1,6 @@
 //! One execution of a backup plan.
 //!
-//! The dispatcher lists the projects ([`inventory`]), makes one task for each repository in scope and keeps as many
+//! The dispatcher lists the projects ([`scope`], [`inventory`]), makes one task for each repository in scope and keeps as many
 //! under way as the server's declaration allows. A task ([`task`]) lists the references, decides per destination
 //! what is needed ([`decide`], pure), streams the pack that is, and publishes manifests. Every request goes through
 //! [`credentials`]: it takes a lease of the pool, exchanges it after a 429, and waits when nobody is left.
@@ -20,8 +20,10 @@ mod fetching;
 mod inventory;
 mod ledger;
 mod listing;
+mod pages;
 mod publishing;
 mod report;
+mod scope;
 mod server;
 mod stream;
 mod summary;

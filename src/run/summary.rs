@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Ledger, TaskName};
-use crate::model::{DestinationName, Generation, PlanName, ProjectKey, RepoId, RepoSlug, RunId, SnapshotId};
+use crate::model::{DestinationName, Generation, PlanName, ProjectSelector, RepoId, RepoSlug, RunId, SnapshotId};
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,11 +88,11 @@ pub struct DestinationResult {
     pub error: Option<String>,
 }
 
-/// A project whose repositories could not, or not all, be listed.
+/// A project, or a pattern of projects, whose repositories could not, or not all, be listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProjectFailure {
     /// The project.
-    pub project: ProjectKey,
+    pub project: ProjectSelector,
     /// The error with its causes, one line each.
     pub error: Vec<String>,
     /// What to do about it.

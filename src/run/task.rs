@@ -10,6 +10,7 @@ use super::server::ServerContext;
 use super::{Ledger, TaskError, TaskName, TaskReport, TaskResult};
 use crate::bitbucket::Repository;
 use crate::http::Retry;
+use crate::model::ProjectSelector;
 
 /// How often a task, or a page of a listing, is begun anew after a failure that can pass.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -24,6 +25,8 @@ pub(super) const fn retry_wait(attempt: u32) -> Duration {
 pub(super) struct Task {
     /// For people.
     pub(super) name: TaskName,
+    /// What declares its project, and so its credentials.
+    pub(super) declared: ProjectSelector,
     /// What Bitbucket says of it.
     pub(super) repository: Repository,
     /// The server it is on.
@@ -61,7 +64,7 @@ pub(super) fn defect_report(task: &Task) -> TaskReport {
 
 /// Takes the backup of one repository. Every failure ends in the report.
 pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
-    let mut caller = Caller::new(&task.name.project, task.name.to_string());
+    let mut caller = Caller::new(&task.declared, task.name.to_string());
     let mut report = blank_report(task);
     let mut attempt = 1;
     let mut broke = String::new();

@@ -37,7 +37,7 @@ impl StateStore {
     ) -> Result<Option<DestinationId>, StateError> {
         let row = sqlx::query("SELECT id FROM destinations WHERE name = $1 AND place = $2")
             .bind(name.as_str())
-            .bind(identity(place))
+            .bind(place.identity())
             .fetch_optional(&self.pool)
             .await
             .map_err(self.failed("read the identity of a destination"))?;
@@ -56,18 +56,13 @@ impl StateStore {
              ON CONFLICT (name, place) DO UPDATE SET id = excluded.id",
         )
         .bind(name.as_str())
-        .bind(identity(place))
+        .bind(place.identity())
         .bind(id.to_string())
         .execute(&self.pool)
         .await
         .map_err(self.failed("record the identity of a destination"))?;
         Ok(())
     }
-}
-
-/// The kind and the address: two kinds may have places that read the same.
-fn identity(place: &Place) -> String {
-    serde_json::to_string(place).expect("places are text")
 }
 
 #[cfg(test)]

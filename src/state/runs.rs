@@ -162,16 +162,16 @@ impl StateStore {
         rows.iter().map(|row| self.run_of(row)).collect()
     }
 
-    /// The repositories that a run had in scope.
-    pub async fn scope_of(&self, run: RunId) -> Result<Vec<(ProjectKey, RepoSlug, RepoId)>, StateError> {
-        let rows = sqlx::query("SELECT repository, project, slug FROM tasks WHERE run = $1")
+    /// The repositories that a run had in scope, each with its server.
+    pub async fn scope_of(&self, run: RunId) -> Result<Vec<(Uid, ProjectKey, RepoSlug, RepoId)>, StateError> {
+        let rows = sqlx::query("SELECT server, repository, project, slug FROM tasks WHERE run = $1")
             .bind(run.to_string())
             .fetch_all(&self.pool)
             .await
             .map_err(self.failed("read the scope of a run"))?;
         let scope = rows.iter().map(|row| {
             let read = self.read("a task", row);
-            Ok((read.parse("project")?, read.parse("slug")?, RepoId(read.parse("repository")?)))
+            Ok((read.parse("server")?, read.parse("project")?, read.parse("slug")?, RepoId(read.parse("repository")?)))
         });
         scope.collect()
     }

@@ -17,6 +17,12 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// This version has no way to that kind of place.
+    #[error("this version of xopero cannot use {place}")]
+    NotBuilt {
+        /// The destination.
+        place: String,
+    },
     /// There is no marker where one must be.
     #[error("{place} is not a destination: it has no xopero.json")]
     NoMarker {
@@ -141,6 +147,7 @@ impl StoreError {
             Self::Full { place, .. } => {
                 Some(format!("free space at {place}; the next run goes on where this one stopped"))
             }
+            Self::NotBuilt { .. } => Some("use a `local` destination".into()),
             Self::NewerFormat { .. } => Some("use a newer version of xopero".into()),
             Self::BadMarker { .. } => Some("restore xopero.json from a copy of the destination".into()),
             Self::Missing { .. } | Self::Exists { .. } | Self::TooLarge { .. } | Self::Storage { .. } => None,

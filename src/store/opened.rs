@@ -40,9 +40,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a place; a relative directory is one below `base`. Only [`Access::Prepare`] creates it.
+    /// Opens a place; a relative directory is one below `base`. Only [`Access::Prepare`] creates it. Places
+    /// in object stores cannot be opened in this version.
     pub fn open(place: &Place, base: &Path, access: Access) -> Result<Self, StoreError> {
-        let Place::Local { path } = place;
+        let path = match place {
+            Place::Local { path } => path,
+            Place::S3(_) => return Err(StoreError::NotBuilt { place: place.to_string() }),
+        };
         let root = base.join(path);
         let unreachable = |source| StoreError::Unreachable { place: root.display().to_string(), source };
         match access {

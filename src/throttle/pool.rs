@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::model::{AccountName, CredentialRole, ProjectKey, ServerName};
+use crate::model::{AccountName, CredentialRole, ProjectSelector, ServerName};
 
 /// How long an account rests after a 429 that names no time: one refill of a token is at most a second on a
 /// default server, and the rest doubles while the account keeps being refused.
@@ -16,7 +16,7 @@ const LONGEST_REST: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The project whose rotation it came from.
-    pub project: ProjectKey,
+    pub project: ProjectSelector,
     /// Which credential of the project.
     pub role: CredentialRole,
     /// The account behind it.
@@ -55,7 +55,7 @@ pub enum Acquired {
 #[derive(Debug, Clone, Default)]
 pub struct CredentialPool {
     buckets: BTreeMap<(ServerName, AccountName), Bucket>,
-    rotations: BTreeMap<ProjectKey, Rotation>,
+    rotations: BTreeMap<ProjectSelector, Rotation>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,7 +87,7 @@ impl CredentialPool {
     /// Adds a project's credentials, in the order of rotation.
     pub fn add_project(
         &mut self,
-        project: ProjectKey,
+        project: ProjectSelector,
         server: ServerName,
         credentials: impl IntoIterator<Item = (CredentialRole, AccountName)>,
     ) {
@@ -103,7 +103,7 @@ impl CredentialPool {
     ///
     /// `except` rules credentials out for this request: those that lack a permission it needs. A project that was
     /// never added has no credentials.
-    pub fn acquire(&mut self, project: &ProjectKey, except: &BTreeSet<CredentialRole>, now: Instant) -> Acquired {
+    pub fn acquire(&mut self, project: &ProjectSelector, except: &BTreeSet<CredentialRole>, now: Instant) -> Acquired {
         let Some(rotation) = self.rotations.get_mut(project) else { return Acquired::Exhausted };
         let count = rotation.members.len();
         let mut earliest: Option<Instant> = None;
@@ -174,15 +174,15 @@ mod tests {
         if name == "main" { CredentialRole::Main } else { CredentialRole::Additional(name.parse().unwrap()) }
     }
 
-    fn pool(members: &[(&str, &str)]) -> (CredentialPool, ProjectKey) {
-        let project: ProjectKey = "PAY".parse().unwrap();
+    fn pool(members: &[(&str, &str)]) -> (CredentialPool, ProjectSelector) {
+        let project: ProjectSelector = "PAY".parse().unwrap();
         let mut pool = CredentialPool::new();
         let credentials = members.iter().map(|(name, account)| (role(name), account.parse().unwrap()));
         pool.add_project(project.clone(), "bb".parse().unwrap(), credentials.collect::<Vec<_>>());
         (pool, project)
     }
 
-    fn leased(pool: &mut CredentialPool, project: &ProjectKey, now: Instant) -> Lease {
+    fn leased(pool: &mut CredentialPool, project: &ProjectSelector, now: Instant) -> Lease {
         match pool.acquire(project, &BTreeSet::new(), now) {
             Acquired::Lease(lease) => lease,
             other => panic!("{other:?}"),

@@ -108,6 +108,9 @@ impl EventSink for Progress {
             Event::ProtocolLearned { server, protocol } => {
                 self.line(&format!("{}: git protocol {protocol}", shown(server)));
             }
+            Event::ProjectsFound { pattern, projects } => {
+                self.line(&format!("projects {pattern}: {}", count(projects.len() as u64, "project")));
+            }
             Event::ProjectListed { project, in_scope, out_of_scope } => {
                 inner.whole.inc_length(*in_scope as u64);
                 let left_out = if *out_of_scope > 0 { format!(", {out_of_scope} left out") } else { String::new() };

@@ -7,7 +7,8 @@ use super::super::error::{Diagnostic, Report, Span};
 use super::retention::rules;
 use super::value::{Spanned, name};
 use crate::model::{
-    CredentialName, Cron, DestinationName, Part, Pattern, PlanName, ProjectKey, Retention, RetentionName,
+    CredentialName, Cron, DestinationName, Part, Pattern, PlanName, ProjectSelector, Retention, RetentionName,
+    Timetable,
 };
 use crate::schedule::{Schedule, ScheduleError};
 
@@ -19,14 +20,14 @@ pub(in crate::config) struct DraftPlan {
     pub(in crate::config) parts: BTreeSet<Part>,
     pub(in crate::config) destinations: Vec<Spanned<DestinationName>>,
     pub(in crate::config) retention: Option<DraftRetention>,
-    pub(in crate::config) schedule: Option<Cron>,
+    pub(in crate::config) schedule: Option<Timetable>,
     pub(in crate::config) span: Span,
 }
 
 /// A project of a plan.
 #[derive(Debug)]
 pub(in crate::config) struct DraftPlannedProject {
-    pub(in crate::config) key: Spanned<ProjectKey>,
+    pub(in crate::config) key: Spanned<ProjectSelector>,
     pub(in crate::config) include: Vec<Pattern>,
     pub(in crate::config) exclude: Vec<Pattern>,
     pub(in crate::config) enabled: Vec<Spanned<CredentialName>>,
@@ -65,7 +66,7 @@ fn planned_project(node: &Node, report: &mut Report) -> Option<DraftPlannedProje
     }
     let names = node.child("enable-credentials").map_or(&[][..], |enable| &enable.args);
     let enabled = names.iter().filter_map(|value| name(value.text(), CredentialName::new, report)).collect();
-    let key = name(node.text(), ProjectKey::new, report)?;
+    let key = name(node.text(), ProjectSelector::new, report)?;
     Some(DraftPlannedProject { key, include, exclude, enabled })
 }
 
@@ -115,7 +116,7 @@ fn decode_retention(node: &Node, report: &mut Report) -> Option<DraftRetention> 
     }
 }
 
-fn decode_schedule(node: &Node, report: &mut Report) -> Option<Cron> {
+fn decode_schedule(node: &Node, report: &mut Report) -> Option<Timetable> {
     let (expression, span) = node.text()?;
     let zone = node.prop("tz").and_then(Value::text);
     let time_zone = zone.map_or("UTC", |(zone, _)| zone);
@@ -123,7 +124,7 @@ fn decode_schedule(node: &Node, report: &mut Report) -> Option<Cron> {
     let expression = expression.split_whitespace().collect::<Vec<_>>().join(" ");
     let cron = Cron { expression, time_zone: time_zone.to_owned() };
     match Schedule::parse(&cron) {
-        Ok(_) => Some(cron),
+        Ok(_) => Some(Timetable::of(cron)),
         Err(error) => {
             let place = match (&error, zone) {
                 (ScheduleError::UnknownZone { .. }, Some((_, zone))) => zone,

@@ -7,13 +7,13 @@ use super::super::error::{Diagnostic, Report, Span, quoted};
 use super::super::shape::is_age;
 use super::value::{Spanned, name};
 use crate::model::{
-    AccountName, Credential, CredentialName, CredentialRole, ProjectKey, Sealed, SecretKind, ServerName,
+    AccountName, Credential, CredentialKind, CredentialName, CredentialRole, ProjectSelector, Sealed, ServerName,
 };
 
 /// A project with names that are not resolved.
 #[derive(Debug)]
 pub(in crate::config) struct DraftProject {
-    pub(in crate::config) key: Spanned<ProjectKey>,
+    pub(in crate::config) key: Spanned<ProjectSelector>,
     pub(in crate::config) server: Option<Spanned<ServerName>>,
     pub(in crate::config) credentials: Vec<DraftCredential>,
     pub(in crate::config) span: Span,
@@ -40,7 +40,7 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftProject> {
             credentials.push(DraftCredential { role, account, value, span: child.span });
         }
     }
-    let key = name(node.text(), ProjectKey::new, report)?;
+    let key = name(node.text(), ProjectSelector::new, report)?;
     Some(DraftProject { key, server, credentials, span: node.span })
 }
 
@@ -72,14 +72,14 @@ pub(in crate::config) fn credential(node: &Node, report: &mut Report) -> Option<
     };
     let secret = secret(node, report);
     let ((kind, sealed), expires) = secret.zip(expires)?;
-    account.map(|account| Credential { account, kind, sealed, expires })
+    account.map(|account| Credential { account, kind, sealed, expires, same_as: None })
 }
 
-fn secret(node: &Node, report: &mut Report) -> Option<(SecretKind, Sealed)> {
+fn secret(node: &Node, report: &mut Report) -> Option<(CredentialKind, Sealed)> {
     let (token, password) = (node.child("token"), node.child("password"));
     let (kind, given) = match (token, password) {
-        (Some(token), None) => (SecretKind::Token, token),
-        (None, Some(password)) => (SecretKind::Password, password),
+        (Some(token), None) => (CredentialKind::Token, token),
+        (None, Some(password)) => (CredentialKind::Password, password),
         (Some(token), Some(password)) => {
             report.add(
                 Diagnostic::error("xopero::two-secrets", "a credential has a token or a password, not both")

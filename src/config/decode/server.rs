@@ -18,7 +18,8 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<Named<ServerNam
     let timeout = node.child("timeout").and_then(|timeout| duration(timeout, Duration::from_secs(1), report));
     let concurrency = node.child("concurrency").map_or_else(Concurrency::default, concurrency);
     let name = name(node.text(), ServerName::new, report)?;
-    let value = url.map(|url| Server { url, ca_file, timeout: timeout.unwrap_or(TIMEOUT), concurrency });
+    let value =
+        url.map(|url| Server { url, ca_file, timeout: timeout.unwrap_or(TIMEOUT), concurrency, rate_limit: None });
     Some(Named { name, value, span: node.span })
 }
 
