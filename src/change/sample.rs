@@ -47,6 +47,7 @@ pub(crate) fn applied(declaration: Declaration) -> Applied {
         plan_id: "7f31c09ad2e4".into(),
         applied_by: "ada@vault".into(),
         applied_at: Timestamp::UNIX_EPOCH,
+        rollback_of: None,
     }
 }
 

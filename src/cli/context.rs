@@ -1,6 +1,7 @@
 //! What every command shares: the options before the verb, and how they are resolved.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -169,16 +170,20 @@ impl Context {
         }
     }
 
-    /// Takes the state's lock for `operation`.
-    pub fn lock(&self, operation: String) -> Result<StateLock, CliError> {
-        let body = LockBody {
+    /// Takes the state's lock for `operation`, and waits for it as long as `wait` says.
+    pub async fn lock(&self, operation: &str, wait: Duration) -> Result<StateLock, CliError> {
+        let body = || LockBody {
             id: Uid::mint(&self.clock).to_string(),
             who: env::who(),
             pid: std::process::id(),
-            operation,
+            operation: operation.to_owned(),
             since: self.clock.now(),
         };
-        Ok(StateLock::acquire(self.location()?.directory(), &body)?)
+        let waiting = |holder: Option<&LockBody>| {
+            let holder = holder.map_or_else(|| "somebody".to_owned(), ToString::to_string);
+            self.output.say(&format!("waiting for {holder} to be done with the state"));
+        };
+        Ok(StateLock::acquire_within(self.location()?.directory(), body, wait, waiting).await?)
     }
 
     /// What to do when the user asks to stop: to say that it was heard.

@@ -17,13 +17,14 @@ use crate::ui::Output;
 pub struct CliError {
     code: u8,
     lines: Vec<String>,
+    details: Vec<String>,
     hint: Option<String>,
 }
 
 impl CliError {
     /// A failure in the command's own words.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, lines: vec![message.into()], hint: None }
+        Self { code, lines: vec![message.into()], details: Vec::new(), hint: None }
     }
 
     /// The command was used in a way that cannot work.
@@ -33,13 +34,20 @@ impl CliError {
 
     /// A failure that has been told already.
     pub const fn told(code: u8) -> Self {
-        Self { code, lines: Vec::new(), hint: None }
+        Self { code, lines: Vec::new(), details: Vec::new(), hint: None }
     }
 
     /// Adds what to do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds lines that belong to the message.
+    #[must_use]
+    fn with_details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
         self
     }
 
@@ -53,7 +61,7 @@ impl CliError {
             }
             cause = error.source();
         }
-        Self { code, lines, hint }
+        Self { code, lines, details: Vec::new(), hint }
     }
 
     /// The exit code.
@@ -64,7 +72,7 @@ impl CliError {
     /// Tells the user, unless that was done already.
     pub fn tell(&self, output: Output) {
         if !self.lines.is_empty() {
-            output.failure(self.code, &self.lines, self.hint.as_deref());
+            output.failure(self.code, &self.lines, &self.details, self.hint.as_deref());
         }
     }
 }
@@ -106,14 +114,18 @@ impl From<StoreError> for CliError {
 
 impl From<ReconcileError> for CliError {
     fn from(error: ReconcileError) -> Self {
-        let hint = error.hint();
-        match error {
-            ReconcileError::State(error) => error.into(),
-            ReconcileError::Store(error) => error.into(),
-            ReconcileError::SamePlace { .. } => Self::from_error(exit_code::INVALID_FILE, &error, hint),
-            ReconcileError::Stale { .. } => Self::from_error(exit_code::STALE_PLAN, &error, hint),
-            ReconcileError::RefusedByRail { .. } => Self::from_error(exit_code::REFUSED, &error, hint),
-        }
+        let (hint, details) = (error.hint(), error.details());
+        let code = match error {
+            ReconcileError::State(error) => return error.into(),
+            ReconcileError::Store(error) => return error.into(),
+            ReconcileError::SamePlace { .. } => exit_code::INVALID_FILE,
+            ReconcileError::Stale { .. } | ReconcileError::PlanOfAnother { .. } => exit_code::STALE_PLAN,
+            ReconcileError::RefusedByRail { .. } => exit_code::REFUSED,
+            ReconcileError::WritePlan { .. }
+            | ReconcileError::ReadPlan { .. }
+            | ReconcileError::UnreadablePlan { .. } => exit_code::FAILED,
+        };
+        Self::from_error(code, &error, hint).with_details(details)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A command parses its arguments, calls one function of an engine and renders the result; rules live below. Every
 //! failure passes through [`mod@error`], every exit code stands in [`exit_code`], every variable in [`mod@env`].
 
+mod agree;
 mod apply;
 mod context;
 mod credential;
@@ -10,10 +11,12 @@ pub mod env;
 mod error;
 pub mod exit_code;
 mod export;
+mod history;
 mod interrupt;
 mod locate;
 mod plan;
 mod restore;
+mod rollback;
 mod run;
 mod schema;
 mod secrets;
@@ -48,6 +51,8 @@ enum Command {
     Schema(schema::SchemaArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    History(history::HistoryArgs),
+    Rollback(rollback::RollbackArgs),
     Run(run::RunArgs),
     Snapshots(snapshots::SnapshotsArgs),
     Verify(verify::VerifyArgs),
@@ -102,6 +107,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Schema(arguments) => Ok(schema::run(context, &arguments)),
         Command::Plan(arguments) => plan::run(context, &arguments).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,
+        Command::History(arguments) => history::run(context, &arguments).await,
+        Command::Rollback(arguments) => rollback::run(context, &arguments).await,
         Command::Run(arguments) => run::run(context, &arguments).await,
         Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
         Command::Verify(arguments) => verify::run(context, &arguments).await,

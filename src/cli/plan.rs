@@ -1,12 +1,17 @@
 //! `xopero plan`.
 
+use std::path::PathBuf;
+
 use clap::Args;
+use serde_json::json;
 
 use super::{CliError, Context, exit_code};
 use crate::change::ChangeSet;
 use crate::clock::Clock;
-use crate::config::{Decoded, FileId, Sources};
-use crate::reconcile;
+use crate::config::{Decoded, FileId};
+use crate::model::Address;
+use crate::reconcile::{self, SavedPlan};
+use crate::source::SourceTree;
 use crate::ui::change_set;
 
 /// Show what applying the file would change
@@ -15,38 +20,75 @@ pub struct PlanArgs {
     /// Exit with 2 if there is a change
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Write the plan to FILE, for `xopero apply FILE`
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print Markdown, for a comment on a pull request
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// Ask no server and no destination
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError> {
-    let (tree, decoded) = context.declaration()?;
+    context.output.begin_json();
+    let declared = context.declaration()?;
+    let (tree, decoded) = &declared;
     let applied = match context.state().await? {
         Some(state) => state.applied().await?,
         None => None,
     };
     let changes = reconcile::plan(applied.as_ref(), &decoded.declaration, context.clock.now());
-    show(context, &changes, tree.sources(), &decoded);
-    if !context.output.is_json() {
-        context.output.data(&change_set::next_command(&changes, &context.output.style()));
+    if arguments.markdown {
+        context.output.data(&change_set::render_markdown(&changes, &place_of(&declared)));
+    } else {
+        show(context, &changes, Some(&declared));
+    }
+    let mut next = change_set::next_command(&changes, &context.output.style());
+    if let Some(file) = &arguments.out {
+        SavedPlan::new(&changes, applied.as_ref(), tree.source()).write(file)?;
+        let name = file.display().to_string();
+        next = change_set::next_command_with_file(&changes, &name, &context.output.style());
+        if context.output.is_json() {
+            context.output.json(&json!({ "type": "saved", "plan_id": changes.plan_id, "file": name }));
+        } else {
+            context.output.say(&format!("Saved as {name}"));
+        }
+    }
+    if !context.output.is_json() && !arguments.markdown {
+        context.output.data(&next);
     }
     Ok(if arguments.detailed_exitcode && !changes.is_empty() { exit_code::DIFFERENCE } else { exit_code::DONE })
 }
 
-/// Prints a change set as data.
-pub(super) fn show(context: &Context, changes: &ChangeSet, sources: &Sources, decoded: &Decoded) {
+/// Prints a change set as data. `declared` is the file that it leads to, if it leads to a file.
+pub(super) fn show(context: &Context, changes: &ChangeSet, declared: Option<&(SourceTree, Decoded)>) {
     if context.output.is_json() {
-        for line in change_set::to_json_lines(changes) {
+        let place = |address: &_| {
+            let (tree, decoded) = declared?;
+            let place = decoded.places.get(address)?;
+            let file = &tree.sources().file(place.span.file).name;
+            Some(json!({ "file": file, "line": place.line, "col": place.column }))
+        };
+        for line in change_set::to_json_lines(changes, &place) {
             context.output.json(&line);
         }
     } else {
-        let place = |address: &_| {
-            let place = decoded.places.get(address)?;
-            // Most files include no others: their name says nothing.
-            Some(match place.span.file {
-                FileId::MAIN => format!("line {}", place.line),
-                included => format!("{}:{}", sources.file(included).name, place.line),
-            })
-        };
+        let place = |address: &_| declared.and_then(|declared| place_of(declared)(address));
         context.output.data(&change_set::render(changes, &place, &context.output.style()));
+    }
+}
+
+/// Where an address is declared, for people.
+fn place_of((tree, decoded): &(SourceTree, Decoded)) -> impl Fn(&Address) -> Option<String> {
+    |address| {
+        let place = decoded.places.get(address)?;
+        // Most files include no others: their name says nothing.
+        Some(match place.span.file {
+            FileId::MAIN => format!("line {}", place.line),
+            included => format!("{}:{}", tree.sources().file(included).name, place.line),
+        })
     }
 }

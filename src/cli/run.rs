@@ -1,6 +1,7 @@
 //! `xopero run`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -25,7 +26,7 @@ pub struct RunArgs {
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError> {
     let state = context.existing_state().await?;
-    let lock = context.lock(format!("run {}", arguments.plan))?;
+    let lock = context.lock(&format!("run {}", arguments.plan), Duration::ZERO).await?;
     let applied = state.applied().await?.ok_or_else(|| state.location().nothing_applied())?;
     if let Ok(source) = read_file(context.file(), SOURCE_LIMIT)
         && source.sha256 != applied.source.sha256

@@ -124,6 +124,7 @@ pub fn to_json(sources: &Sources, diagnostic: &Diagnostic) -> Value {
         })
         .collect();
     json!({
+        "type": "diagnostic",
         "code": diagnostic.code,
         "severity": diagnostic.severity.as_str(),
         "message": diagnostic.message,
@@ -185,7 +186,7 @@ mod tests {
         let found = Diagnostic::warning("xopero::x", "m").at(Span::new(8, 9), "here").help("h");
         assert_eq!(
             to_json(&file, &found),
-            json!({"code": "xopero::x", "severity": "warning", "message": "m", "help": "h",
+            json!({"type": "diagnostic", "code": "xopero::x", "severity": "warning", "message": "m", "help": "h",
                    "spans": [{"file": "xopero.kdl", "line": 2, "col": 4, "offset": 8, "len": 1, "label": "here"}]})
         );
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,11 +23,21 @@ impl Generation {
     }
 }
 
+impl FromStr for Generation {
+    type Err = ParseIntError;
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
+
+/// Digits of a source's digest that people are shown.
+const SHOWN_DIGITS: usize = 8;
 
 /// Where a declaration was read from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +60,13 @@ pub struct FileDigest {
     pub sha256: String,
 }
 
+impl Source {
+    /// The beginning of the digest: tells two sources apart.
+    pub fn short(&self) -> &str {
+        self.sha256.get(..SHOWN_DIGITS).unwrap_or(&self.sha256)
+    }
+}
+
 /// One generation. Immutable once recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
@@ -67,6 +86,9 @@ pub struct Applied {
     pub applied_by: String,
     /// When.
     pub applied_at: Timestamp,
+    /// The earlier generation whose declaration this is, if it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_of: Option<Generation>,
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! What can keep a declaration from coming into force.
 
+use std::io;
+use std::path::PathBuf;
+
+use super::UnreadablePlan;
 use crate::change::{PlanId, Rail};
-use crate::model::DestinationName;
+use crate::model::{Address, DestinationName, Lineage};
 use crate::state::StateError;
 use crate::store::StoreError;
 
@@ -23,22 +27,59 @@ pub enum ReconcileError {
         other: DestinationName,
     },
     /// What was agreed to is not what would happen.
-    #[error("plan {expected} is stale: {moved}, and the plan is {found}")]
+    #[error("plan {expected} is stale: {}", found.as_ref().map_or_else(
+        || "there is nothing to apply".to_owned(), |found| format!("the plan is {found} now")
+    ))]
     Stale {
         /// The change set that was agreed to.
         expected: PlanId,
-        /// The change set that there is.
-        found: PlanId,
+        /// The change set that there is, unless it is empty.
+        found: Option<PlanId>,
         /// What moved meanwhile, as far as it can be told.
-        moved: String,
+        moved: Vec<String>,
+    },
+    /// A saved plan was made against another state.
+    #[error("the plan was made for the state of lineage {plan}, and this one is of lineage {state}")]
+    PlanOfAnother {
+        /// What the plan says.
+        plan: Lineage,
+        /// What there is.
+        state: Lineage,
     },
     /// Something in the change set needs an approval that was not given.
-    #[error("plan {plan_id} needs approval ({})", describe(rails))]
+    #[error("plan {plan_id} needs an approval of its own")]
     RefusedByRail {
         /// The change set.
         plan_id: PlanId,
         /// What asks for approval.
         rails: Vec<Rail>,
+    },
+    /// A plan could not be saved.
+    #[error("cannot write the plan {}", path.display())]
+    WritePlan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A saved plan could not be read.
+    #[error("cannot read the plan {}", path.display())]
+    ReadPlan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What was read is not a plan for this version.
+    #[error("cannot use the plan {}", path.display())]
+    UnreadablePlan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: UnreadablePlan,
     },
 }
 
@@ -49,18 +90,38 @@ impl ReconcileError {
             Self::State(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::SamePlace { .. } => Some("give each a directory of its own, or name one of them in the plans".into()),
-            Self::Stale { .. } => Some("look again with `xopero plan`".to_owned()),
+            Self::Stale { .. } => Some("look again with `xopero plan`, and approve what it shows".to_owned()),
+            Self::PlanOfAnother { .. } => Some("check `--file` and `--state`: the plan belongs to others".to_owned()),
             Self::RefusedByRail { plan_id, rails: _ } => {
                 Some(format!("look at it with `xopero plan`; if it is meant, run `xopero apply --approve {plan_id}`"))
             }
+            Self::WritePlan { .. } => {
+                Some("check that the directory exists and that this user may write it".to_owned())
+            }
+            Self::ReadPlan { .. } | Self::UnreadablePlan { .. } => {
+                Some("name a file that `xopero plan --out FILE` has written with this version".to_owned())
+            }
+        }
+    }
+
+    /// Lines that belong to the message: what moved, what asks for approval.
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Self::Stale { moved, .. } => moved.clone(),
+            Self::RefusedByRail { rails, .. } => rails.iter().map(describe_rail).collect(),
+            Self::State(_)
+            | Self::Store(_)
+            | Self::SamePlace { .. }
+            | Self::PlanOfAnother { .. }
+            | Self::WritePlan { .. }
+            | Self::ReadPlan { .. }
+            | Self::UnreadablePlan { .. } => Vec::new(),
         }
     }
 }
 
-fn describe(rails: &[Rail]) -> String {
-    let one = |rail: &Rail| {
-        let addresses: Vec<&str> = rail.addresses.iter().map(crate::model::Address::as_str).collect();
-        format!("{}: {}", rail.kind.as_str(), addresses.join(", "))
-    };
-    rails.iter().map(one).collect::<Vec<_>>().join("; ")
+/// A rail on one line: kind, addresses, numbers.
+pub(super) fn describe_rail(rail: &Rail) -> String {
+    let addresses: Vec<&str> = rail.addresses.iter().map(Address::as_str).collect();
+    format!("{}: {}: {}", rail.kind.as_str(), addresses.join(", "), rail.message)
 }

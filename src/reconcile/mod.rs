@@ -2,10 +2,16 @@
 //!
 //! [`plan`] looks, [`apply()`] acts. Applying is one transaction on the state: it never writes to a Bitbucket server and
 //! never touches a backup. What is applied is decided again under the lock, from the state as it is then; an approval
-//! names a change set and holds only for that one.
+//! names a change set and holds only for that one, also as a file ([`SavedPlan`]).
 
 mod apply;
 mod error;
+pub mod history;
+mod plan_file;
+mod saved_plan;
 
-pub use apply::{Approval, Outcome, apply, plan};
+pub use apply::{Approval, Outcome, Proposal, apply, plan};
 pub use error::ReconcileError;
+pub use saved_plan::{Base, SavedPlan, UnreadablePlan};
+
+use error::describe_rail;

@@ -22,6 +22,18 @@ impl StateStore {
         rows.iter().map(|row| self.read("a generation", row).json("body")).collect()
     }
 
+    /// One of the generations that are remembered.
+    pub async fn generation(&self, generation: Generation) -> Result<Option<Applied>, StateError> {
+        // A number beyond what the database counts to was never given to a generation.
+        let Ok(number) = i64::try_from(generation.0) else { return Ok(None) };
+        let row = sqlx::query("SELECT body FROM generations WHERE generation = $1")
+            .bind(number)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.failed("read a generation"))?;
+        row.map(|row| self.read("a generation", &row).json("body")).transpose()
+    }
+
     /// Puts a generation in force, provided that `expected` still is, and that this one follows it.
     pub async fn record_applied(&self, applied: &Applied, expected: Option<Generation>) -> Result<(), StateError> {
         const ATTEMPT: &str = "record a generation";
@@ -76,6 +88,7 @@ mod tests {
             plan_id: "7f31c09ad2e4".into(),
             applied_by: "ada@vault".into(),
             applied_at: Timestamp::UNIX_EPOCH,
+            rollback_of: None,
         }
     }
 
@@ -87,6 +100,10 @@ mod tests {
         store.record_applied(&first, None).await.unwrap();
         store.record_applied(&second, Some(Generation(1))).await.unwrap();
         assert_eq!(store.applied().await.unwrap(), Some(second.clone()));
+        assert_eq!(store.generation(Generation(1)).await.unwrap(), Some(first.clone()));
+        for unknown in [0, 3, u64::MAX] {
+            assert_eq!(store.generation(Generation(unknown)).await.unwrap(), None);
+        }
         assert_eq!(store.history(10).await.unwrap(), [second, first]);
     }
 
@@ -115,5 +132,6 @@ mod tests {
         }
         let history = store.history(100).await.unwrap();
         assert_eq!((history.len(), history[49].generation), (50, Generation(4)));
+        assert_eq!(store.generation(Generation(3)).await.unwrap(), None);
     }
 }

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ use super::store::create_directory;
 
 /// A body longer than this was not written by us.
 const BODY_LIMIT: u64 = 4096;
+
+/// How often somebody who waits looks again. The lock tells nobody when it becomes free, and waiting for it in the
+/// operating system could not be given up.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Who holds the lock, and what for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +78,35 @@ impl StateLock {
     }
 }
 
+impl StateLock {
+    /// The same, but waits for `wait` until the holder is done. `waiting` is called once, with what is known of the
+    /// holder, if there is something to wait for. `body` is made anew for each attempt: the lock is held since then.
+    pub async fn acquire_within(
+        directory: &Path,
+        body: impl Fn() -> LockBody,
+        wait: Duration,
+        waiting: impl FnOnce(Option<&LockBody>),
+    ) -> Result<Self, StateError> {
+        match Self::acquire(directory, &body()) {
+            Err(StateError::Locked { holder, .. }) if !wait.is_zero() => waiting(holder.as_deref()),
+            ended => return ended,
+        }
+        let free = async {
+            loop {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                match Self::acquire(directory, &body()) {
+                    Err(StateError::Locked { .. }) => {}
+                    ended => return ended,
+                }
+            }
+        };
+        match tokio::time::timeout(wait, free).await {
+            Ok(ended) => ended,
+            Err(_elapsed) => Self::acquire(directory, &body()),
+        }
+    }
+}
+
 impl Drop for StateLock {
     fn drop(&mut self) {
         // A body that stays behind does no harm: nobody reads it while the lock is free.
@@ -112,6 +146,33 @@ mod tests {
         assert!(error.to_string().contains("ada@vault (process 7, `apply`, since 1970-01-01T00:00:00Z)"), "{error}");
         drop(first);
         StateLock::acquire(&directory, &body("run nightly")).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_the_lock_when_it_is_free_and_gives_up_in_time() {
+        let home = tempfile::tempdir().unwrap();
+        let first = StateLock::acquire(home.path(), &body("run nightly")).unwrap();
+        let acquire = |told, wait| {
+            StateLock::acquire_within(
+                home.path(),
+                || body("apply"),
+                wait,
+                move |holder: Option<&LockBody>| {
+                    let _test_ended = tokio::sync::oneshot::Sender::send(told, holder.cloned());
+                },
+            )
+        };
+        let (told, _) = tokio::sync::oneshot::channel();
+        let error = acquire(told, Duration::from_millis(1)).await.unwrap_err();
+        assert!(matches!(&error, StateError::Locked { holder: Some(holder), .. } if **holder == body("run nightly")));
+
+        let (told, holder) = tokio::sync::oneshot::channel();
+        let free = async {
+            assert_eq!(holder.await.unwrap(), Some(body("run nightly")));
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(acquire(told, Duration::from_mins(1)), free);
+        second.unwrap();
     }
 
     #[test]

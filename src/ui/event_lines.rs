@@ -8,6 +8,11 @@ use crate::run::{Event, EventSink};
 /// The version of the lines: the part before the point changes when a reader must change.
 pub const VERSION: &str = "1.0";
 
+/// The first line of everything that has a version.
+pub(super) fn version_line() -> serde_json::Value {
+    serde_json::json!({ "type": "version", "format": VERSION, "xopero": env!("CARGO_PKG_VERSION") })
+}
+
 /// Which stream the lines go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -25,9 +30,7 @@ impl EventLines {
     /// Writes the first line, which tells the version.
     pub fn begin(stream: Stream) -> Self {
         let lines = Self(stream);
-        lines.write(&serde_json::json!({
-            "type": "version", "format": VERSION, "xopero": env!("CARGO_PKG_VERSION"),
-        }));
+        lines.write(&version_line());
         lines
     }
 

@@ -7,6 +7,7 @@
 pub mod change_set;
 mod diff;
 mod event_lines;
+pub mod history;
 mod output;
 mod progress;
 mod quantity;

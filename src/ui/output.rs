@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
+use super::event_lines::version_line;
 use super::shown::shown_explanation;
 use super::wrap::paragraph;
 use super::{Style, shown_json, shown_lines};
@@ -95,6 +96,13 @@ impl Output {
         self.data(&shown_json(value));
     }
 
+    /// In JSON mode, prints the first line: the version of those that follow.
+    pub fn begin_json(self) {
+        if self.json {
+            self.json(&version_line());
+        }
+    }
+
     /// Says something on stderr; foreign text in it is made safe. Silent in JSON mode.
     pub fn say(self, text: &str) {
         if !self.json {
@@ -107,11 +115,13 @@ impl Output {
         self.paragraph("", ("warning:", &self.err.yellow("warning:")), text);
     }
 
-    /// Tells of a failure on stderr: what, the causes, and what to do next. In JSON mode, one line on stdout as well.
-    pub fn failure(self, code: u8, lines: &[String], hint: Option<&str>) {
+    /// Tells of a failure on stderr: what, the causes, details, and what to do next. In JSON mode, one line on stdout as
+    /// well.
+    pub fn failure(self, code: u8, lines: &[String], details: &[String], hint: Option<&str>) {
         if self.json {
             self.json(&serde_json::json!({
-                "type": "error", "exit_code": code, "message": lines.first(), "causes": lines.get(1..), "help": hint,
+                "type": "error", "exit_code": code, "message": lines.first(), "causes": lines.get(1..),
+                "details": details, "help": hint,
             }));
         }
         let mut lines = lines.iter();
@@ -120,6 +130,9 @@ impl Output {
         }
         for cause in lines {
             self.paragraph("  ", ("caused by:", "caused by:"), cause);
+        }
+        for detail in details {
+            self.paragraph("  ", ("-", "-"), detail);
         }
         if let Some(hint) = hint {
             self.paragraph("  ", ("help:", &self.err.green("help:")), hint);

@@ -1,6 +1,7 @@
 //! The real executable against a fake Bitbucket server on loopback, with stock git as the judge.
 
 mod file;
+mod json_schema;
 mod proof;
 mod scene;
 mod support;
@@ -19,6 +20,7 @@ mod listed;
 mod protocol;
 mod refusals;
 mod restore;
+mod review;
 mod scope;
 mod shapes;
 mod stock_tools;

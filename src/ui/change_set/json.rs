@@ -4,9 +4,11 @@ use serde_json::{Map, Value as Json, json};
 
 use super::BACKUPS_DELETED;
 use crate::change::{Action, AttributeChange, Change, ChangeSet, Value};
+use crate::model::Address;
 
-/// What `xopero plan --json` prints after its first line: `change`, `note`, `rail` and one `summary`.
-pub fn to_json_lines(set: &ChangeSet) -> Vec<Json> {
+/// What `xopero plan --json` prints after its first line: `change`, `note`, `rail` and one `summary`. `places` gives the
+/// place in the file at which an address is declared: `file`, `line` and `col`.
+pub fn to_json_lines(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<Json>) -> Vec<Json> {
     let touched = set.changes.iter().filter(|change| change.action != Action::Keep);
     let counts = set.counts();
     let summary = json!({
@@ -22,7 +24,12 @@ pub fn to_json_lines(set: &ChangeSet) -> Vec<Json> {
     });
     let notes = set.notes.iter().map(|note| typed("note", note));
     let rails = set.rails.iter().map(|rail| typed("rail", rail));
-    touched.map(json_change).chain(notes).chain(rails).chain([summary]).collect()
+    touched
+        .map(|change| json_change(change, places(&change.address).as_ref()))
+        .chain(notes)
+        .chain(rails)
+        .chain([summary])
+        .collect()
 }
 
 fn typed(kind: &str, value: &impl serde::Serialize) -> Json {
@@ -33,7 +40,7 @@ fn typed(kind: &str, value: &impl serde::Serialize) -> Json {
     Json::Object(object)
 }
 
-fn json_change(change: &Change) -> Json {
+fn json_change(change: &Change, at: Option<&Json>) -> Json {
     let attributes: Vec<Json> = change.attributes.iter().map(json_attribute).collect();
     json!({
         "type": "change",
@@ -43,6 +50,7 @@ fn json_change(change: &Change) -> Json {
         "reasons": change.reasons,
         "attributes": attributes,
         "unchanged": change.unchanged,
+        "at": at,
     })
 }
 
@@ -80,13 +88,15 @@ mod tests {
     #[test]
     fn programs_get_one_object_for_each_change_and_a_summary() {
         let set = many_changes();
-        let lines = to_json_lines(&set);
+        let place = json!({"file": "xopero.kdl", "line": 84, "col": 1});
+        let lines = to_json_lines(&set, &|address| (address.as_str() == "plan/hot").then(|| place.clone()));
         let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["change", "change", "change", "change", "change", "note", "rail", "rail", "summary"]);
         let token = &lines[0]["attributes"][0];
         assert_eq!((&token["before"], &token["sensitive"]), (&Json::Null, &json!(true)));
         assert_eq!(token["sealed_after"], json!(Sealed::new("another").digest()));
         assert_eq!(lines[4]["attributes"][0], json!({"path": "keep.daily", "before": 14, "after": 7}));
+        assert_eq!((&lines[2]["at"], &lines[3]["at"]), (&place, &Json::Null));
         assert_eq!(lines[6]["kind"], json!("plan-leaves"));
         let summary = &lines[8];
         assert_eq!((&summary["plan_id"], &summary["based_on"]), (&json!(set.plan_id), &json!(41)));

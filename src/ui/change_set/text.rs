@@ -205,12 +205,18 @@ fn footer(set: &ChangeSet) -> Vec<String> {
 
 /// The command that applies a change set, as a line; nothing for one without changes.
 pub fn next_command(set: &ChangeSet, style: &Style) -> String {
-    let command = if set.needs_approval() {
-        format!("xopero apply --approve {}", set.plan_id)
-    } else {
-        "xopero apply".to_owned()
-    };
-    if set.is_empty() { String::new() } else { format!("To apply:  {}\n", style.bold(&command)) }
+    if set.is_empty() { String::new() } else { format!("To apply:  {}\n", style.bold(&apply_command(set))) }
+}
+
+/// The same for one that was saved in a file.
+pub fn next_command_with_file(set: &ChangeSet, file: &str, style: &Style) -> String {
+    let command = style.bold(&format!("xopero apply {}", shown(file)));
+    if set.is_empty() { String::new() } else { format!("To apply:  {command}\n") }
+}
+
+/// The command that applies a change set.
+pub(super) fn apply_command(set: &ChangeSet) -> String {
+    if set.needs_approval() { format!("xopero apply --approve {}", set.plan_id) } else { "xopero apply".to_owned() }
 }
 
 #[cfg(test)]

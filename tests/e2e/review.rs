@@ -1,0 +1,181 @@
+//! Reviewing a change: saved plans, comments, approvals, the history and the way back.
+
+use std::os::unix::fs::PermissionsExt;
+
+use fake_bitbucket::World;
+use serde_json::Value;
+use xopero::state::{LockBody, StateLock};
+
+use crate::json_schema::demand_valid;
+use crate::proof::usual;
+use crate::scene::{safe, tidy};
+use crate::support::Home;
+
+/// Lines of a plan that have a schema.
+const SCHEMA: &str = "plan-output.schema.json";
+
+fn path(home: &Home, name: &str) -> std::path::PathBuf {
+    home.path().join(name)
+}
+
+/// Edits the file without applying it.
+fn edit(home: &Home, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path(home, "xopero.kdl")).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{from:?} once in\n{text}");
+    std::fs::write(path(home, "xopero.kdl"), text.replace(from, to)).unwrap();
+}
+
+fn world() -> World {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    world
+}
+
+#[test]
+fn a_saved_plan_applies_as_long_as_it_is_true() {
+    let home = usual(world());
+    edit(&home, "keep last=100", "keep last=200");
+    let shown = home.xopero(&["plan", "--out", "a.xplan"]).success().says("To apply:  xopero apply a.xplan");
+    tidy(&home, &shown);
+    let text = std::fs::read_to_string(path(&home, "a.xplan")).unwrap();
+    assert_eq!(path(&home, "a.xplan").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!text.contains("AGE ENCRYPTED"), "{text}");
+    home.xopero(&["plan", "-o", "b.xplan"]).success();
+    assert_eq!(std::fs::read_to_string(path(&home, "b.xplan")).unwrap(), text, "one plan, one text");
+
+    // The file moves on.
+    edit(&home, "keep last=200", "keep last=300");
+    let stale = home.xopero(&["apply", "a.xplan"]).expect(5).says("xopero.kdl has changed");
+    assert!(stale.stderr.contains("retention/all: keep.last: 100 -> 200 then, 100 -> 300 now"), "{}", stale.stderr);
+    let stale = home.xopero(&["apply", "a.xplan", "--json"]).expect(5);
+    demand_valid(SCHEMA, &stale.json());
+    assert_eq!(stale.line("error")["details"].as_array().unwrap().len(), 2, "{}", stale.stdout);
+
+    // The state moves on.
+    edit(&home, "keep last=300", "keep last=200");
+    edit(&home, "concurrency listing=4", "concurrency listing=5");
+    home.xopero(&["apply", "--auto-approve"]).success();
+    let stale = home.xopero(&["apply", "a.xplan"]).expect(5).says("from generation 1 to generation 2");
+    assert!(stale.stderr.contains("there is nothing to apply"), "{}", stale.stderr);
+
+    // What is saved and still true is applied, and asked for twice it is no failure.
+    edit(&home, "keep last=200", "keep last=150");
+    home.xopero(&["plan", "--out", "c.xplan"]).success();
+    home.xopero(&["apply", "c.xplan"]).success().says("Applied as generation 3");
+    home.xopero(&["apply", "c.xplan"]).success().says("Nothing to apply");
+
+    std::fs::write(path(&home, "d.xplan"), "{}").unwrap();
+    home.xopero(&["apply", "d.xplan"]).expect(1).says("xopero plan --out");
+    home.xopero(&["apply", "no.xplan"]).expect(1).says("no.xplan");
+    home.xopero(&["apply", "c.xplan", "--auto-approve"]).expect(64);
+    home.xopero(&["plan", "--out", "no/such/folder/x"]).expect(1).says("no/such/folder/x");
+}
+
+#[test]
+fn a_plan_of_another_state_is_refused() {
+    let (home, other) = (usual(World::new()), usual(World::new()));
+    edit(&home, "keep last=100", "keep last=200");
+    edit(&other, "keep last=100", "keep last=200");
+    home.xopero(&["plan", "--out", "a.xplan"]).success();
+    std::fs::copy(path(&home, "a.xplan"), path(&other, "a.xplan")).unwrap();
+    other.xopero(&["apply", "a.xplan"]).expect(5).says("lineage");
+}
+
+#[test]
+fn an_approval_that_fits_nothing_is_told() {
+    let home = usual(World::new());
+    home.xopero(&["apply", "--approve", "0123456789ab"]).expect(5).says("there is nothing to apply");
+    edit(&home, "keep last=100", "keep last=5");
+    let refused = home.xopero(&["apply", "--auto-approve"]).expect(4);
+    assert!(refused.stderr.contains("last from 100 to 5"), "the numbers: {}", refused.stderr);
+    let refused = home.xopero(&["apply", "--auto-approve", "--json"]).expect(4);
+    demand_valid(SCHEMA, &refused.json());
+    assert!(refused.line("error")["details"][0].as_str().unwrap().starts_with("tightened-retention"));
+}
+
+#[test]
+fn every_line_for_programs_fits_the_schema() {
+    let home = usual(world());
+    edit(&home, "keep last=100", "keep last=5");
+    edit(&home, "plan \"nightly\"", "plan \"hourly\"");
+    let planned = home.xopero(&["plan", "--json", "--out", "a.xplan"]).success().json();
+    demand_valid(SCHEMA, &planned);
+    assert_eq!((&planned[0]["type"], &planned[0]["format"]), (&Value::from("version"), &Value::from("1.0")));
+    let created = planned.iter().find(|line| line["address"] == "plan/hourly" && line["type"] == "change").unwrap();
+    assert!(created["at"]["line"].is_u64(), "{created}");
+    assert_eq!(planned.last().unwrap()["type"], "saved");
+    demand_valid(SCHEMA, &home.xopero(&["apply", "a.xplan", "--json"]).success().json());
+    demand_valid(SCHEMA, &home.xopero(&["apply", "--auto-approve", "--json"]).success().json());
+    demand_valid(SCHEMA, &home.xopero(&["history", "2", "--json"]).success().json());
+    demand_valid(SCHEMA, &home.xopero(&["history", "--json"]).success().json());
+    edit(&home, "parts \"git\"", "partz \"git\"");
+    demand_valid(SCHEMA, &home.xopero(&["plan", "--json"]).expect(3).json());
+}
+
+#[test]
+fn a_comment_for_a_pull_request_is_markdown() {
+    let home = usual(World::new());
+    edit(&home, "local \"destinations/nas\"", "local \"destinations/nas ``` @all\"");
+    edit(&home, "keep last=100", "keep last=5");
+    let ended = home.xopero(&["plan", "--markdown", "--detailed-exitcode"]).expect(2);
+    tidy(&home, &ended);
+    let text = &ended.stdout;
+    assert!(text.starts_with("### xopero plan `") && text.contains("````diff\n"), "{text}");
+    assert!(text.contains("tightened-retention") && text.contains("xopero apply --approve "), "{text}");
+    home.xopero(&["plan", "--markdown", "--json"]).expect(64);
+}
+
+#[test]
+fn the_history_tells_and_a_rollback_goes_back() {
+    let home = usual(world());
+    let first = std::fs::read_to_string(path(&home, "xopero.kdl")).unwrap();
+    edit(&home, "keep last=100", "keep last=200");
+    home.apply();
+    let shown = home.xopero(&["history"]).success();
+    tidy(&home, &shown);
+    let rows: Vec<&str> = shown.stdout.lines().collect();
+    assert!(rows[1].contains("tester@") && rows[1].contains("1 changed"), "{}", shown.stdout);
+    assert!(rows[2].contains(" added"), "{}", shown.stdout);
+    home.xopero(&["history", "2"]).success().says("keep.last = 100 -> 200").says("Generation 2: applied");
+    home.xopero(&["history", "7"]).expect(1).says("not remembered");
+
+    // Back to fewer backups is as guarded as forward to fewer.
+    let refused = home.xopero(&["rollback", "1", "--auto-approve"]).expect(4).says("tightened-retention");
+    let start = refused.stderr.find("xopero rollback 1 --approve ").unwrap_or_else(|| panic!("{}", refused.stderr));
+    let id = refused.stderr[start..].trim_start_matches("xopero rollback 1 --approve ").get(..12).unwrap();
+    let back = home.xopero(&["rollback", "1", "--approve", id]).success().says("Applied as generation 3");
+    assert!(back.stderr.contains("xopero.kdl says something else"), "{}", back.stderr);
+    home.xopero(&["plan"]).success().says("keep.last = 100 -> 200");
+    home.xopero(&["history"]).success().says("back to 1: 1 changed");
+    home.run("nightly");
+
+    // The file follows, and there is nothing left to say.
+    std::fs::write(path(&home, "xopero.kdl"), first).unwrap();
+    home.xopero(&["plan", "--detailed-exitcode"]).success();
+    let again = home.xopero(&["rollback", "1", "--auto-approve"]).success().says("Nothing to apply");
+    assert!(again.stderr.is_empty(), "{}", again.stderr);
+    home.xopero(&["rollback", "9", "--auto-approve"]).expect(1).says("xopero history");
+    let lines = home.xopero(&["history", "--json"]).success().json();
+    assert_eq!((&lines[1]["rollback_of"], &lines[1]["in_force"]), (&Value::from(1), &Value::from(true)));
+}
+
+#[test]
+fn one_apply_waits_for_another_or_says_who_it_is() {
+    let home = usual(World::new());
+    edit(&home, "keep last=100", "keep last=200");
+    let body = LockBody {
+        id: "1".into(),
+        who: "ada@vault".into(),
+        pid: 7,
+        operation: "apply".into(),
+        since: "2026-11-22T00:00:00Z".parse().unwrap(),
+    };
+    let held = StateLock::acquire(&path(&home, ".xopero"), &body).unwrap();
+    let told = home.xopero(&["apply", "--auto-approve"]).expect(6).says("ada@vault").says("2026-11-22T00:00:00Z");
+    safe(&told.stderr);
+    home.xopero(&["apply", "--auto-approve", "--wait", "1ms"]).expect(6).says("waiting for ada@vault");
+    home.xopero(&["apply", "--auto-approve", "--wait", "soon"]).expect(64);
+    let waits = home.start(&["apply", "--auto-approve", "--wait", "1m"]);
+    drop(held);
+    waits.wait().success().says("Applied as generation 2");
+}
