@@ -1,4 +1,4 @@
-//! Addresses of declared things: `kind/name`, as change sets and messages spell them.
+//! Addresses of declared things, and of observed ones: `kind/name`, as change sets and messages spell them.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::ProjectSelector;
 use super::declaration::CredentialRole;
-use super::names::{CredentialName, DestinationName, PlanName, RetentionName, ServerName};
+use super::names::{AccountName, CredentialName, DestinationName, PlanName, RepoId, RetentionName, ServerName};
 
 /// A text that is not the address of anything that can be declared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an address is a kind and a name, such as \"plan/nightly\" or \"credential/PAY/extra-1\"")]
 pub struct InvalidAddress;
 
-/// The address of one declared thing. Sorted by kind, then by name.
+/// The address of one declared or observed thing. Sorted by kind, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Address(String);
@@ -47,6 +47,16 @@ impl Address {
     /// A credential of a project: `credential/PAY/extra-1`, or `credential/PAY/main`.
     pub fn credential(project: &ProjectSelector, role: &CredentialRole) -> Self {
         Self(format!("credential/{project}/{role}"))
+    }
+
+    /// A repository that was observed: `repository/bb/812`.
+    pub fn repository(server: &ServerName, id: RepoId) -> Self {
+        Self(format!("repository/{server}/{id}"))
+    }
+
+    /// An account of a server that was observed: `account/bb/svc-backup`.
+    pub fn account(server: &ServerName, account: &AccountName) -> Self {
+        Self(format!("account/{server}/{account}"))
     }
 
     /// A backup plan.

@@ -44,7 +44,35 @@ pub enum ConditionKind {
     ServerUnreachable,
 }
 
+impl std::str::FromStr for ConditionKind {
+    type Err = UnknownCondition;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCondition> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownCondition)
+    }
+}
+
+/// A condition of a kind that this version does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a condition that this version does not know")]
+pub struct UnknownCondition;
+
 impl ConditionKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::CredentialExpiring,
+        Self::CredentialRejected,
+        Self::AccountMismatch,
+        Self::PermissionLost,
+        Self::Throttled,
+        Self::RepoRenamed,
+        Self::RepoMoved,
+        Self::RepoGone,
+        Self::ProjectRenamed,
+        Self::DestinationForeign,
+        Self::ServerUnreachable,
+    ];
+
     /// The name that people and programs see.
     pub const fn as_str(self) -> &'static str {
         match self {

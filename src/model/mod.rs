@@ -48,7 +48,7 @@ pub use destination::{Destination, Place, S3Place};
 pub use git::{Head, ObjectFormat, ObjectId, RefName, RefTip, References};
 pub use hidden::is_hidden;
 pub use ids::{DestinationId, Lineage, PackId, RunId, SnapshotId, Uid};
-pub use inventory::{Inventory, ListedRepository, RepositoryState};
+pub use inventory::{Comparison, Inventory, ListedRepository, Remembered, RepositoryName, RepositoryState};
 pub use names::{
     AccountName, BucketName, CredentialName, DestinationName, InvalidName, KeyPrefix, PlanName, ProjectId, ProjectKey,
     PublicKey, Region, RepoId, RepoSlug, RetentionName, ServerName,

@@ -131,6 +131,13 @@ impl StateStore {
         .execute(&mut *transaction)
         .await
         .map_err(self.failed(ATTEMPT))?;
+        sqlx::query("UPDATE inventory SET stored = $3 WHERE server = $1 AND repository = $2")
+            .bind(record.server.to_string())
+            .bind(record.repository.to_string())
+            .bind(i64::try_from(record.bytes).unwrap_or(i64::MAX))
+            .execute(&mut *transaction)
+            .await
+            .map_err(self.failed(ATTEMPT))?;
         transaction.commit().await.map_err(self.failed(ATTEMPT))
     }
 

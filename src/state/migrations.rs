@@ -3,20 +3,21 @@
 //! A step that was released is never edited: databases out there have taken it. A new one is added at the end.
 
 /// Step `n` leads from schema `n` to schema `n + 1`. Each is a list of statements that run in one transaction.
-pub(super) const STEPS: &[&[&str]] = &[&[
-    "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE generations (
+pub(super) const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
+        "CREATE TABLE generations (
         generation BIGINT NOT NULL PRIMARY KEY,
         applied_at BIGINT NOT NULL,
         plan_id TEXT NOT NULL,
         body TEXT NOT NULL)",
-    "CREATE TABLE server_facts (server TEXT NOT NULL PRIMARY KEY, body BLOB NOT NULL)",
-    "CREATE TABLE destinations (
+        "CREATE TABLE server_facts (server TEXT NOT NULL PRIMARY KEY, body BLOB NOT NULL)",
+        "CREATE TABLE destinations (
         name TEXT NOT NULL,
         place TEXT NOT NULL,
         id TEXT NOT NULL,
         PRIMARY KEY (name, place))",
-    "CREATE TABLE chains (
+        "CREATE TABLE chains (
         destination TEXT NOT NULL,
         server TEXT NOT NULL,
         repository TEXT NOT NULL,
@@ -24,7 +25,7 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         body BLOB NOT NULL,
         broken TEXT,
         PRIMARY KEY (destination, server, repository))",
-    "CREATE TABLE snapshots (
+        "CREATE TABLE snapshots (
         id TEXT NOT NULL PRIMARY KEY,
         created BIGINT NOT NULL,
         plan TEXT NOT NULL,
@@ -36,8 +37,8 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         slug TEXT NOT NULL,
         body TEXT NOT NULL,
         damaged TEXT)",
-    "CREATE INDEX snapshots_of_repository ON snapshots (repository, server, destination, plan, id)",
-    "CREATE TABLE runs (
+        "CREATE INDEX snapshots_of_repository ON snapshots (repository, server, destination, plan, id)",
+        "CREATE TABLE runs (
         id TEXT NOT NULL PRIMARY KEY,
         plan TEXT NOT NULL,
         plan_name TEXT NOT NULL,
@@ -46,8 +47,8 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         started BIGINT NOT NULL,
         finished BIGINT,
         summary TEXT)",
-    "CREATE INDEX runs_by_age ON runs (started, id)",
-    "CREATE TABLE tasks (
+        "CREATE INDEX runs_by_age ON runs (started, id)",
+        "CREATE TABLE tasks (
         run TEXT NOT NULL REFERENCES runs (id),
         server TEXT NOT NULL,
         repository TEXT NOT NULL,
@@ -57,4 +58,30 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         detail TEXT NOT NULL,
         changed BIGINT NOT NULL,
         PRIMARY KEY (run, server, repository))",
-]];
+    ],
+    &[
+        "CREATE TABLE observed (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (kind, name))",
+        "CREATE TABLE conditions (
+        address TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (address, kind))",
+        "CREATE TABLE listings (
+        server TEXT NOT NULL,
+        project TEXT NOT NULL,
+        observed_at BIGINT NOT NULL,
+        PRIMARY KEY (server, project))",
+        "CREATE TABLE inventory (
+        server TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        listed_in TEXT NOT NULL,
+        seen_at BIGINT NOT NULL,
+        stored BIGINT,
+        body TEXT NOT NULL,
+        PRIMARY KEY (server, repository))",
+    ],
+];

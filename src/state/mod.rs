@@ -3,7 +3,8 @@
 //! One database beside the file, `.xopero/state.db`, holds three kinds of memory with different lifetimes:
 //!
 //! - **applied**: immutable generations, moved only from the generation that was looked at ([`StateStore::record_applied`]);
-//! - **observed**: what servers said about themselves, and which destination is bound to which identity;
+//! - **observed**: what servers, credentials, projects and destinations turned out to be, the repositories that were
+//!   listed, the conditions that followed, and which destination is bound to which identity. It is never part of a plan;
 //! - **runs**: runs, their tasks, the catalogue of snapshots and, per destination and repository, the chain that the
 //!   next run continues.
 //!
@@ -20,9 +21,11 @@ mod catalogue;
 mod error;
 mod facts;
 mod generations;
+mod listings;
 mod location;
 mod lock;
 mod migrations;
+mod observed;
 mod row;
 mod runs;
 mod store;
