@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -21,27 +22,34 @@ impl Interrupt {
     /// Begins to listen for signals, and confirms the first with `confirm`.
     pub fn listen(confirm: impl FnOnce() + Send + 'static) -> Self {
         let interrupt = Self::default();
-        // From here on, and not only when the task below first runs, a signal does not end the process by itself.
-        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        // A thread of its own hears the second signal also while a disk holds up all others.
+        let Ok(runtime) = Builder::new_current_thread().enable_io().build() else { return interrupt };
+        // From here on, and not only when the thread below first runs, a signal does not end the process by itself.
+        let signals = {
+            let _inside = runtime.enter();
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        };
         let (Ok(mut interrupted), Ok(mut terminated)) = signals else { return interrupt };
         let heard = interrupt.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = interrupted.recv() => {}
-                _ = terminated.recv() => {}
-            }
-            confirm();
-            heard.flag.store(true, Ordering::Relaxed);
-            heard.token.cancel();
-            tokio::select! {
-                _ = interrupted.recv() => {}
-                _ = terminated.recv() => {}
-            }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "asked twice, nothing may hold the process, not even a disk"
-            )]
-            std::process::exit(exit_code::INTERRUPTED.into());
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupted.recv() => {}
+                    _ = terminated.recv() => {}
+                }
+                confirm();
+                heard.flag.store(true, Ordering::Relaxed);
+                heard.token.cancel();
+                tokio::select! {
+                    _ = interrupted.recv() => {}
+                    _ = terminated.recv() => {}
+                }
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "asked twice, nothing may hold the process, not even a disk"
+                )]
+                std::process::exit(exit_code::INTERRUPTED.into());
+            });
         });
         interrupt
     }

@@ -87,10 +87,12 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     start_log(cli.global.log_format);
     let context = Context::new(&cli.global);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // What waits shares one thread: workers would wake each other for every answer of a server. What computes or
+    // blocks takes a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(&context, cli.command)),
-        Err(error) => Err(CliError::new(exit_code::FAILED, format!("cannot start worker threads: {error}"))),
+        Err(error) => Err(CliError::new(exit_code::FAILED, format!("cannot start to wait for events: {error}"))),
     };
     match ended {
         Ok(code) => ExitCode::from(code),

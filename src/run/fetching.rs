@@ -1,6 +1,7 @@
 //! The packs that the destinations of one repository need: one stream for each distinct negotiation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempt, StoredPacks};
@@ -8,7 +9,7 @@ use super::credentials::Caller;
 use super::decide::{Need, Negotiation};
 use super::dispatch::DestinationContext;
 use super::listing::Listed;
-use super::stream::{Received, Target, receive};
+use super::stream::{Received, Target, receive_apart};
 use super::{Event, TaskError, TaskReport};
 use crate::archive::PackEntry;
 use crate::git::{FetchRequest, GitError};
@@ -73,7 +74,8 @@ impl Attempt<'_> {
         let ids: Vec<PackId> = members.iter().map(|_| PackId::mint(&*self.context.clock)).collect();
         let target = |(index, id): (&usize, &PackId)| {
             let DestinationContext { store, keys, .. } = &self.context.destinations[*index];
-            Target { store, keys, key: keys::pack(self.task.server.uid, self.task.repository.id, *id) }
+            let key = keys::pack(self.task.server.uid, self.task.repository.id, *id);
+            Target { store: store.clone(), keys: keys.clone(), key }
         };
         let targets: Vec<_> = members.iter().zip(&ids).map(target).collect();
         let mut increment = !negotiation.haves.is_empty();
@@ -122,7 +124,7 @@ impl Attempt<'_> {
         &self,
         listed: &Listed,
         negotiation: &Negotiation,
-        targets: &[Target<'_>],
+        targets: &[Target],
         caller: &mut Caller<'_>,
     ) -> Result<Received, TaskError> {
         let Negotiation { wants, haves } = negotiation;
@@ -139,17 +141,14 @@ impl Attempt<'_> {
             context.events.emit(&Event::TaskFetching { task: task.clone(), account: account.clone() });
         }
         let mut told = context.clock.monotonic();
-        let progress = |bytes: u64| {
-            let now = context.clock.monotonic();
+        let (clock, events, task) = (Arc::clone(&context.clock), Arc::clone(&context.events), task.clone());
+        let progress = move |bytes: u64| {
+            let now = clock.monotonic();
             if now.duration_since(told) >= PROGRESS_STEP {
                 told = now;
-                context.events.emit(&Event::TaskProgress { task: task.clone(), bytes });
+                events.emit(&Event::TaskProgress { task: task.clone(), bytes });
             }
         };
-        tokio::select! {
-            biased;
-            () = context.stop.cancelled() => Err(TaskError::Stopped),
-            received = receive(stream, listed.format, !haves.is_empty(), targets, progress) => received,
-        }
+        receive_apart(stream, listed.format, !haves.is_empty(), targets.to_vec(), progress, &context.stop).await
     }
 }

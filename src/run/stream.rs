@@ -1,5 +1,8 @@
 //! One pack on its way from the server to every destination that needs it.
 
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
 use crate::archive::{ArchiveError, PackWriter, StoredPack};
 use crate::git::{PackLimits, PackStream, PackSummary, PackWalker};
 use crate::model::ObjectFormat;
@@ -10,11 +13,12 @@ use super::TaskError;
 use super::error::lines;
 
 /// Where a pack goes.
-pub(super) struct Target<'a> {
+#[derive(Clone)]
+pub(super) struct Target {
     /// The destination.
-    pub(super) store: &'a Store,
+    pub(super) store: Store,
     /// For whom it is encrypted there.
-    pub(super) keys: &'a PublicKeys,
+    pub(super) keys: PublicKeys,
     /// The key that it gets.
     pub(super) key: String,
 }
@@ -27,20 +31,52 @@ pub(super) struct Received {
     pub(super) stored: Vec<Result<Option<StoredPack>, ArchiveError>>,
 }
 
+/// Streams a pack to all targets on a thread of its own: to inflate, hash and encrypt it is work for a processor, and
+/// everything else would wait for it. Ends early when `stop` is cancelled, or when nobody waits for it any more.
+pub(super) async fn receive_apart(
+    stream: PackStream,
+    format: ObjectFormat,
+    increment: bool,
+    targets: Vec<Target>,
+    progress: impl FnMut(u64) + Send + 'static,
+    stop: &CancellationToken,
+) -> Result<Received, TaskError> {
+    let runtime = Handle::current();
+    let stop = stop.child_token();
+    let _given_up = stop.clone().drop_guard();
+    let work = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(TaskError::Stopped),
+                received = receive(stream, format, increment, &targets, progress) => received,
+            }
+        })
+    });
+    match work.await {
+        Ok(received) => received,
+        Err(ended) => match ended.try_into_panic() {
+            // The task that waits for it ends by the same defect.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => Err(TaskError::Stopped),
+        },
+    }
+}
+
 /// Streams a pack through the walk to all targets. Nothing is stored unless the walk reached a sound end and the
 /// server closed the stream as the protocol demands. A target that fails leaves the others alone.
 ///
 /// An `increment` is refused if it may lean on objects that the server knows us to have: every stored pack must be
 /// usable by itself.
-pub(super) async fn receive(
+async fn receive(
     mut stream: PackStream,
     format: ObjectFormat,
     increment: bool,
-    targets: &[Target<'_>],
+    targets: &[Target],
     mut progress: impl FnMut(u64),
 ) -> Result<Received, TaskError> {
     let mut writers: Vec<Result<PackWriter, ArchiveError>> =
-        targets.iter().map(|target| PackWriter::begin(target.store, target.key.clone(), target.keys)).collect();
+        targets.iter().map(|target| PackWriter::begin(&target.store, target.key.clone(), &target.keys)).collect();
     let walked = match pump(&mut stream, format, &mut writers, &mut progress).await {
         Ok(summary) if increment && summary.named_bases > 0 => Err(TaskError::NotSelfContained),
         walked => walked,
