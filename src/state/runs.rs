@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::{StateError, StateStore};
@@ -12,6 +13,12 @@ pub const RUNNING: &str = "running";
 
 /// The state of a run whose process ended before it could finish it.
 pub const ABANDONED: &str = "abandoned";
+
+/// Tasks that one statement records: it takes as long as a statement for each of few.
+const TASKS_AT_ONCE: usize = 64;
+
+/// The columns of a task, in the order in which they are bound.
+const TASK_COLUMNS: usize = 8;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,25 +117,21 @@ impl StateStore {
     /// Remembers how far tasks are, in place of what was known of them: all of them, or none.
     pub async fn record_tasks(&self, tasks: &[TaskRow]) -> Result<(), StateError> {
         let failed = || self.failed("record tasks");
-        let mut transaction = self.pool.begin().await.map_err(failed())?;
-        for task in tasks {
-            sqlx::query(
-                "INSERT INTO tasks (run, server, repository, project, slug, state, detail, changed)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                 ON CONFLICT (run, server, repository) DO UPDATE SET project = excluded.project, slug = excluded.slug,
-                    state = excluded.state, detail = excluded.detail, changed = excluded.changed",
-            )
-            .bind(task.run.to_string())
-            .bind(task.server.to_string())
-            .bind(task.repository.to_string())
-            .bind(task.project.as_str())
-            .bind(task.slug.as_str())
-            .bind(task.state.as_str())
-            .bind(task.detail.to_string())
-            .bind(task.changed.as_millisecond())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed())?;
+        let mut transaction = self.begin("record tasks").await?;
+        for some in tasks.chunks(TASKS_AT_ONCE) {
+            let mut query = sqlx::query(AssertSqlSafe(insert_tasks(some.len())));
+            for task in some {
+                query = query
+                    .bind(task.run.to_string())
+                    .bind(task.server.to_string())
+                    .bind(task.repository.to_string())
+                    .bind(task.project.as_str())
+                    .bind(task.slug.as_str())
+                    .bind(task.state.as_str())
+                    .bind(task.detail.to_string())
+                    .bind(task.changed.as_millisecond());
+            }
+            query.execute(&mut *transaction).await.map_err(failed())?;
         }
         transaction.commit().await.map_err(failed())
     }
@@ -220,6 +223,21 @@ impl StateStore {
     }
 }
 
+/// The statement that records so many tasks.
+fn insert_tasks(count: usize) -> String {
+    let row = |row: usize| {
+        let numbers: Vec<String> = (1..=TASK_COLUMNS).map(|column| format!("${}", row * TASK_COLUMNS + column)).collect();
+        format!("({})", numbers.join(", "))
+    };
+    let rows: Vec<String> = (0..count).map(row).collect();
+    format!(
+        "INSERT INTO tasks (run, server, repository, project, slug, state, detail, changed) VALUES {}
+         ON CONFLICT (run, server, repository) DO UPDATE SET project = excluded.project, slug = excluded.slug,
+            state = excluded.state, detail = excluded.detail, changed = excluded.changed",
+        rows.join(", ")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -275,5 +293,25 @@ mod tests {
         assert_eq!(store.tasks(run).await.unwrap(), [task.clone()]);
         task.run = RunId::from_parts(77, 7);
         assert!(store.record_tasks(std::slice::from_ref(&task)).await.is_err(), "a task needs its run");
+    }
+
+    #[tokio::test]
+    async fn many_tasks_are_recorded_together() {
+        let (_home, store) = fresh().await;
+        let run = start(&store, 1).await;
+        let task = |number: u64| TaskRow {
+            run,
+            server: Uid::from_parts(1, 3),
+            repository: RepoId(number),
+            project: ProjectKey::new("PAY").unwrap(),
+            slug: RepoSlug::new(&format!("repo-{number:03}")).unwrap(),
+            state: "unchanged".into(),
+            detail: json!({"number": number}),
+            changed: at(2),
+        };
+        let tasks: Vec<_> = (0..2 * TASKS_AT_ONCE as u64 + 3).map(task).collect();
+        store.record_tasks(&tasks).await.unwrap();
+        assert_eq!(store.tasks(run).await.unwrap(), tasks);
+        store.record_tasks(&[]).await.unwrap();
     }
 }
