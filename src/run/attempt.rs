@@ -31,12 +31,22 @@ impl<'a> Attempt<'a> {
         Self { context, task, remote }
     }
 
-    /// Takes the backup. What is learned on the way goes into the report.
-    pub(super) async fn run(&self, caller: &mut Caller<'_>, report: &mut TaskReport) -> Result<TaskResult, TaskError> {
+    /// Takes the backup. What is learned on the way goes into the report. `chains` are what the destinations have, in
+    /// order, if they were looked up already.
+    pub(super) async fn run(
+        &self,
+        chains: Option<Vec<Chain>>,
+        caller: &mut Caller<'_>,
+        report: &mut TaskReport,
+    ) -> Result<TaskResult, TaskError> {
         report.notes.clear();
         report.hint = None;
         (report.objects, report.received, report.stored) = (0, 0, 0);
-        let chains = self.chains(report).await?;
+        let chains = match chains {
+            Some(chains) => chains,
+            None => chains_of(self.context, std::slice::from_ref(self.task)).await?.pop().unwrap_or_default(),
+        };
+        self.note_chains(&chains, report);
         let expected = chains.iter().find_map(Chain::before).map(|last| last.git.object_format);
         let listed = self.list(expected, caller).await?;
         report.references = listed.references.tips.len() as u64;
@@ -47,21 +57,15 @@ impl<'a> Attempt<'a> {
         Ok(self.publish_all(&listed, &chains, needs, packs, report).await)
     }
 
-    async fn chains(&self, report: &mut TaskReport) -> Result<Vec<Chain>, TaskError> {
-        let Context { destinations, state, plan_uid, .. } = self.context;
-        let mut chains = Vec::with_capacity(destinations.len());
-        for destination in destinations {
-            let chain =
-                Chain::load(state, destination, self.task.server.uid, self.task.repository.id, *plan_uid).await?;
+    fn note_chains(&self, chains: &[Chain], report: &mut TaskReport) {
+        for (destination, chain) in self.context.destinations.iter().zip(chains) {
             if let Some(why) = &chain.broken {
                 report.notes.push(format!("{}: the chain begins anew: {why}", destination.name));
             }
             if let Some(why) = &chain.lost {
                 report.notes.push(format!("{}: the manifest is written anew: {why}", destination.name));
             }
-            chains.push(chain);
         }
-        Ok(chains)
     }
 
     fn needs(&self, chains: &[Chain], listed: &Listed) -> Vec<Need> {
@@ -89,6 +93,17 @@ impl<'a> Attempt<'a> {
             archived: repository.archived,
         }
     }
+}
+
+/// For each task, what the destinations have of its repository, in order.
+pub(super) async fn chains_of(context: &Context, tasks: &[Task]) -> Result<Vec<Vec<Chain>>, TaskError> {
+    let repositories: Vec<_> = tasks.iter().map(|task| (task.server.uid, task.repository.id)).collect();
+    let mut chains: Vec<Vec<Chain>> = tasks.iter().map(|_| Vec::with_capacity(context.destinations.len())).collect();
+    for destination in &context.destinations {
+        let found = Chain::load(&context.state, destination, context.plan_uid, &repositories).await?;
+        chains.iter_mut().zip(found).for_each(|(chains, chain)| chains.push(chain));
+    }
+    Ok(chains)
 }
 
 /// Why a backup over this protocol deserves a word, if it does.

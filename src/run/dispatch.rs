@@ -8,6 +8,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::chains_of;
+use super::chain::Chain;
 use super::check::check_credentials;
 use super::credentials::Credentials;
 use super::error::lines;
@@ -255,17 +257,20 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
     let limit = tasks.iter().map(|task| (task.server.uid, task.server.tasks)).collect::<BTreeMap<_, _>>();
     let limit: usize = limit.values().sum::<usize>().max(1);
     let mut waiting: VecDeque<Task> = tasks.into();
+    let mut ready = VecDeque::new();
     let mut under_way = JoinSet::new();
     let mut started = BTreeMap::new();
     let mut reports = Vec::with_capacity(waiting.len());
     let mut rows = Vec::new();
     loop {
-        while under_way.len() < limit
-            && let Some(task) = waiting.pop_front()
-        {
+        while under_way.len() < limit {
+            if ready.is_empty() && !waiting.is_empty() {
+                ready = make_ready(context, waiting.drain(..limit.min(waiting.len())).collect()).await;
+            }
+            let Some((task, chains)) = ready.pop_front() else { break };
             let context = Arc::clone(context);
             let begun = task.clone();
-            let handle = under_way.spawn(async move { back_up(&context, &begun).await });
+            let handle = under_way.spawn(async move { back_up(&context, &begun, chains).await });
             started.insert(handle.id(), task);
         }
         let Some(ended) = under_way.join_next_with_id().await else { break };
@@ -295,4 +300,14 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
     context.state.record_tasks(&rows).await?;
     reports.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(reports)
+}
+
+/// Looks up for many tasks at once what the destinations have. Where that fails each task looks for itself, and says
+/// what it met.
+async fn make_ready(context: &Context, tasks: Vec<Task>) -> VecDeque<(Task, Option<Vec<Chain>>)> {
+    let chains = if context.stop.is_cancelled() { None } else { chains_of(context, &tasks).await.ok() };
+    match chains {
+        Some(chains) => tasks.into_iter().zip(chains.into_iter().map(Some)).collect(),
+        None => tasks.into_iter().map(|task| (task, None)).collect(),
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Attempt;
+use super::chain::Chain;
 use super::credentials::Caller;
 use super::dispatch::Context;
 use super::server::ServerContext;
@@ -62,14 +63,15 @@ pub(super) fn defect_report(task: &Task) -> TaskReport {
     }
 }
 
-/// Takes the backup of one repository. Every failure ends in the report.
-pub(super) async fn back_up(context: &Context, task: &Task) -> TaskReport {
+/// Takes the backup of one repository. Every failure ends in the report. `chains` are what the destinations have, if
+/// they were looked up already; an attempt that is begun anew looks again.
+pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<Vec<Chain>>) -> TaskReport {
     let mut caller = Caller::new(&task.declared, task.name.to_string());
     let mut report = blank_report(task);
     let mut attempt = 1;
     let mut broke = String::new();
     loop {
-        match Attempt::new(context, task).run(&mut caller, &mut report).await {
+        match Attempt::new(context, task).run(chains.take(), &mut caller, &mut report).await {
             Ok(result) => report.result = result,
             Err(error) => {
                 let again = error.retry() != Retry::Never && attempt < ATTEMPTS;

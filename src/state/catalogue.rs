@@ -1,7 +1,15 @@
 //! The catalogue of snapshots, and the chains that the next runs continue.
 
+use std::collections::BTreeMap;
+
+use sqlx::AssertSqlSafe;
+
+use super::row::Reader;
 use super::{StateError, StateStore};
 use crate::model::{DestinationId, PlanName, ProjectKey, RepoId, RepoSlug, SnapshotId, SnapshotRecord, Uid};
+
+/// Repositories that one statement asks for.
+const REPOSITORIES_AT_ONCE: usize = 64;
 
 /// Letters and digits of an id.
 const ID_LENGTH: usize = 26;
@@ -15,6 +23,15 @@ pub struct ChainRow {
     pub body: Vec<u8>,
     /// Why it must not be continued.
     pub broken: Option<String>,
+}
+
+/// What a destination holds of one repository, as one plan sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRow {
+    /// The chain, which all plans share.
+    pub chain: ChainRow,
+    /// The plan's newest snapshot, and the damage that was found in it.
+    pub own: Option<(SnapshotRecord, Option<String>)>,
 }
 
 /// How a snapshot stands to the chain that was there before it.
@@ -54,11 +71,7 @@ impl StateStore {
         .fetch_optional(&self.pool)
         .await
         .map_err(self.failed("read a chain"))?;
-        row.map(|row| {
-            let read = self.read("a chain", &row);
-            Ok(ChainRow { snapshot: read.parse("snapshot")?, body: read.get("body")?, broken: read.get("broken")? })
-        })
-        .transpose()
+        row.map(|row| chain_row(&self.read("a chain", &row))).transpose()
     }
 
     /// Marks the chain of a repository in a destination as damaged, so that the next run begins a new one with
@@ -187,32 +200,50 @@ impl StateStore {
         }
     }
 
-    /// The newest snapshot of a repository that a plan has in a destination, and the damage that was found in it.
-    pub async fn latest_snapshot(
+    /// What a destination holds of repositories of one server, as a plan sees it. Those without a chain are left out.
+    /// One look instead of one for each.
+    pub async fn held(
         &self,
         plan: Uid,
         destination: DestinationId,
         server: Uid,
-        repository: RepoId,
-    ) -> Result<Option<(SnapshotRecord, Option<String>)>, StateError> {
-        let row = sqlx::query(
-            "SELECT body, damaged FROM snapshots
-             WHERE repository = $1 AND server = $2 AND destination = $3 AND plan = $4
-             ORDER BY id DESC LIMIT 1",
-        )
-        .bind(repository.to_string())
-        .bind(server.to_string())
-        .bind(destination.to_string())
-        .bind(plan.to_string())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(self.failed("look for the newest snapshot"))?;
-        row.map(|row| {
-            let read = self.read("a snapshot", &row);
-            Ok((read.json("body")?, read.get("damaged")?))
-        })
-        .transpose()
+        repositories: &[RepoId],
+    ) -> Result<BTreeMap<RepoId, HeldRow>, StateError> {
+        let mut held = BTreeMap::new();
+        for some in repositories.chunks(REPOSITORIES_AT_ONCE) {
+            let numbers: Vec<String> = (0..some.len()).map(|index| format!("${}", index + 4)).collect();
+            let statement = format!(
+                "SELECT chains.repository, chains.snapshot, chains.body, chains.broken,
+                    snapshots.body AS own, snapshots.damaged
+                 FROM chains LEFT JOIN snapshots ON snapshots.id = (
+                    SELECT newest.id FROM snapshots AS newest
+                    WHERE newest.repository = chains.repository AND newest.server = chains.server
+                      AND newest.destination = chains.destination AND newest.plan = $1
+                    ORDER BY newest.id DESC LIMIT 1)
+                 WHERE chains.destination = $2 AND chains.server = $3 AND chains.repository IN ({})",
+                numbers.join(", ")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(statement))
+                .bind(plan.to_string())
+                .bind(destination.to_string())
+                .bind(server.to_string());
+            for repository in some {
+                query = query.bind(repository.to_string());
+            }
+            let rows = query.fetch_all(&self.pool).await.map_err(self.failed("look up what is stored"))?;
+            for row in &rows {
+                let read = self.read("a chain", row);
+                let own: Option<String> = read.get("own")?;
+                let own = own.map(|_| Ok::<_, StateError>((read.json("own")?, read.get("damaged")?))).transpose()?;
+                held.insert(RepoId(read.parse("repository")?), HeldRow { chain: chain_row(&read)?, own });
+            }
+        }
+        Ok(held)
     }
+}
+
+fn chain_row(read: &Reader<'_>) -> Result<ChainRow, StateError> {
+    Ok(ChainRow { snapshot: read.parse("snapshot")?, body: read.get("body")?, broken: read.get("broken")? })
 }
 
 #[cfg(test)]
@@ -270,8 +301,14 @@ mod tests {
         store.publish(&fourth, b"four", Begins::Anew).await.unwrap();
         assert_eq!(chain().await.unwrap().unwrap().broken, None);
         assert!(!store.break_chain(destination, server, RepoId(99), "damaged").await.unwrap());
-        let latest = store.latest_snapshot(first.plan, first.destination, first.server, first.repository);
-        assert_eq!(latest.await.unwrap(), Some((second, None)));
+        let others = (1000..1200).map(RepoId).chain([repository]).collect::<Vec<_>>();
+        let held = |plan| store.held(plan, destination, server, &others);
+        let chain = chain().await.unwrap().unwrap();
+        store.mark_damaged(second.id, "flipped").await.unwrap();
+        let own = Some((second, Some("flipped".into())));
+        assert_eq!(held(first.plan).await.unwrap(), [(repository, HeldRow { chain: chain.clone(), own })].into());
+        let other = held(Uid::from_parts(7, 7)).await.unwrap();
+        assert_eq!(other, [(repository, HeldRow { chain, own: None })].into(), "another plan shares the chain");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -282,8 +319,9 @@ mod tests {
             tokio::spawn(async move {
                 store.publish(&record, b"tips", Begins::Anew).await?;
                 let chain = store.chain(record.destination, record.server, record.repository).await?;
-                let latest =
-                    store.latest_snapshot(record.plan, record.destination, record.server, record.repository).await?;
+                let mut held =
+                    store.held(record.plan, record.destination, record.server, &[record.repository]).await?;
+                let latest = held.remove(&record.repository).and_then(|held| held.own);
                 let found = store.snapshot(&record.id.to_string()).await?;
                 store.snapshots(&SnapshotFilter::default(), 5).await?;
                 Ok::<_, StateError>(chain.map(|row| row.snapshot) == Some(record.id) && latest == Some((found, None)))

@@ -30,7 +30,7 @@ mod row;
 mod runs;
 mod store;
 
-pub use catalogue::{Begins, ChainRow, SnapshotFilter};
+pub use catalogue::{Begins, ChainRow, HeldRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
 pub use location::StateLocation;
 pub use lock::{LockBody, StateLock};
