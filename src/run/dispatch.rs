@@ -91,16 +91,21 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let context = Arc::new(context);
     let Context { run, generation, state, clock, events, .. } = &*context;
     state.abandon_running(started).await?;
-    for destination in &context.destinations {
+    let mut in_order: Vec<DestinationId> = context.destinations.iter().map(|destination| destination.id).collect();
+    let name = &context.plan_name;
+    let disorderly = state.start_run(*run, context.plan_uid, name, *generation, started, &in_order).await?;
+    for destination in context.destinations.iter().filter(|destination| disorderly.contains(&destination.id)) {
         let store = destination.store.clone();
         match tokio::task::spawn_blocking(move || store.sweep()).await.expect("sweeping does not panic") {
             Ok(0) => {}
             Ok(freed) => tracing::info!(destination = %destination.name, freed, "removed what a killed run left"),
             // It takes space and harms nothing; whether the destination works is for the tasks to find.
-            Err(error) => whole.warnings.push(format!("{}: {}", destination.name, lines(&error).join(": "))),
+            Err(error) => {
+                in_order.retain(|id| *id != destination.id);
+                whole.warnings.push(format!("{}: {}", destination.name, lines(&error).join(": ")));
+            }
         }
     }
-    state.start_run(*run, context.plan_uid, &context.plan_name, *generation, started).await?;
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation: *generation });
 
     check_credentials(&context, &servers, &execution.applied, &mut whole).await;
@@ -110,7 +115,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         && whole.projects_failed.is_empty()
         && !context.stop.is_cancelled()
     {
-        state.finish_run(*run, Outcome::Failed.as_str(), clock.now(), &json!({})).await?;
+        state.finish_run(*run, Outcome::Failed.as_str(), clock.now(), &json!({}), &in_order).await?;
         return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
     }
     let reports = work(&context, tasks).await?;
@@ -118,7 +123,11 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let failed = store_reports(&context, &summary).await;
     summary.add_failures(failed);
     let record = serde_json::to_value(&summary).expect("a summary is plain data");
-    state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record).await?;
+    if summary.outcome != Outcome::Done {
+        // What failed or was given up may have left something that is not finished.
+        in_order.clear();
+    }
+    state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record, &in_order).await?;
     events.emit(&Event::RunFinished { summary: summary.clone() });
     Ok(summary)
 }

@@ -319,8 +319,7 @@ mod tests {
             tokio::spawn(async move {
                 store.publish(&record, b"tips", Begins::Anew).await?;
                 let chain = store.chain(record.destination, record.server, record.repository).await?;
-                let mut held =
-                    store.held(record.plan, record.destination, record.server, &[record.repository]).await?;
+                let mut held = store.held(record.plan, record.destination, record.server, &[record.repository]).await?;
                 let latest = held.remove(&record.repository).and_then(|held| held.own);
                 let found = store.snapshot(&record.id.to_string()).await?;
                 store.snapshots(&SnapshotFilter::default(), 5).await?;

@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::{StateError, StateStore};
-use crate::model::{Generation, PlanName, ProjectKey, RepoId, RepoSlug, RunId, Uid};
+use crate::model::{DestinationId, Generation, PlanName, ProjectKey, RepoId, RepoSlug, RunId, Uid};
 
 /// The state of a run that was started and not finished.
 pub const RUNNING: &str = "running";
@@ -63,7 +63,8 @@ pub struct TaskRow {
 }
 
 impl StateStore {
-    /// Remembers that a run began.
+    /// Remembers that a run began, which writes to `destinations`. Gives those of them whose last run did not end in
+    /// order, as far as this state knows: something unfinished may lie there.
     pub async fn start_run(
         &self,
         id: RunId,
@@ -71,8 +72,22 @@ impl StateStore {
         plan_name: &PlanName,
         generation: Generation,
         at: Timestamp,
-    ) -> Result<(), StateError> {
+        destinations: &[DestinationId],
+    ) -> Result<Vec<DestinationId>, StateError> {
+        const ATTEMPT: &str = "record the start of a run";
         let number = i64::try_from(generation.0).map_err(|error| self.damaged("a generation", error))?;
+        let mut transaction = self.begin(ATTEMPT).await?;
+        let mut disorderly = Vec::new();
+        for destination in destinations {
+            let done = sqlx::query("DELETE FROM meta WHERE key = $1")
+                .bind(orderly(*destination))
+                .execute(&mut *transaction)
+                .await
+                .map_err(self.failed(ATTEMPT))?;
+            if done.rows_affected() == 0 {
+                disorderly.push(*destination);
+            }
+        }
         sqlx::query(
             "INSERT INTO runs (id, plan, plan_name, generation, state, started) VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -82,23 +97,41 @@ impl StateStore {
         .bind(number)
         .bind(RUNNING)
         .bind(at.as_millisecond())
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
-        .map_err(self.failed("record the start of a run"))?;
-        Ok(())
+        .map_err(self.failed(ATTEMPT))?;
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        Ok(disorderly)
     }
 
-    /// Remembers how a run ended.
-    pub async fn finish_run(&self, id: RunId, outcome: &str, at: Timestamp, summary: &Value) -> Result<(), StateError> {
+    /// Remembers how a run ended, and which destinations it left in order.
+    pub async fn finish_run(
+        &self,
+        id: RunId,
+        outcome: &str,
+        at: Timestamp,
+        summary: &Value,
+        in_order: &[DestinationId],
+    ) -> Result<(), StateError> {
+        const ATTEMPT: &str = "record the end of a run";
+        let mut transaction = self.begin(ATTEMPT).await?;
+        for destination in in_order {
+            sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+                .bind(orderly(*destination))
+                .bind(id.to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(self.failed(ATTEMPT))?;
+        }
         sqlx::query("UPDATE runs SET state = $1, finished = $2, summary = $3 WHERE id = $4")
             .bind(outcome)
             .bind(at.as_millisecond())
             .bind(summary.to_string())
             .bind(id.to_string())
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
-            .map_err(self.failed("record the end of a run"))?;
-        Ok(())
+            .map_err(self.failed(ATTEMPT))?;
+        transaction.commit().await.map_err(self.failed(ATTEMPT))
     }
 
     /// Marks the runs that still count as running. For the holder of the lock only: it knows that nobody runs them.
@@ -223,10 +256,16 @@ impl StateStore {
     }
 }
 
+/// Where it is remembered that nothing unfinished lies in a destination. A run takes it away until it ended in order.
+fn orderly(destination: DestinationId) -> String {
+    format!("orderly/{destination}")
+}
+
 /// The statement that records so many tasks.
 fn insert_tasks(count: usize) -> String {
     let row = |row: usize| {
-        let numbers: Vec<String> = (1..=TASK_COLUMNS).map(|column| format!("${}", row * TASK_COLUMNS + column)).collect();
+        let numbers: Vec<String> =
+            (1..=TASK_COLUMNS).map(|column| format!("${}", row * TASK_COLUMNS + column)).collect();
         format!("({})", numbers.join(", "))
     };
     let rows: Vec<String> = (0..count).map(row).collect();
@@ -253,7 +292,7 @@ mod tests {
         let id = RunId::from_parts(number, 0);
         let name = PlanName::new("nightly").unwrap();
         let second = i64::try_from(number).unwrap();
-        store.start_run(id, Uid::from_parts(1, 1), &name, Generation(41), at(second)).await.unwrap();
+        store.start_run(id, Uid::from_parts(1, 1), &name, Generation(41), at(second), &[]).await.unwrap();
         id
     }
 
@@ -261,7 +300,7 @@ mod tests {
     async fn the_next_holder_of_the_lock_marks_what_a_kill_left_running() {
         let (_home, store) = fresh().await;
         let (done, killed) = (start(&store, 1).await, start(&store, 2).await);
-        store.finish_run(done, "complete", at(5), &json!({"new": 2})).await.unwrap();
+        store.finish_run(done, "complete", at(5), &json!({"new": 2}), &[]).await.unwrap();
         assert_eq!(store.abandon_running(at(9)).await.unwrap(), 1);
         assert_eq!(store.abandon_running(at(10)).await.unwrap(), 0);
         let runs = store.runs(10).await.unwrap();
@@ -293,6 +332,26 @@ mod tests {
         assert_eq!(store.tasks(run).await.unwrap(), [task.clone()]);
         task.run = RunId::from_parts(77, 7);
         assert!(store.record_tasks(std::slice::from_ref(&task)).await.is_err(), "a task needs its run");
+    }
+
+    #[tokio::test]
+    async fn a_destination_is_in_order_until_a_run_that_does_not_end() {
+        let (_home, store) = fresh().await;
+        let (nas, offsite) = (DestinationId::from_parts(1, 1), DestinationId::from_parts(1, 2));
+        let name = PlanName::new("nightly").unwrap();
+        let begin = async |number, destinations: &[DestinationId]| {
+            let plan = Uid::from_parts(1, 1);
+            let id = RunId::from_parts(number, 0);
+            (id, store.start_run(id, plan, &name, Generation(1), at(1), destinations).await.unwrap())
+        };
+        let (first, disorderly) = begin(1, &[nas, offsite]).await;
+        assert_eq!(disorderly, [nas, offsite], "nothing is known of what was before");
+        store.finish_run(first, "done", at(2), &json!({}), &[nas, offsite]).await.unwrap();
+        assert_eq!(begin(2, &[nas, offsite]).await.1, []);
+        let (third, disorderly) = begin(3, &[offsite]).await;
+        assert_eq!(disorderly, [offsite], "the second did not end");
+        store.finish_run(third, "done", at(3), &json!({}), &[offsite]).await.unwrap();
+        assert_eq!(begin(4, &[nas, offsite]).await.1, [nas], "the third did not write there");
     }
 
     #[tokio::test]

@@ -140,6 +140,7 @@ impl Store {
     }
 
     /// Removes what a killed writer left behind: files that never got their key. Answers how many bytes came free.
+    /// It looks into every folder: worth it only where a writer did not end in order.
     ///
     /// Only the holder of the run lock may call it: the unfinished file of a live writer looks the same.
     pub fn sweep(&self) -> Result<u64, StoreError> {

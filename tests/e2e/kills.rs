@@ -96,6 +96,14 @@ fn a_run_killed_while_it_lists_is_repeated() {
 fn an_unfinished_pack_of_a_killed_run_is_never_listed() {
     let (home, large) = scene();
     run(&home, 0);
+    let gate = Gate::new();
+    let fault = home.server.fault(When::kind(Kind::LS_REFS), Action::Hang(gate.clone()));
+    let live = Live::start(&home);
+    assert!(gate.reached_blocking(PATIENCE));
+    live.signal(Signal::KILL);
+    assert_eq!(live.wait().code, -9);
+    fault.remove();
+    gate.release();
     // What a kill leaves between the pack and its manifest: a whole pack without a snapshot, and a half manifest.
     let pack = stored(&home, "nas", "packs").pop().unwrap();
     let manifest = stored(&home, "nas", "snapshots").pop().unwrap();
