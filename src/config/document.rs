@@ -4,10 +4,14 @@ use std::thread;
 
 use kdl::{KdlDiagnostic, KdlDocument, KdlEntry, KdlNode, KdlValue};
 
-use super::error::{Diagnostic, FileId, Report, Span};
+use super::error::{Diagnostic, FileId, Span};
+use super::patch::WayBack;
 
 /// Enough for the parser on everything that the lexer's guard lets through.
 const STACK: usize = 16 * 1024 * 1024;
+
+/// More findings of one pass over the text are of no use.
+const MOST_FOUND: usize = 1000;
 
 /// A node.
 #[derive(Debug, Clone)]
@@ -109,57 +113,57 @@ pub(super) enum Scalar {
 }
 
 /// Where the text that the parser sees belongs.
-#[derive(Debug, Clone, Copy)]
-struct Origin {
+#[derive(Debug)]
+struct Origin<'a> {
     file: FileId,
     /// Bytes before it.
     shift: usize,
+    back: &'a WayBack,
 }
 
-impl Origin {
-    fn span(self, start: usize, end: usize) -> Span {
-        Span { file: self.file, start: start + self.shift, end: end + self.shift }
+impl Origin<'_> {
+    fn span(&self, start: usize, end: usize) -> Span {
+        let original = |at: usize| self.back.original(at + self.shift);
+        Span { file: self.file, start: original(start), end: original(end) }
     }
 
-    fn place(self, of: miette::SourceSpan) -> Span {
+    fn place(&self, of: miette::SourceSpan) -> Span {
         self.span(of.offset(), of.offset() + of.len())
     }
 }
 
-/// Parses the text of a file that has passed the guard.
-pub(super) fn parse(text: &str, file: FileId, report: &mut Report) -> Option<Vec<Node>> {
+/// Parses a text that has passed the guard; `back` leads to the places of the file. Otherwise what the parser says
+/// against it, in the order of the text.
+pub(super) fn parse(text: &str, back: &WayBack, file: FileId) -> Result<Vec<Node>, Vec<Diagnostic>> {
     // The parser counts from behind a byte order mark that it does not know; we give it none.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let origin = Origin { file, shift: text.len() - body.len() };
+    let origin = Origin { file, shift: text.len() - body.len(), back };
     let parsed = thread::scope(|scope| {
-        let work = || KdlDocument::parse_v2(body).map(|document| nodes(&document, body, origin));
+        let work = || KdlDocument::parse_v2(body).map(|document| nodes(&document, body, &origin));
         thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).map(thread::ScopedJoinHandle::join)
     });
     match parsed {
-        Ok(Ok(Ok(nodes))) => Some(nodes),
+        Ok(Ok(Ok(nodes))) => Ok(nodes),
         Ok(Ok(Err(error))) => {
-            for found in &error.diagnostics {
-                if report.is_full() {
-                    break;
-                }
-                report.add(syntax(found, body, origin));
-            }
-            None
+            let told = error.diagnostics.iter().filter(|found| !is_about_braces(found)).take(MOST_FOUND);
+            let mut found: Vec<Diagnostic> = told.map(|found| syntax(found, body, &origin)).collect();
+            found.sort_by_key(|found| found.labels.first().map(|label| label.span));
+            Err(found)
         }
-        Ok(Err(_)) | Err(_) => {
-            report.add(
-                Diagnostic::error("xopero::syntax", "the text cannot be parsed").at(origin.span(0, 0), "in this file"),
-            );
-            None
-        }
+        Ok(Err(_)) | Err(_) => Err(Vec::new()),
     }
 }
 
-fn nodes(document: &KdlDocument, body: &str, origin: Origin) -> Vec<Node> {
+/// The parser finds an open block wherever it stumbles over what is inside; braces have been looked at before.
+fn is_about_braces(found: &KdlDiagnostic) -> bool {
+    found.message.as_deref().is_some_and(|message| message.to_lowercase().contains("closing '}'"))
+}
+
+fn nodes(document: &KdlDocument, body: &str, origin: &Origin<'_>) -> Vec<Node> {
     document.nodes().iter().map(|found| node(found, body, origin)).collect()
 }
 
-fn node(found: &KdlNode, body: &str, origin: Origin) -> Node {
+fn node(found: &KdlNode, body: &str, origin: &Origin<'_>) -> Node {
     // The parser's span goes up to the terminator, over the white space before it.
     let start = found.span().offset();
     let end = start + body[start..start + found.span().len()].trim_end().len();
@@ -185,8 +189,8 @@ fn node(found: &KdlNode, body: &str, origin: Origin) -> Node {
     }
 }
 
-fn value(entry: &KdlEntry, origin: Origin) -> Value {
-    let whole = origin.place(entry.span());
+fn value(entry: &KdlEntry, origin: &Origin<'_>) -> Value {
+    let (whole_start, end) = (entry.span().offset(), entry.span().offset() + entry.span().len());
     let repr = entry.format().map_or("", |format| format.value_repr.as_str());
     let scalar = match entry.value() {
         KdlValue::String(text) => Scalar::Text(text.clone()),
@@ -194,17 +198,17 @@ fn value(entry: &KdlEntry, origin: Origin) -> Value {
         KdlValue::Float(_) => Scalar::Float,
         KdlValue::Bool(_) | KdlValue::Null => Scalar::Keyword,
     };
-    let start = if repr.is_empty() { whole.start } else { whole.end.saturating_sub(repr.len()).max(whole.start) };
+    let start = if repr.is_empty() { whole_start } else { end.saturating_sub(repr.len()).max(whole_start) };
     let bare = matches!(scalar, Scalar::Text(_)) && !repr.starts_with(['"', '#']);
     Value {
         scalar,
         annotation: entry.ty().map(|annotation| annotation.value().to_owned()),
-        span: Span { start, ..whole },
+        span: origin.span(start, end),
         bare,
     }
 }
 
-fn syntax(found: &KdlDiagnostic, body: &str, origin: Origin) -> Diagnostic {
+fn syntax(found: &KdlDiagnostic, body: &str, origin: &Origin<'_>) -> Diagnostic {
     let (offset, length) = (found.span.offset(), found.span.len());
     let end = floor(body, offset.saturating_add(length));
     // For a bad property value the parser's span begins with the file; only its end is near the place.
@@ -218,21 +222,7 @@ fn syntax(found: &KdlDiagnostic, body: &str, origin: Origin) -> Diagnostic {
     let message: String = chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default();
     Diagnostic::error("xopero::syntax", message)
         .at(place, found.label.clone().unwrap_or_else(|| "here".to_owned()))
-        .maybe_help(help(&body[word.start..word.end]).map(str::to_owned).or_else(|| found.help.clone()))
-}
-
-/// What people write who are used to other languages.
-fn help(word: &str) -> Option<&'static str> {
-    let value = word.rsplit('=').next().unwrap_or_default();
-    if word.contains(',') {
-        Some("KDL has no commas; separate values with spaces")
-    } else if matches!(value, "true" | "false" | "null") {
-        Some("KDL v2 writes #true, #false and #null; this language uses none of them: a node is there or it is not")
-    } else if value.starts_with(|c: char| c.is_ascii_digit()) {
-        Some("quote it: values such as \"7d\", \"02:30\" or \"2027-03-01\" are strings")
-    } else {
-        None
-    }
+        .maybe_help(found.help.clone())
 }
 
 fn floor(text: &str, at: usize) -> usize {
@@ -252,16 +242,11 @@ fn word_at(text: &str, at: usize) -> Span {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Vec<Node> {
-        let mut report = Report::default();
-        parse(text, FileId::MAIN, &mut report).unwrap_or_else(|| panic!("{:?}", report.into_invalid()))
-    }
-
     #[test]
     fn spans_are_bytes_of_the_text() {
         for mark in ["", "\u{feff}"] {
             let text = format!("{mark}/- kdl-version 2\nżółć \"ü\" k=(age)\"v\" {{\n  inner 7 // c\n}} // after\n");
-            let nodes = parsed(&text);
+            let nodes = parse(&text, &WayBack::default(), FileId::MAIN).unwrap();
             let slice = |span: Span| &text[span.start..span.end];
             assert_eq!(nodes.len(), 1);
             assert_eq!(slice(nodes[0].name_span), "żółć");
@@ -275,19 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn syntax_errors_help() {
-        let help = |text: &str| {
-            let mut report = Report::default();
-            assert!(parse(text, FileId::MAIN, &mut report).is_none(), "{text}");
-            let found = report.into_invalid().diagnostics;
-            let slices: Vec<&str> = found.iter().map(|d| &text[d.labels[0].span.start..d.labels[0].span.end]).collect();
-            assert!(!slices.is_empty());
-            format!("{found:?} {slices:?}")
-        };
-        assert!(help("a\nkeep daily=true\n").contains("#true"));
-        assert!(help("a\nkeep daily=4, weekly=2\n").contains("no commas"));
-        assert!(help("a\ngrace 7d\n").contains("quote it"));
-        assert!(help("a\ngrace k=7d\n").contains("quote it"));
-        assert!(help("a {\n").contains("xopero::syntax"));
+    fn what_the_parser_says_has_a_place() {
+        let text = "a\nkeep \"x\"y\n";
+        let found = parse(text, &WayBack::default(), FileId::MAIN).unwrap_err();
+        let span = found[0].labels[0].span;
+        assert_eq!(&text[span.start..span.end], "\"x\"y");
     }
 }

@@ -79,7 +79,7 @@ pub struct EditContext {
 /// What a credential of `project` is sealed for and to, also if other parts of the file are not finished yet.
 pub fn edit_context(sources: &Sources, project: &ProjectSelector) -> Result<EditContext, Invalid> {
     let mut report = sources.report();
-    if sources.is_broken() {
+    if report.has_errors() {
         return Err(report.into_invalid());
     }
     let nodes = sources.nodes();

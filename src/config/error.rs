@@ -47,6 +47,13 @@ impl Span {
     pub const fn contains(&self, other: Self) -> bool {
         self.file.0 == other.file.0 && self.start <= other.start && other.end <= self.end
     }
+
+    /// Whether both have a byte in common; an empty one counts as the byte behind it.
+    pub const fn touches(&self, other: Self) -> bool {
+        let end = if self.start == self.end { self.end.saturating_add(1) } else { self.end };
+        let other_end = if other.start == other.end { other.end.saturating_add(1) } else { other.end };
+        self.file.0 == other.file.0 && self.start < other_end && other.start < end
+    }
 }
 
 /// How bad it is.
@@ -111,6 +118,14 @@ impl Diagnostic {
         self
     }
 
+    /// The same about another file.
+    pub(super) fn of(mut self, file: FileId) -> Self {
+        for label in &mut self.labels {
+            label.span.file = file;
+        }
+        self
+    }
+
     /// Adds a help text if there is one.
     pub(super) fn maybe_help(mut self, text: Option<String>) -> Self {
         self.help = text.or(self.help);
@@ -164,6 +179,17 @@ impl Report {
 
     pub(super) fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    pub(super) fn has_errors_in(&self, file: FileId) -> bool {
+        let is_there = |found: &Diagnostic| found.labels.first().is_some_and(|label| label.span.file == file);
+        self.found.iter().any(|found| found.severity == Severity::Error && is_there(found))
+    }
+
+    /// Takes out what only follows from something else.
+    pub(super) fn drop_if(&mut self, follows: impl Fn(&Diagnostic) -> bool) {
+        self.found.retain(|found| !follows(found));
+        self.errors = self.found.iter().filter(|found| found.severity == Severity::Error).count();
     }
 
     /// Everything, in the order in which it was found.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::decode::{self, Draft};
-use super::document::{self, Node};
+use super::document::Node;
 use super::error::{Diagnostic, FileId, Invalid, Report, Span};
+use super::gaps::Gaps;
 use super::render::position;
 use super::sources::Sources;
-use super::{lexer, resolve, shape};
+use super::{resolve, shape, syntax};
 use crate::model::{Address, Declaration};
 
 /// A declaration that can be used.
@@ -35,18 +36,22 @@ pub struct Place {
 /// Reads a declaration. Everything that is wrong with its files is in the one error.
 pub fn decode(sources: &Sources) -> Result<Decoded, Invalid> {
     let mut report = sources.report();
-    if sources.is_broken() {
-        return Err(report.into_invalid());
-    }
-    let draft = checked_draft(sources.nodes(), &mut report);
-    let (declaration, spans) = resolve::resolve(&draft, &mut report);
+    let mut of_values = Report::default();
+    let draft = checked_draft(sources.nodes(), &mut of_values);
+    let (declaration, spans) = resolve::resolve(&draft, &mut of_values);
+    of_values.drop_if(|found| sources.gaps().explain(found));
+    report.extend(of_values.into_found());
     let warnings = report.warnings()?;
     Ok(Decoded { declaration, warnings, places: places(sources, spans) })
 }
 
 /// The syntax tree of one file, unless the text is not KDL.
 pub(super) fn tree(text: &str, report: &mut Report) -> Option<Vec<Node>> {
-    if lexer::guard(text, FileId::MAIN, report) { document::parse(text, FileId::MAIN, report) } else { None }
+    let mut found = Report::default();
+    let nodes = syntax::read(text, FileId::MAIN, &mut found, &mut Gaps::default());
+    let whole = !found.has_errors();
+    report.extend(found.into_found());
+    whole.then_some(nodes)
 }
 
 /// The values of a tree, with a report of everything that the table or their own rules forbid.

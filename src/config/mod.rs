@@ -13,21 +13,27 @@
 //!
 //! [`set_credential`] changes one credential by splicing text; every other byte of the file stays as it is.
 
+mod braces;
 mod decode;
 mod document;
 mod edit;
 mod error;
+mod gaps;
 mod lexer;
 mod load;
+mod patch;
 mod public_key;
 mod redact;
 mod reference;
 mod render;
+mod repair;
 mod resolve;
+mod roles;
 pub mod schema;
 mod shape;
 mod sources;
 mod suggest;
+mod syntax;
 
 pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{self, Node, Value};
+use super::document::{Node, Value};
 use super::error::{Diagnostic, FileId, Report, SourceFile, Span, quoted};
-use super::lexer;
+use super::gaps::Gaps;
+use super::syntax;
 
 /// More files than this are not a declaration that a person keeps.
 const MOST_FILES: usize = 256;
@@ -44,8 +45,7 @@ pub struct Sources {
     files: Vec<SourceFile>,
     nodes: Vec<Node>,
     found: Vec<Diagnostic>,
-    /// Whether a part of the text is not in `nodes`.
-    broken: bool,
+    gaps: Gaps,
 }
 
 impl Sources {
@@ -77,7 +77,7 @@ impl Sources {
             if let Some(file) = named(path, *span, FileKind::Included, read, &mut report) {
                 gathered.add(file, &mut report);
             } else {
-                gathered.broken = true;
+                gathered.gaps.declarations_unknown();
             }
         }
         for nested in gathered.nodes.iter().filter(|node| node.name == "include" && node.span.file != FileId::MAIN) {
@@ -88,6 +88,7 @@ impl Sources {
             );
         }
         attach(&mut gathered.nodes, read, &mut report);
+        gathered.gaps.locate(&gathered.nodes);
         gathered.found = report.into_found();
         gathered
     }
@@ -117,9 +118,9 @@ impl Sources {
         &self.nodes
     }
 
-    /// Whether something that the files say is not among the nodes: nothing can be called missing then.
-    pub(super) const fn is_broken(&self) -> bool {
-        self.broken
+    /// What the nodes do not tell.
+    pub(super) const fn gaps(&self) -> &Gaps {
+        &self.gaps
     }
 
     /// A report that begins with what is wrong with the texts and with the files they name.
@@ -131,9 +132,8 @@ impl Sources {
 
     fn add(&mut self, file: SourceFile, report: &mut Report) {
         let id = FileId(self.files.len());
-        let nodes = if lexer::guard(&file.text, id, report) { document::parse(&file.text, id, report) } else { None };
-        self.broken |= nodes.is_none();
-        self.nodes.extend(nodes.unwrap_or_default());
+        let nodes = syntax::read(&file.text, id, report, &mut self.gaps);
+        self.nodes.extend(nodes);
         self.files.push(file);
     }
 }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn nodes_know_their_file() {
         let sources = gathered("x\ninclude \"a.kdl\"\ninclude \"t/b.kdl\"\n", "// first\nz");
-        assert!(codes(&sources).is_empty() && !sources.is_broken());
+        assert!(codes(&sources).is_empty() && sources.gaps().is_empty());
         let written = |node: &Node| {
             let file = sources.file(node.span.file);
             (file.name.clone(), file.text[node.span.start..node.span.end].to_owned())
@@ -246,7 +246,7 @@ mod tests {
         for path in ["", "/etc/passwd", "../a.kdl", "t/../a.kdl", "./a.kdl", "t//b.kdl", "C:a.kdl", "t\\\\b.kdl"] {
             let sources = gathered(&format!("include \"{path}\""), "");
             assert_eq!(codes(&sources), ["xopero::path-outside"], "{path}");
-            assert!(sources.is_broken());
+            assert!(!sources.gaps().is_empty());
         }
         assert_eq!(codes(&gathered("include \"no.kdl\"", "")), ["xopero::unreadable-file"]);
         assert_eq!(codes(&gathered("include \"a.kdl\"\ninclude \"a.kdl\"", "")), ["xopero::duplicate"]);

@@ -1,0 +1,109 @@
+//! A text with repairs, and the way back from a place in it to the place in the text that a person wrote.
+
+use std::ops::Range;
+
+/// A text that is repaired for the parser.
+#[derive(Debug)]
+pub(super) struct Patch<'a> {
+    text: &'a str,
+    /// The bytes with what was replaced in place; `None` as long as nothing was.
+    bytes: Option<Vec<u8>>,
+    /// What stands before a byte of the text that is not in it.
+    inserted: Vec<(usize, &'static str)>,
+}
+
+impl<'a> Patch<'a> {
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self { text, bytes: None, inserted: Vec::new() }
+    }
+
+    pub(super) const fn original(&self) -> &'a str {
+        self.text
+    }
+
+    /// Puts `by` over every byte of a range; the range must begin and end between characters.
+    pub(super) fn fill(&mut self, range: Range<usize>, by: u8) {
+        self.bytes.get_or_insert_with(|| self.text.as_bytes().to_vec())[range].fill(by);
+    }
+
+    /// Makes a range a name that means nothing: line breaks in it go, too.
+    pub(super) fn name(&mut self, range: Range<usize>) {
+        self.fill(range, b'_');
+    }
+
+    /// Puts a text before a byte.
+    pub(super) fn insert(&mut self, at: usize, text: &'static str) {
+        let index = self.inserted.partition_point(|(before, _)| *before <= at);
+        self.inserted.insert(index, (at, text));
+    }
+
+    /// Takes out what was to stand inside a range.
+    pub(super) fn forget_insertions(&mut self, range: Range<usize>) {
+        self.inserted.retain(|(at, _)| !range.contains(at));
+    }
+
+    /// The repaired text.
+    pub(super) fn text(&self) -> String {
+        let bytes = self.bytes.as_deref().unwrap_or(self.text.as_bytes());
+        let mut out = Vec::with_capacity(bytes.len() + 2 * self.inserted.len());
+        let mut from = 0;
+        for (at, inserted) in &self.inserted {
+            out.extend(&bytes[from..*at]);
+            out.extend(inserted.as_bytes());
+            from = *at;
+        }
+        out.extend(&bytes[from..]);
+        // Whole characters are replaced by ASCII, and whole texts inserted between characters.
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    /// The way back.
+    pub(super) fn way_back(&self) -> WayBack {
+        let mut before = 0;
+        let steps = self.inserted.iter().map(|(at, inserted)| {
+            let step = (at + before, inserted.len());
+            before += inserted.len();
+            step
+        });
+        WayBack { steps: steps.collect() }
+    }
+}
+
+/// From places in a repaired text to places in the text itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WayBack {
+    /// Where something was inserted, in the repaired text, and how long it is.
+    steps: Vec<(usize, usize)>,
+}
+
+impl WayBack {
+    pub(super) fn original(&self, at: usize) -> usize {
+        let mut back = 0;
+        for (start, length) in &self.steps {
+            if at < start + length {
+                return at.min(*start) - back;
+            }
+            back += length;
+        }
+        at - back
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_come_back() {
+        let mut patch = Patch::new("ab cd ef");
+        assert_eq!(patch.text(), "ab cd ef");
+        patch.insert(5, "\"");
+        patch.insert(3, "\"");
+        patch.insert(8, "}");
+        patch.name(0..2);
+        assert_eq!(patch.text(), "__ \"cd\" ef}");
+        let back = patch.way_back();
+        let places: Vec<usize> = (0..=11).map(|at| back.original(at)).collect();
+        assert_eq!(places, [0, 1, 2, 3, 3, 4, 5, 5, 6, 7, 8, 8]);
+    }
+}
