@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
 use crate::http::Authorization;
-use crate::model::{ProjectKey, RepoId, RepoSlug, RepositoryState};
+use crate::model::{ProjectId, ProjectKey, RepoId, RepoSlug, RepositoryState};
 
 /// A repository as the server knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,9 @@ pub struct Repository {
     /// The key of its project.
     pub project: ProjectKey,
     /// The number of its project.
-    pub project_id: u64,
+    pub project_id: ProjectId,
+    /// The name of its project, for people.
+    pub project_name: String,
     /// Whether it can be read.
     pub state: RepositoryState,
     /// Whether it is read-only by decision. Its git can be fetched like any other.
@@ -49,6 +51,8 @@ struct Document {
 struct ProjectDocument {
     id: u64,
     key: String,
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -75,7 +79,8 @@ impl Document {
             })?,
             name: short_name(self.name),
             project: ProjectKey::new(self.project.key).map_err(|error| error.to_string())?,
-            project_id: self.project.id,
+            project_id: ProjectId(self.project.id),
+            project_name: short_name(self.project.name),
             state: RepositoryState::new(&self.state),
             archived: self.archived,
             clone_link: http.map(|link| link.href),
@@ -175,7 +180,7 @@ mod tests {
         let client = Canned::answer("/bb/rest/api/latest/projects/PAY/repos/book", LEDGER).serve().await;
         let book = RepoSlug::new("book").unwrap();
         let repository = client.repository(&authorization(), &key(), &book).await.unwrap();
-        assert_eq!((repository.slug.as_str(), repository.project_id), ("ledger", 7));
+        assert_eq!((repository.slug.as_str(), repository.project_id), ("ledger", ProjectId(7)));
         assert_eq!(repository.state, RepositoryState::Available);
     }
 }

@@ -21,6 +21,24 @@ pub enum NoteKind {
     Expired,
     /// A plan has a schedule, which nothing follows by itself.
     NotScheduled,
+    /// Something was not looked at.
+    NotObserved,
+    /// The server does not accept a credential.
+    CredentialRejected,
+    /// A credential is another account's, or nobody's.
+    AccountMismatch,
+    /// A credential is good, and does not see what it is declared for.
+    PermissionLost,
+    /// A server could not be asked.
+    ServerUnreachable,
+    /// A destination belongs to somebody else.
+    DestinationForeign,
+    /// A destination cannot be read or written.
+    DestinationUnusable,
+    /// A project or repository has another name, or another place.
+    Renamed,
+    /// A repository is no longer there.
+    Gone,
 }
 
 impl NoteKind {
@@ -31,6 +49,15 @@ impl NoteKind {
             Self::Expiring => "expiring",
             Self::Expired => "expired",
             Self::NotScheduled => "not-scheduled",
+            Self::NotObserved => "not-observed",
+            Self::CredentialRejected => "credential-rejected",
+            Self::AccountMismatch => "account-mismatch",
+            Self::PermissionLost => "permission-lost",
+            Self::ServerUnreachable => "server-unreachable",
+            Self::DestinationForeign => "destination-foreign",
+            Self::DestinationUnusable => "destination-unusable",
+            Self::Renamed => "renamed",
+            Self::Gone => "gone",
         }
     }
 }

@@ -9,6 +9,7 @@ mod error;
 pub mod history;
 mod plan_file;
 mod saved_plan;
+pub mod observe;
 
 pub use apply::{Approval, Outcome, Proposal, apply, plan};
 pub use error::ReconcileError;

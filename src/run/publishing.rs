@@ -120,7 +120,7 @@ impl Attempt<'_> {
                 url: task.server.url.origin(),
                 version: task.server.version.get().cloned(),
             },
-            project: ProjectEntry { id: task.repository.project_id, key: task.name.project.clone() },
+            project: ProjectEntry { id: task.repository.project_id.0, key: task.name.project.clone() },
             repository: self.repository_entry(),
             git: GitPart {
                 object_format: listed.format,

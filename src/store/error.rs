@@ -17,6 +17,15 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// Nothing can be written there.
+    #[error("cannot write to the destination {place}")]
+    ReadOnly {
+        /// The destination.
+        place: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// This version has no way to that kind of place.
     #[error("this version of xopero cannot use {place}")]
     NotBuilt {
@@ -131,6 +140,9 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { .. } => Some("check that the directory exists and belongs to this user".into()),
+            Self::ReadOnly { place, .. } => {
+                Some(format!("check who owns {place}, and that it is not mounted read-only"))
+            }
             Self::NoMarker { place } => Some(format!(
                 "is the disk mounted at {place}? If it was replaced for good, declare the destination under a new name \
                  and apply: the next run then takes everything anew"

@@ -9,6 +9,7 @@ mod error;
 pub mod keys;
 pub mod marker;
 mod opened;
+mod probe;
 mod upload;
 
 pub use error::StoreError;

@@ -72,6 +72,10 @@ impl Store {
         Ok(Self { objects: Arc::new(objects), place, root: root.into() })
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The address as people know it.
     pub fn place(&self) -> &str {
         &self.place

@@ -176,8 +176,18 @@ fn section<T>(
 
 fn render_note(note: &Note, style: Style, lines: &mut Vec<String>) {
     let mark = match note.kind {
-        NoteKind::Expired | NoteKind::Expiring | NoteKind::NeverEnabled => Mark::Attention,
-        NoteKind::NotScheduled => Mark::Remark,
+        NoteKind::Expired
+        | NoteKind::Expiring
+        | NoteKind::NeverEnabled
+        | NoteKind::CredentialRejected
+        | NoteKind::AccountMismatch
+        | NoteKind::PermissionLost
+        | NoteKind::ServerUnreachable
+        | NoteKind::DestinationForeign
+        | NoteKind::DestinationUnusable
+        | NoteKind::Renamed
+        | NoteKind::Gone => Mark::Attention,
+        NoteKind::NotScheduled | NoteKind::NotObserved => Mark::Remark,
     };
     let text = format!("{}: {}", shown(note.address.as_str()), shown(&note.message));
     push_wrapped(lines, 2, mark, "", 6, text.split_whitespace(), style);

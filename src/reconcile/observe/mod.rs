@@ -1,0 +1,148 @@
+//! Looking at servers, credentials and destinations before anything relies on them.
+//!
+//! A look takes 10 seconds at most, whatever it meets, and it is cheap: for each server one request for its limits, one
+//! for its git, and one for the limit of each account; for each secret one to log in; for each project and credential
+//! one to see a repository, two if there is none to see. An account answers at most [`MOST_REQUESTS`] of them, a third
+//! of the usual bucket, beginning with what was not looked at for the longest time. A secret is opened right before
+//! it is sent, and only to the server that it was sealed for; without one that opens, a server is not asked at all.
+//!
+//! - [`candidates`]: which credentials are looked at, and in which order;
+//! - [`deadline`]: how long, and how much;
+//! - [`server`] and [`destination`]: asking;
+//! - [`verdict`]: what an answer means (pure);
+//! - [`conclude`]: which conditions and notes follow (pure).
+//!
+//! A look is never an error: what could not be seen is a note. It changes nothing, anywhere but in the memory of what
+//! was observed.
+
+mod candidates;
+mod conclude;
+mod deadline;
+mod destination;
+mod server;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use futures_util::future::{join, join_all};
+
+pub use conclude::{notes, shared_accounts};
+
+use crate::change::Note;
+use crate::clock::Clock;
+use crate::model::condition::settle;
+use crate::model::{
+    AccountName, Applied, CredentialRole, Declaration, Observations, ProjectSelector, ServerName, Transition,
+};
+use crate::secret::Identities;
+use crate::state::{StateError, StateStore};
+use candidates::candidates;
+use conclude::sightings;
+use deadline::{Closed, Deadline};
+
+/// The most requests that one account answers in one look.
+pub const MOST_REQUESTS: u32 = 20;
+
+/// What is looked at, and with what.
+#[derive(Clone)]
+pub struct Look<'a> {
+    /// What is declared.
+    pub declaration: &'a Declaration,
+    /// The directory of the file: relative paths begin there.
+    pub base: &'a Path,
+    /// The state, where there is one.
+    pub state: Option<&'a StateStore>,
+    /// What is in force, if something is.
+    pub applied: Option<&'a Applied>,
+    /// Who opens the credentials, or why nobody does.
+    pub identities: Result<&'a Identities, String>,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Which part of it.
+    pub part: Part,
+}
+
+/// Which part of a declaration is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// What the plans use: main and enabled credentials, and all destinations. An account is spared.
+    InUse,
+    /// These credentials and nothing else, each of them whatever it costs, also one that was refused before.
+    Credentials(BTreeSet<(ProjectSelector, CredentialRole)>),
+}
+
+/// What came of a look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// What was seen.
+    pub seen: Observations,
+    /// Everything that is known after it.
+    pub known: Observations,
+    /// Conditions that began, changed or ended.
+    pub transitions: Vec<Transition>,
+    /// What was not looked at, and why.
+    pub skipped: Vec<Note>,
+    /// Requests that were sent, by account.
+    pub requests: BTreeMap<AccountName, u64>,
+    /// The accounts that were asked, and whether their budget was used up.
+    accounts: BTreeMap<(ServerName, AccountName), bool>,
+}
+
+/// Looks, and remembers what was seen where there is a state. Only a state that cannot be used is an error.
+pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
+    let known = match look.state {
+        Some(state) => state.observations(look.applied).await?,
+        None => Observations::default(),
+    };
+    let deadline = Deadline::begin(look.clock);
+    let by_server = candidates(look.declaration, &look.part, &known);
+    let (known_before, end) = (&known, &deadline);
+    let servers = by_server
+        .into_iter()
+        .map(|(name, candidates)| async move { (name, server::ask(look, name, candidates, known_before, end).await) });
+    let destinations = match look.part {
+        Part::InUse => look.declaration.destinations.iter().collect(),
+        Part::Credentials(_) => Vec::new(),
+    };
+    let destinations = destinations.into_iter().map(|(name, it)| destination::probe(look, name, it, &deadline));
+    let (servers, destinations) = join(join_all(servers), join_all(destinations)).await;
+
+    let mut looked = Looked { known, ..Looked::default() };
+    for (name, answers) in servers {
+        looked.seen.servers.extend(answers.server);
+        looked.seen.credentials.extend(answers.credentials);
+        looked.seen.projects.extend(answers.projects);
+        looked.skipped.extend(answers.skipped);
+        for (account, spent) in answers.accounts {
+            *looked.requests.entry(account.clone()).or_default() += u64::from(spent.requests);
+            looked.accounts.insert((name.clone(), account), spent.closed == Some(Closed::RateLimited));
+        }
+    }
+    for destination in destinations {
+        let (name, seen) = destination?;
+        looked.seen.destinations.insert(name, seen);
+    }
+    remember(look, &mut looked).await?;
+    Ok(looked)
+}
+
+/// Puts what was seen in place of what was known, and lets the conditions follow.
+async fn remember(look: &Look<'_>, looked: &mut Looked) -> Result<(), StateError> {
+    let now = look.clock.now();
+    let sightings = sightings(look.declaration, &look.part, looked, now);
+    let generation = look.applied.map(|applied| applied.generation);
+    if let Some(state) = look.state {
+        state.record_observations(&looked.seen).await?;
+        looked.transitions = state.settle_conditions(&sightings, generation, now).await?;
+        looked.known.conditions = state.conditions().await?;
+    } else {
+        (looked.known.conditions, looked.transitions) = settle(&looked.known.conditions, &sightings, generation, now);
+    }
+    let (known, seen) = (&mut looked.known, looked.seen.clone());
+    known.servers.extend(seen.servers);
+    known.credentials.extend(seen.credentials);
+    known.projects.extend(seen.projects);
+    known.destinations.extend(seen.destinations);
+    Ok(())
+}
