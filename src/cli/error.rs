@@ -69,6 +69,11 @@ impl CliError {
         self.code
     }
 
+    /// The message with its causes, on one line.
+    pub fn text(&self) -> String {
+        self.lines.join(": ")
+    }
+
     /// Tells the user, unless that was done already.
     pub fn tell(&self, output: Output) {
         if !self.lines.is_empty() {

@@ -21,6 +21,7 @@ mod run;
 mod schema;
 mod secrets;
 mod snapshots;
+mod status;
 mod validate;
 mod verify;
 
@@ -53,6 +54,7 @@ enum Command {
     Apply(apply::ApplyArgs),
     History(history::HistoryArgs),
     Rollback(rollback::RollbackArgs),
+    Status(status::StatusArgs),
     Run(run::RunArgs),
     Snapshots(snapshots::SnapshotsArgs),
     Verify(verify::VerifyArgs),
@@ -111,6 +113,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Apply(arguments) => apply::run(context, &arguments).await,
         Command::History(arguments) => history::run(context, &arguments).await,
         Command::Rollback(arguments) => rollback::run(context, &arguments).await,
+        Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Run(arguments) => run::run(context, &arguments).await,
         Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
         Command::Verify(arguments) => verify::run(context, &arguments).await,

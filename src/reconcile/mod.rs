@@ -10,6 +10,7 @@ pub mod history;
 mod plan_file;
 mod saved_plan;
 pub mod observe;
+pub mod status;
 
 pub use apply::{Approval, Outcome, Proposal, apply, plan};
 pub use error::ReconcileError;

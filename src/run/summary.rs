@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Ledger, TaskName};
 use crate::model::{DestinationName, Generation, PlanName, ProjectSelector, RepoId, RepoSlug, RunId, SnapshotId};
+use crate::state::DONE;
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -130,7 +131,7 @@ impl Outcome {
     /// The word for reports.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Done => "done",
+            Self::Done => DONE,
             Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",

@@ -28,11 +28,13 @@ mod migrations;
 mod observed;
 mod row;
 mod runs;
+mod standing;
 mod store;
 
 pub use catalogue::{Begins, ChainRow, HeldRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
 pub use location::StateLocation;
 pub use lock::{LockBody, StateLock};
-pub use runs::{ABANDONED, RUNNING, RunRow, TaskRow};
+pub use runs::{ABANDONED, DONE, RUNNING, RunRow, TaskRow};
+pub use standing::Holding;
 pub use store::StateStore;

@@ -14,6 +14,9 @@ pub const RUNNING: &str = "running";
 /// The state of a run whose process ended before it could finish it.
 pub const ABANDONED: &str = "abandoned";
 
+/// The outcome of a run that backed up everything.
+pub const DONE: &str = "done";
+
 /// Tasks that one statement records: it takes as long as a statement for each of few.
 const TASKS_AT_ONCE: usize = 64;
 
@@ -225,7 +228,7 @@ impl StateStore {
         rows.iter().map(|row| self.task_of(run, row)).collect()
     }
 
-    fn run_of(&self, row: &AnyRow) -> Result<RunRow, StateError> {
+    pub(super) fn run_of(&self, row: &AnyRow) -> Result<RunRow, StateError> {
         let read = self.read("a run", row);
         let finished: Option<i64> = read.get("finished")?;
         let summary: Option<String> = read.get("summary")?;

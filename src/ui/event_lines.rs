@@ -9,7 +9,7 @@ use crate::run::{Event, EventSink};
 pub const VERSION: &str = "1.0";
 
 /// The first line of everything that has a version.
-pub(super) fn version_line() -> serde_json::Value {
+pub fn version_line() -> serde_json::Value {
     serde_json::json!({ "type": "version", "format": VERSION, "xopero": env!("CARGO_PKG_VERSION") })
 }
 

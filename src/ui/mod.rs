@@ -12,13 +12,14 @@ mod output;
 mod progress;
 mod quantity;
 mod shown;
+pub mod status;
 mod style;
 pub mod summary;
 mod table;
 mod wrap;
 
 pub use diff::diff;
-pub use event_lines::{EventLines, Stream, VERSION};
+pub use event_lines::{EventLines, Stream, VERSION, version_line};
 pub use output::{ColorChoice, Output};
 pub use progress::{Progress, STOPPING};
 pub use quantity::{bytes, count, millis};

@@ -91,6 +91,13 @@ impl Output {
         let _reader_gone = stdout.flush();
     }
 
+    /// Puts text on the terminal in place of everything on it. It must be safe, like data.
+    pub fn redraw(self, text: &str) {
+        // Line by line, so that nothing flickers: home, each line up to its end, and nothing below.
+        let lines = text.lines().map(|line| format!("{line}\u{1b}[K\n")).collect::<Vec<_>>().concat();
+        self.data(&format!("\u{1b}[H{lines}\u{1b}[J"));
+    }
+
     /// Prints one JSON line of data.
     pub fn json(self, value: &Value) {
         self.data(&shown_json(value));

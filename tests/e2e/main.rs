@@ -23,5 +23,6 @@ mod restore;
 mod review;
 mod scope;
 mod shapes;
+mod status;
 mod stock_tools;
 mod unusable_destinations;

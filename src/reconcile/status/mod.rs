@@ -1,0 +1,281 @@
+//! How things stand: does what is in force say what the file says, and do the backups come?
+//!
+//! Two questions that are answered apart, for each plan: [`Sync`] is about the file, [`Health`] about the runs.
+//! [`status`] is a function of what is known and of `now`; [`gather`] finds out what is known.
+
+mod gather;
+mod plans;
+#[cfg(test)]
+pub(crate) mod sample;
+mod surroundings;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::change::{ChangeSet, PlanId};
+use crate::model::{
+    AccountName, Address, Applied, Conditions, Declaration, DestinationId, DestinationName, Generation, PlanName,
+};
+use crate::state::{Holding, RunRow};
+
+pub use gather::{Place, gather};
+
+/// What is known at one time.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// What is in force.
+    pub applied: Option<Applied>,
+    /// What the file says.
+    pub file: File,
+    /// The newest runs, newest first: at least the last one of each plan, and the last one that was done.
+    pub runs: Vec<RunRow>,
+    /// Since when plans are paused that are.
+    pub paused_since: BTreeMap<PlanName, Timestamp>,
+    /// What was observed, and lasts.
+    pub conditions: Conditions,
+    /// What plans have in destinations.
+    pub holdings: Vec<Holding>,
+    /// The destinations in force.
+    pub destinations: BTreeMap<DestinationName, (Option<DestinationId>, Place)>,
+}
+
+impl Known {
+    /// Where there is no state, only the file is known.
+    pub fn nothing(file: File) -> Self {
+        Self {
+            applied: None,
+            file,
+            runs: Vec::new(),
+            paused_since: BTreeMap::new(),
+            conditions: Conditions::new(),
+            holdings: Vec::new(),
+            destinations: BTreeMap::new(),
+        }
+    }
+}
+
+/// What the file says.
+#[derive(Debug, Clone)]
+pub enum File {
+    /// It can be read and makes sense.
+    Valid(Box<(Declaration, ChangeSet)>),
+    /// It has this many errors.
+    Invalid(usize),
+    /// It cannot be read.
+    Unreadable(String),
+}
+
+/// Whether what is in force is what the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Sync {
+    /// It is.
+    InSync,
+    /// The file says something else, which can be applied.
+    Pending,
+    /// The file says something else, which waits for an approval.
+    PendingApproval,
+    /// The file has errors.
+    Invalid,
+    /// The file cannot be read.
+    SourceStale,
+}
+
+/// Whether backups come as they should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Health {
+    /// They do.
+    Healthy,
+    /// Some do not.
+    Degraded,
+    /// A run was due, and has not succeeded since.
+    Overdue,
+    /// All accounts have used up their budgets.
+    Throttled,
+    /// The schedule is not followed, because the file says so.
+    Paused,
+    /// No run was due so far.
+    NeverRan,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// At this time.
+    pub at: Timestamp,
+    /// What is in force.
+    pub in_force: Option<InForce>,
+    /// The file.
+    pub file: FileStatus,
+    /// Every plan, in force or declared, by name.
+    pub plans: Vec<PlanStatus>,
+    /// Every credential in force.
+    pub credentials: Vec<CredentialStatus>,
+    /// Every destination in force.
+    pub destinations: Vec<DestinationStatus>,
+    /// Plans that have left, whose backups are kept.
+    pub retired: Vec<RetiredPlan>,
+}
+
+/// What is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InForce {
+    /// The generation.
+    pub generation: Generation,
+    /// Since when.
+    pub applied_at: Timestamp,
+    /// By whom.
+    pub applied_by: String,
+    /// The beginning of its source's digest.
+    pub source: String,
+}
+
+/// The file, against what is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileStatus {
+    /// Whether it says the same.
+    pub sync: Sync,
+    /// The change set that would be applied.
+    pub plan_id: Option<PlanId>,
+    /// What there is to know, as a phrase that follows "the file".
+    pub message: String,
+}
+
+/// One plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanStatus {
+    /// Its name.
+    pub plan: PlanName,
+    /// Whether it is in force at all.
+    pub in_force: bool,
+    /// Whether it is in force as the file declares it.
+    pub sync: Sync,
+    /// Whether its backups come.
+    pub health: Health,
+    /// Since when a run is under way.
+    pub running_since: Option<Timestamp>,
+    /// When the last run began that backed up everything.
+    pub last_success: Option<Timestamp>,
+    /// How the last run ended.
+    pub last_outcome: Option<String>,
+    /// When the next run is due by its schedule.
+    pub next_due: Option<Timestamp>,
+    /// Why its health is what it is, and what else there is to know.
+    pub reasons: Vec<String>,
+}
+
+/// One credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CredentialStatus {
+    /// Its address.
+    pub address: Address,
+    /// Its account.
+    pub account: AccountName,
+    /// The plans that use it.
+    pub used_by: Vec<PlanName>,
+    /// The last day on which it works, by what the file says.
+    pub expires: Option<Date>,
+    /// When the last run ended in which the server limited its account.
+    pub last_limited: Option<Timestamp>,
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+}
+
+/// One destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DestinationStatus {
+    /// Its name.
+    pub destination: DestinationName,
+    /// When the newest snapshot in it was taken.
+    pub last_written: Option<Timestamp>,
+    /// Snapshots in it.
+    pub snapshots: u64,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// A plan that has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RetiredPlan {
+    /// A name that it had.
+    pub plan: PlanName,
+    /// Snapshots that are kept.
+    pub snapshots: u64,
+    /// When the newest was taken.
+    pub newest: Timestamp,
+}
+
+/// How things stand by what is known.
+pub fn status(known: &Known, now: Timestamp) -> Status {
+    let applied = known.applied.as_ref();
+    Status {
+        at: now,
+        in_force: applied.map(|applied| InForce {
+            generation: applied.generation,
+            applied_at: applied.applied_at,
+            applied_by: applied.applied_by.clone(),
+            source: applied.source.short().to_owned(),
+        }),
+        file: file_status(&known.file),
+        plans: plans::plans(known, now),
+        credentials: surroundings::credentials(known, now),
+        destinations: surroundings::destinations(known),
+        retired: surroundings::retired(known),
+    }
+}
+
+fn file_status(file: &File) -> FileStatus {
+    let (sync, message) = match file {
+        File::Valid(both) if both.1.is_empty() => (Sync::InSync, "says what is in force".to_owned()),
+        File::Valid(both) if both.1.needs_approval() => (
+            Sync::PendingApproval,
+            format!(
+                "says something else, which waits for approval: `xopero plan` shows it, `xopero apply --approve {}` \
+                 puts it in force",
+                both.1.plan_id
+            ),
+        ),
+        File::Valid(_) => {
+            (Sync::Pending, "says something else: `xopero plan` shows it, `xopero apply` puts it in force".to_owned())
+        }
+        File::Invalid(errors) => {
+            let noun = if *errors == 1 { "error" } else { "errors" };
+            (Sync::Invalid, format!("has {errors} {noun}, so what is in force stays: `xopero validate` shows them"))
+        }
+        File::Unreadable(why) => (Sync::SourceStale, format!("cannot be read, so what is in force stays: {why}")),
+    };
+    let plan_id = match file {
+        File::Valid(both) if !both.1.is_empty() => Some(both.1.plan_id.clone()),
+        File::Valid(_) | File::Invalid(_) | File::Unreadable(_) => None,
+    };
+    FileStatus { sync, plan_id, message }
+}
+
+impl Sync {
+    /// The words that people see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in sync",
+            Self::Pending => "pending",
+            Self::PendingApproval => "pending approval",
+            Self::Invalid => "invalid",
+            Self::SourceStale => "source stale",
+        }
+    }
+}
+
+impl Health {
+    /// The words that people see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Overdue => "overdue",
+            Self::Throttled => "throttled",
+            Self::Paused => "paused",
+            Self::NeverRan => "never ran",
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The plans: are they in force as declared, and do their backups come?
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{File, Health, Known, PlanStatus, Sync};
+use crate::change::{Action, ChangeSet};
+use crate::model::{
+    Address, Applied, BackupPlan, Condition, ConditionKind, CredentialRole, Declaration, Pause, PlanName,
+    PlanRetention, Timetable, Uid,
+};
+use crate::schedule::Schedule;
+use crate::state::{DONE, RUNNING, RunRow};
+
+/// Runs that are late are told at the latest after this, and not before [`PATIENCE_LEAST`].
+const PATIENCE_MOST: Duration = Duration::from_hours(12);
+
+/// Runs take time: nobody is told earlier than this.
+const PATIENCE_LEAST: Duration = Duration::from_mins(15);
+
+/// Every plan, in force or declared.
+pub(super) fn plans(known: &Known, now: Timestamp) -> Vec<PlanStatus> {
+    let declared = match &known.file {
+        File::Valid(both) => Some(&both.0),
+        File::Invalid(_) | File::Unreadable(_) => None,
+    };
+    let in_force = known.applied.as_ref().map(|applied| &applied.declaration);
+    let names: BTreeSet<&PlanName> =
+        [in_force, declared].into_iter().flatten().flat_map(|declaration| declaration.plans.keys()).collect();
+    names
+        .into_iter()
+        .map(|name| {
+            match known.applied.as_ref().and_then(|applied| Some((applied, applied.declaration.plans.get(name)?))) {
+                Some((applied, plan)) => in_force_plan(known, applied, name, plan, now),
+                None => PlanStatus {
+                    plan: name.clone(),
+                    in_force: false,
+                    sync: sync(known, &BTreeSet::from([Address::plan(name)])),
+                    health: Health::NeverRan,
+                    running_since: None,
+                    last_success: None,
+                    last_outcome: None,
+                    next_due: None,
+                    reasons: vec!["declared, and not in force yet".to_owned()],
+                },
+            }
+        })
+        .collect()
+}
+
+fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &BackupPlan, now: Timestamp) -> PlanStatus {
+    let uid = applied.uids.get(&Address::plan(name)).copied();
+    let runs: Vec<&RunRow> = known.runs.iter().filter(|run| Some(run.plan) == uid).collect();
+    let whole = |run: &&&RunRow| run.summary.as_ref().is_none_or(|summary| summary["only"].is_null());
+    let last_success = runs.iter().filter(whole).find(|run| run.state == DONE).map(|run| run.started);
+    let last = runs.iter().filter(|run| run.state != RUNNING).max_by_key(|run| run.started);
+    let running_since = runs.iter().find(|run| run.state == RUNNING).map(|run| run.started);
+    let schedule = plan.schedule.as_ref().and_then(|timetable| Schedule::parse(&timetable.cron).ok());
+    let due = schedule.as_ref().zip(plan.schedule.as_ref());
+    let late = due.and_then(|(schedule, timetable)| late(schedule, timetable, last_success, uid, now));
+
+    let uses = uses(&applied.declaration, name, plan);
+    let mut reasons = Vec::new();
+    let paused = plan.paused.as_ref().filter(|pause| is_paused(pause, plan, now));
+    if let Some(pause) = paused {
+        reasons.push(pause_words(pause, known.paused_since.get(name)));
+    }
+    if let Some(due) = late
+        && paused.is_none()
+        && running_since.is_none()
+    {
+        reasons.push(format!("was due {} and has not succeeded since", minute(due)));
+    }
+    let throttled = throttled(known, &applied.declaration, plan);
+    if throttled {
+        reasons.push("every account that it may use has used up its budget".to_owned());
+    }
+    let fault = last.and_then(|run| fault(run));
+    let holding = conditions(known, &uses);
+    let degraded = fault.is_some() || holding.iter().any(|(harmful, _)| *harmful);
+    reasons.extend(fault);
+    reasons.extend(holding.into_iter().map(|(_, words)| words));
+    let health = if paused.is_some() {
+        Health::Paused
+    } else if late.is_some() && running_since.is_none() {
+        Health::Overdue
+    } else if throttled {
+        Health::Throttled
+    } else if degraded {
+        Health::Degraded
+    } else if last_success.is_none() {
+        Health::NeverRan
+    } else {
+        Health::Healthy
+    };
+    PlanStatus {
+        plan: name.clone(),
+        in_force: true,
+        sync: sync(known, &uses),
+        health,
+        running_since,
+        last_success,
+        last_outcome: last.map(|run| run.state.clone()),
+        next_due: schedule
+            .filter(|_| paused.is_none())
+            .and_then(|schedule| schedule.next(now))
+            .map(|run| run.timestamp()),
+        reasons,
+    }
+}
+
+/// The addresses that a plan depends on, its own among them.
+fn uses(declaration: &Declaration, name: &PlanName, plan: &BackupPlan) -> BTreeSet<Address> {
+    let mut all = BTreeSet::from([Address::plan(name)]);
+    all.extend(plan.destinations.iter().map(Address::destination));
+    if let PlanRetention::Named(name) = &plan.retention {
+        all.insert(Address::retention(name));
+    }
+    for (key, planned) in &plan.projects {
+        all.insert(Address::project(key));
+        all.insert(Address::credential(key, &CredentialRole::Main));
+        let enabled = planned.enabled_credentials.iter().cloned().map(CredentialRole::Additional);
+        all.extend(enabled.map(|role| Address::credential(key, &role)));
+        all.extend(declaration.projects.get(key).map(|project| Address::server(&project.server)));
+    }
+    all
+}
+
+/// A file is applied as a whole: if anything in it waits for an approval, so does all of it.
+fn sync(known: &Known, uses: &BTreeSet<Address>) -> Sync {
+    let changes: &ChangeSet = match &known.file {
+        File::Valid(both) => &both.1,
+        File::Invalid(_) => return Sync::Invalid,
+        File::Unreadable(_) => return Sync::SourceStale,
+    };
+    let mut touched = changes.changes.iter().filter(|change| change.action != Action::Keep);
+    match touched.any(|change| uses.contains(&change.address)) {
+        false => Sync::InSync,
+        true if changes.needs_approval() => Sync::PendingApproval,
+        true => Sync::Pending,
+    }
+}
+
+/// The time at which a run was due that should have succeeded by `now`.
+fn late(
+    schedule: &Schedule,
+    timetable: &Timetable,
+    last_success: Option<Timestamp>,
+    uid: Option<Uid>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    // Before its first run, a plan is there since it was applied for the first time.
+    let known_since = || Timestamp::from_millisecond(i64::try_from(uid?.millis()).ok()?).ok();
+    let due = schedule.next(last_success.or_else(known_since)?)?.timestamp();
+    let following = schedule.next(due)?.timestamp();
+    let between = Duration::try_from(following.duration_since(due)).unwrap_or_default();
+    let patience = (between / 2).clamp(PATIENCE_LEAST, PATIENCE_MOST) + timetable.jitter;
+    let latest = due.saturating_add(patience).ok()?;
+    (now > latest).then_some(due)
+}
+
+/// A pause with a last day is over when that day begins where the schedule is read.
+fn is_paused(pause: &Pause, plan: &BackupPlan, now: Timestamp) -> bool {
+    let zone = plan.schedule.as_ref().and_then(|timetable| TimeZone::get(&timetable.cron.time_zone).ok());
+    let today = now.to_zoned(zone.unwrap_or(TimeZone::UTC)).date();
+    pause.until.is_none_or(|until| today < until)
+}
+
+fn pause_words(pause: &Pause, since: Option<&Timestamp>) -> String {
+    let since = since.map(|since| format!(" since {}", minute(*since))).unwrap_or_default();
+    match pause.until {
+        Some(until) => format!("paused{since} until {until}: {}", pause.reason),
+        None => format!("paused{since} without an end: {}; give it `until=`, or take the pause out", pause.reason),
+    }
+}
+
+/// Why the last run is no success.
+fn fault(run: &RunRow) -> Option<String> {
+    let when = minute(run.started);
+    if run.state == DONE {
+        return None;
+    }
+    let totals = run.summary.as_ref().map(|summary| &summary["totals"]);
+    let failed = totals.and_then(|totals| totals["failed"].as_u64()).unwrap_or(0);
+    let detail = if failed > 0 { format!("; {} not backed up", repositories(failed)) } else { String::new() };
+    Some(format!("the run of {when} was {}{detail}", run.state))
+}
+
+fn repositories(count: u64) -> String {
+    if count == 1 { "1 repository".to_owned() } else { format!("{count} repositories") }
+}
+
+/// What holds of the things that a plan uses, and whether its backups suffer from it. An additional credential that is
+/// out of use makes it slower.
+fn conditions(known: &Known, uses: &BTreeSet<Address>) -> Vec<(bool, String)> {
+    let told = |(address, kind, condition): (&Address, ConditionKind, &Condition)| {
+        let harmful = match kind {
+            ConditionKind::CredentialRejected | ConditionKind::AccountMismatch | ConditionKind::PermissionLost => {
+                address.as_str().ends_with("/main")
+            }
+            ConditionKind::RepoGone
+            | ConditionKind::ProjectRenamed
+            | ConditionKind::DestinationForeign
+            | ConditionKind::ServerUnreachable => true,
+            // The first is told of the credential, the second is a health of its own, and the others change nothing.
+            ConditionKind::CredentialExpiring
+            | ConditionKind::Throttled
+            | ConditionKind::RepoRenamed
+            | ConditionKind::RepoMoved => return None,
+        };
+        // What there is to know of a credential is told once, with the credential.
+        let words = match address.kind() {
+            "credential" => format!("{address} is out of use"),
+            _ => format!("{address}: {} since {}", condition.message, minute(condition.since)),
+        };
+        uses.contains(address).then_some((harmful, words))
+    };
+    crate::model::condition::holding(&known.conditions).filter_map(told).collect()
+}
+
+/// Whether a project of the plan has no account left that has budget.
+fn throttled(known: &Known, declaration: &Declaration, plan: &BackupPlan) -> bool {
+    let holds = |address: &Address| {
+        let kinds = known.conditions.get(address);
+        let condition = kinds.and_then(|kinds| kinds.get(&ConditionKind::Throttled));
+        condition.is_some_and(|condition| condition.status == crate::model::ConditionStatus::True)
+    };
+    plan.projects.iter().filter(|(key, _)| declaration.projects.contains_key(*key)).any(|(key, planned)| {
+        let enabled = planned.enabled_credentials.iter().cloned().map(CredentialRole::Additional);
+        let mut all = std::iter::once(CredentialRole::Main).chain(enabled);
+        all.all(|role| holds(&Address::credential(key, &role)))
+    })
+}
+
+/// A time for people.
+pub(super) fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::sample::{at, known, run};
+    use super::super::{Status, status};
+    use super::*;
+    use crate::model::condition::settle;
+    use crate::model::{Conditions, Missed, Overlap, Seen, Sighting};
+
+    fn of<'a>(status: &'a Status, plan: &str) -> &'a PlanStatus {
+        status.plans.iter().find(|one| one.plan.as_str() == plan).unwrap()
+    }
+
+    /// The health of `nightly` (every night at 01:30 in Warsaw, 00:30 UTC) at a time, with these runs.
+    fn health(now: &str, runs: &[(&str, &str)]) -> (Health, Vec<String>) {
+        let mut known = known();
+        let uid = known.runs[0].plan;
+        known.conditions.clear();
+        known.runs = runs.iter().map(|(state, started)| run(uid, state, started, json!({}))).collect();
+        let status = status(&known, at(now));
+        let nightly = of(&status, "nightly");
+        (nightly.health, nightly.reasons.clone())
+    }
+
+    #[test]
+    fn a_run_that_does_not_come_is_overdue_after_half_the_time_to_the_next() {
+        let last = [("done", "2026-11-21T00:30:00Z")];
+        assert_eq!(health("2026-11-22T12:30:00Z", &last), (Health::Healthy, vec![]));
+        let (late, reasons) = health("2026-11-22T12:30:01Z", &last);
+        assert_eq!((late, &*reasons[0]), (Health::Overdue, "was due 2026-11-22 00:30 UTC and has not succeeded since"));
+        let tried = [("failed", "2026-11-22T00:30:00Z"), last[0]];
+        let (failed, reasons) = health("2026-11-22T06:00:00Z", &tried);
+        assert_eq!((failed, &*reasons[0]), (Health::Degraded, "the run of 2026-11-22 00:30 UTC was failed"));
+        assert_eq!(health("2026-11-22T13:00:00Z", &tried).0, Health::Overdue);
+        let running = [("running", "2026-11-22T00:30:00Z"), last[0]];
+        assert_eq!(health("2026-11-22T13:00:00Z", &running).0, Health::Healthy, "it is at it");
+    }
+
+    #[test]
+    fn a_plan_without_a_run_is_new_or_overdue() {
+        let mut known = known();
+        let applied = known.applied.as_mut().unwrap();
+        let minted = u64::try_from(at("2026-11-22T00:00:00Z").as_millisecond()).unwrap();
+        applied.uids.insert(Address::plan(&"nightly".parse().unwrap()), Uid::from_parts(minted, 7));
+        known.conditions.clear();
+        let health = |now: &str| of(&status(&known, at(now)), "nightly").health;
+        assert_eq!(health("2026-11-22T12:00:00Z"), Health::NeverRan);
+        assert_eq!(health("2026-11-22T13:00:00Z"), Health::Overdue);
+    }
+
+    #[test]
+    fn one_repository_is_not_the_plan() {
+        let mut known = known();
+        let uid = known.runs[0].plan;
+        known.runs = vec![run(uid, "done", "2026-11-22T00:30:00Z", json!({"only": "ledger"}))];
+        let status = status(&known, at("2026-11-22T06:00:00Z"));
+        assert_eq!(of(&status, "nightly").last_success, None);
+    }
+
+    #[test]
+    fn a_pause_is_over_on_its_day_where_the_schedule_is_read() {
+        let mut known = known();
+        let plans = &mut known.applied.as_mut().unwrap().declaration.plans;
+        let weekly = plans.get_mut(&"weekly".parse().unwrap()).unwrap();
+        weekly.paused.as_mut().unwrap().until = Some("2026-12-01".parse().unwrap());
+        let health = |now: &str| of(&status(&known, at(now)), "weekly").health;
+        assert_eq!(health("2026-11-30T22:59:59Z"), Health::Paused);
+        assert_eq!(health("2026-11-30T23:00:00Z"), Health::Overdue, "midnight in Warsaw");
+    }
+
+    #[test]
+    fn a_plan_is_throttled_when_every_account_of_a_project_is() {
+        let limited = |addresses: &[&str]| {
+            let mut known = known();
+            let sightings: Vec<Sighting> = addresses
+                .iter()
+                .map(|address| Sighting {
+                    address: Address::parse(address).unwrap(),
+                    kind: ConditionKind::Throttled,
+                    seen: Seen::Holds { reason: "RateLimited", message: "it is limited".into() },
+                })
+                .collect();
+            known.conditions = settle(&Conditions::new(), &sightings, None, at("2026-11-22T01:00:00Z")).0;
+            of(&status(&known, at("2026-11-22T06:00:00Z")), "nightly").health
+        };
+        assert_eq!(limited(&["credential/PAY/main"]), Health::Degraded, "one is left; the last run was partial");
+        assert_eq!(limited(&["credential/PAY/main", "credential/PAY/extra-1"]), Health::Throttled);
+    }
+
+    #[test]
+    fn whatever_a_plan_uses_is_part_of_it() {
+        let mut known = known();
+        let sync = |known: &Known| {
+            let status = status(known, at("2026-11-22T06:00:00Z"));
+            [of(&status, "nightly").sync, of(&status, "hot").sync]
+        };
+        assert_eq!(sync(&known), [Sync::InSync, Sync::Pending]);
+        let File::Valid(both) = &known.file else { panic!() };
+        let mut declared = both.0.clone();
+        declared.retentions.values_mut().next().unwrap().keep.daily = 1;
+        let set = crate::reconcile::plan(known.applied.as_ref(), &declared, at("2026-11-22T06:00:00Z"));
+        known.file = File::Valid(Box::new((declared, set)));
+        assert_eq!(sync(&known), [Sync::PendingApproval; 2]);
+        known.file = File::Unreadable("it is gone".into());
+        let status = status(&known, at("2026-11-22T06:00:00Z"));
+        assert_eq!((of(&status, "nightly").sync, status.plans.len()), (Sync::SourceStale, 2));
+    }
+
+    #[test]
+    fn patience_grows_with_the_interval_and_the_jitter() {
+        let cron = |expression: &str| crate::model::Cron { expression: expression.into(), time_zone: "UTC".into() };
+        let late = |expression: &str, jitter: u64, now: &str| {
+            let timetable = Timetable {
+                cron: cron(expression),
+                jitter: Duration::from_secs(jitter),
+                missed: Missed::default(),
+                overlap: Overlap::default(),
+            };
+            let schedule = Schedule::parse(&timetable.cron).unwrap();
+            super::late(&schedule, &timetable, Some(at("2026-11-22T00:00:00Z")), None, at(now)).is_some()
+        };
+        assert!(!late("*/5 * * * *", 0, "2026-11-22T00:20:00Z") && late("*/5 * * * *", 0, "2026-11-22T00:20:01Z"));
+        assert!(!late("*/5 * * * *", 60, "2026-11-22T00:21:00Z"));
+        assert!(!late("0 0 1 * *", 0, "2026-12-01T12:00:00Z") && late("0 0 1 * *", 0, "2026-12-01T12:00:01Z"));
+    }
+}

@@ -1,0 +1,95 @@
+//! What the plans depend on: credentials and destinations; and what they leave behind.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::plans::minute;
+use super::{CredentialStatus, DestinationStatus, Known, Place, RetiredPlan};
+use crate::model::condition::holding;
+use crate::model::{AccountName, Address, CredentialRole, Declaration, PlanName, ProjectSelector, Uid};
+
+/// Every credential in force, with the plans that use it.
+pub(super) fn credentials(known: &Known, now: Timestamp) -> Vec<CredentialStatus> {
+    let Some(applied) = &known.applied else { return Vec::new() };
+    let declaration = &applied.declaration;
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let mut all = Vec::new();
+    for (key, project) in &declaration.projects {
+        let additional = project.additional.keys().cloned().map(CredentialRole::Additional);
+        for role in std::iter::once(CredentialRole::Main).chain(additional) {
+            let Some(credential) = project.credential(&role) else { continue };
+            let address = Address::credential(key, &role);
+            let mut problems: Vec<String> = holding(&known.conditions)
+                .filter(|(about, _, _)| **about == address)
+                .map(|(_, _, condition)| format!("{} since {}", condition.message, minute(condition.since)))
+                .collect();
+            if credential.expires.is_some_and(|last| last < today) && problems.is_empty() {
+                problems.push("it has expired".to_owned());
+            }
+            all.push(CredentialStatus {
+                used_by: used_by(declaration, key, &role),
+                expires: credential.expires,
+                last_limited: last_limited(known, &credential.account),
+                account: credential.account.clone(),
+                address,
+                problems,
+            });
+        }
+    }
+    all
+}
+
+fn used_by(declaration: &Declaration, key: &ProjectSelector, role: &CredentialRole) -> Vec<PlanName> {
+    let uses = declaration.plans.iter().filter(|(_, plan)| {
+        plan.projects.get(key).is_some_and(|planned| match role {
+            CredentialRole::Main => true,
+            CredentialRole::Additional(name) => planned.enabled_credentials.contains(name),
+        })
+    });
+    uses.map(|(name, _)| name.clone()).collect()
+}
+
+/// When the last run ended in which the server limited an account.
+fn last_limited(known: &Known, account: &AccountName) -> Option<Timestamp> {
+    let limited = known.runs.iter().filter(|run| {
+        let count = run.summary.as_ref().map(|summary| &summary["ledger"]["rate_limited"][account.as_str()]);
+        count.and_then(serde_json::Value::as_u64).is_some_and(|count| count > 0)
+    });
+    limited.filter_map(|run| run.finished).max()
+}
+
+/// Every destination in force.
+pub(super) fn destinations(known: &Known) -> Vec<DestinationStatus> {
+    let one = |(name, (id, place)): (&_, &(Option<_>, Place))| {
+        let here = known.holdings.iter().filter(|holding| Some(holding.destination) == *id);
+        DestinationStatus {
+            destination: Clone::clone(name),
+            last_written: here.clone().map(|holding| holding.newest).max(),
+            snapshots: here.map(|holding| holding.snapshots).sum(),
+            problem: match place {
+                Place::Reached => None,
+                Place::Problem(why) => Some(why.clone()),
+            },
+        }
+    };
+    known.destinations.iter().map(one).collect()
+}
+
+/// Plans that are not in force and have backups.
+pub(super) fn retired(known: &Known) -> Vec<RetiredPlan> {
+    let Some(applied) = &known.applied else { return Vec::new() };
+    let mut all: BTreeMap<Uid, RetiredPlan> = BTreeMap::new();
+    let left = known.holdings.iter().filter(|holding| !applied.uids.values().any(|uid| *uid == holding.plan));
+    for holding in left {
+        let retired = all.entry(holding.plan).or_insert_with(|| RetiredPlan {
+            plan: holding.plan_name.clone(),
+            snapshots: 0,
+            newest: holding.newest,
+        });
+        retired.snapshots += holding.snapshots;
+        retired.newest = retired.newest.max(holding.newest);
+    }
+    all.into_values().collect()
+}

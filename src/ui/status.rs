@@ -1,0 +1,232 @@
+//! How things stand, for people and for programs.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::wrap::wrap;
+use super::{Side, Style, Table, shown};
+use crate::model::PlanName;
+use crate::reconcile::status::{CredentialStatus, DestinationStatus, Health, PlanStatus, Status, Sync};
+
+/// How many plans of a credential are named before their number is.
+const NAMED: usize = 2;
+
+/// Renders within `width` columns; what explains is put on lines of at most 80.
+pub fn render(status: &Status, style: Style, width: usize) -> String {
+    let mut text = heading(status, style);
+    if !status.plans.is_empty() {
+        text.push('\n');
+        text.push_str(&plans(&status.plans, style, width));
+        for plan in &status.plans {
+            for reason in &plan.reasons {
+                let quiet = matches!(plan.health, Health::NeverRan | Health::Healthy);
+                text.push_str(&remark(plan.plan.as_str(), reason, if quiet { "#" } else { "!" }, style));
+            }
+        }
+    }
+    if !status.credentials.is_empty() {
+        text.push('\n');
+        text.push_str(&credentials(&status.credentials, style, width));
+        for credential in &status.credentials {
+            for problem in &credential.problems {
+                text.push_str(&remark(credential.address.as_str(), problem, "!", style));
+            }
+        }
+    }
+    if !status.destinations.is_empty() {
+        text.push('\n');
+        text.push_str(&destinations(&status.destinations, style, width));
+        for destination in &status.destinations {
+            if let Some(problem) = &destination.problem {
+                text.push_str(&remark(destination.destination.as_str(), problem, "!", style));
+            }
+        }
+    }
+    if !status.retired.is_empty() {
+        text.push('\n');
+        for retired in &status.retired {
+            let kept = format!(
+                "no longer in force; {} kept, the newest of {}",
+                snapshots(retired.snapshots),
+                minute(Some(retired.newest))
+            );
+            text.push_str(&remark(retired.plan.as_str(), &kept, "#", style));
+        }
+    }
+    text
+}
+
+fn heading(status: &Status, style: Style) -> String {
+    let in_force = match &status.in_force {
+        Some(in_force) => format!(
+            "Generation {}, in force since {} UTC, applied by {} from source {}",
+            in_force.generation,
+            minute(Some(in_force.applied_at)),
+            shown(&in_force.applied_by),
+            shown(&in_force.source)
+        ),
+        None => "Nothing is in force yet: xopero plan, then xopero apply".to_owned(),
+    };
+    let mut lines = wrap("", 0, in_force.split(' '));
+    let file = format!("The file {}", shown(&status.file.message));
+    lines.extend(wrap("", 0, file.split(' ')).iter().map(|line| paint_sync(status.file.sync, line, style)));
+    lines.join("\n") + "\n"
+}
+
+fn plans(all: &[PlanStatus], style: Style, width: usize) -> String {
+    let columns = [
+        ("PLAN", Side::Left),
+        ("SYNC", Side::Whole),
+        ("HEALTH", Side::Whole),
+        ("LAST SUCCESS", Side::Whole),
+        ("NEXT (UTC)", Side::Whole),
+    ];
+    let mut table = Table::new(&columns, width, style);
+    for plan in all {
+        let next = match (plan.running_since, plan.next_due) {
+            (Some(_), _) => "running".to_owned(),
+            (None, Some(due)) => minute(Some(due)),
+            (None, None) if plan.health == Health::Paused => "paused".to_owned(),
+            (None, None) if !plan.in_force => "-".to_owned(),
+            (None, None) => "by hand".to_owned(),
+        };
+        table.row([
+            plan.plan.to_string(),
+            plan.sync.as_str().to_owned(),
+            plan.health.as_str().to_owned(),
+            minute(plan.last_success),
+            next,
+        ]);
+    }
+    table.render()
+}
+
+fn credentials(all: &[CredentialStatus], style: Style, width: usize) -> String {
+    let columns = [
+        ("CREDENTIAL", Side::Left),
+        ("ACCOUNT", Side::Left),
+        ("USED BY", Side::Left),
+        ("EXPIRES", Side::Whole),
+        ("LIMITED", Side::Whole),
+    ];
+    let mut table = Table::new(&columns, width, style);
+    for credential in all {
+        let address = credential.address.as_str();
+        table.row([
+            address.strip_prefix("credential/").unwrap_or(address).to_owned(),
+            credential.account.to_string(),
+            used_by(&credential.used_by),
+            credential.expires.map_or_else(|| "-".to_owned(), |date| date.to_string()),
+            minute(credential.last_limited),
+        ]);
+    }
+    table.render()
+}
+
+fn used_by(plans: &[PlanName]) -> String {
+    match plans {
+        [] => "nobody".to_owned(),
+        some if some.len() <= NAMED => some.iter().map(PlanName::as_str).collect::<Vec<_>>().join(", "),
+        many => format!("{} plans", many.len()),
+    }
+}
+
+fn destinations(all: &[DestinationStatus], style: Style, width: usize) -> String {
+    let columns = [
+        ("DESTINATION", Side::Left),
+        ("LAST SNAPSHOT", Side::Whole),
+        ("SNAPSHOTS", Side::Right),
+        ("MARKER", Side::Whole),
+    ];
+    let mut table = Table::new(&columns, width, style);
+    for destination in all {
+        table.row([
+            destination.destination.to_string(),
+            minute(destination.last_written),
+            destination.snapshots.to_string(),
+            if destination.problem.is_none() { "ours" } else { "not seen" }.to_owned(),
+        ]);
+    }
+    table.render()
+}
+
+/// An explanation under a table.
+fn remark(about: &str, text: &str, mark: &str, style: Style) -> String {
+    let text = format!("{}: {}", shown(about), shown(text));
+    let mut lines = wrap(&format!("  {mark}"), 6, text.split(' '));
+    let painted = if mark == "!" { style.yellow(mark) } else { style.dim(mark) };
+    lines[0].replace_range(2..=2, &painted);
+    lines.join("\n") + "\n"
+}
+
+fn paint_sync(sync: Sync, text: &str, style: Style) -> String {
+    match sync {
+        Sync::InSync => style.green(text),
+        Sync::Pending | Sync::PendingApproval => style.yellow(text),
+        Sync::Invalid | Sync::SourceStale => style.red(text),
+    }
+}
+
+fn snapshots(count: u64) -> String {
+    super::count(count, "snapshot")
+}
+
+fn minute(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// What `xopero status --json` prints after its first line: `status`, then one line each for what it is about.
+pub fn to_json_lines(status: &Status) -> Vec<Value> {
+    let Status { at, in_force, file, plans, credentials, destinations, retired } = status;
+    let first = json!({ "type": "status", "at": at, "in_force": in_force, "file": file });
+    let plans = plans.iter().map(|plan| typed("plan", plan));
+    let credentials = credentials.iter().map(|credential| typed("credential", credential));
+    let destinations = destinations.iter().map(|destination| typed("destination", destination));
+    let retired = retired.iter().map(|retired| typed("retired", retired));
+    std::iter::once(first).chain(plans).chain(credentials).chain(destinations).chain(retired).collect()
+}
+
+fn typed(kind: &str, value: &impl serde::Serialize) -> Value {
+    let mut value = serde_json::to_value(value).expect("a status is plain data");
+    value["type"] = kind.into();
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::status::sample::{at, known};
+    use crate::reconcile::status::{File, status};
+
+    const PLAIN: Style = Style { color: false };
+
+    #[test]
+    fn a_status_reads_like_this() {
+        let now = at("2026-11-22T06:00:00Z");
+        let text = render(&status(&known(), now), PLAIN, 80);
+        assert_eq!(text, include_str!("../../tests/fixtures/ui/status.txt"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let coloured = render(&status(&known(), now), Style { color: true }, 80);
+        assert!(coloured.contains("\u{1b}[33m!\u{1b}[0m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn programs_get_a_line_for_each_thing() {
+        let lines = to_json_lines(&status(&known(), at("2026-11-22T06:00:00Z")));
+        let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+        let expected =
+            ["status", "plan", "plan", "plan", "credential", "credential", "credential", "destination", "retired"];
+        assert_eq!(kinds, expected);
+        assert_eq!((&lines[2]["sync"], &lines[2]["health"]), (&json!("InSync"), &json!("Degraded")));
+    }
+
+    #[test]
+    fn before_anything_is_applied_the_next_step_is_said() {
+        let mut known = known();
+        known.applied = None;
+        known.file = File::Invalid(1);
+        let text = render(&status(&known, at("2026-11-22T06:00:00Z")), PLAIN, 80);
+        let expected = "Nothing is in force yet: xopero plan, then xopero apply\nThe file has 1 error, so what";
+        assert!(text.starts_with(expected), "{text}");
+    }
+}

@@ -1,0 +1,103 @@
+//! `xopero status`: the file against what is in force, and the runs against the clock.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use fake_bitbucket::World;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::json_schema::demand_valid;
+use crate::proof::{options, usual};
+use crate::scene::{readers, run_for_people, tidy};
+use crate::support::{Home, send_signal};
+
+/// Lines of a status have a schema.
+const SCHEMA: &str = "status-output.schema.json";
+
+fn status(home: &Home) -> (String, Vec<Value>) {
+    let shown = home.xopero(&["status"]).success();
+    tidy(home, &shown);
+    let lines = home.xopero(&["status", "--json"]).success().json();
+    demand_valid(SCHEMA, &lines);
+    (shown.stdout, lines)
+}
+
+fn plan_line(lines: &[Value]) -> &Value {
+    lines.iter().find(|line| line["type"] == "plan").unwrap_or_else(|| panic!("{lines:?}"))
+}
+
+#[test]
+fn a_status_follows_the_file_and_the_runs() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let home = Home::new(world, options());
+    home.write_file(&["nas"], "");
+    let (shown, lines) = status(&home);
+    assert!(shown.contains("Nothing is in force yet") && !home.path().join(".xopero").exists(), "{shown}");
+    assert_eq!(lines[1]["file"]["sync"], "Pending");
+
+    home.apply_usual();
+    let (shown, lines) = status(&home);
+    assert_eq!(plan_line(&lines)["health"], "NeverRan", "{shown}");
+    home.run("nightly");
+    let (shown, lines) = status(&home);
+    assert_eq!((&plan_line(&lines)["health"], &plan_line(&lines)["sync"]), (&"Healthy".into(), &"InSync".into()));
+    assert!(shown.contains("in sync") && shown.contains("healthy") && shown.contains("ours"), "{shown}");
+
+    let path = home.path().join("xopero.kdl");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replace("keep last=100", "keep last=5")).unwrap();
+    let (shown, lines) = status(&home);
+    assert!(shown.contains("pending approval") && shown.contains("xopero apply --approve "), "{shown}");
+    assert_eq!(plan_line(&lines)["sync"], "PendingApproval");
+    std::fs::write(&path, good.replace("parts", "partz")).unwrap();
+    assert_eq!(plan_line(&status(&home).1)["sync"], "Invalid");
+    std::fs::remove_file(&path).unwrap();
+    let (shown, lines) = status(&home);
+    assert!(shown.contains("source stale") && shown.contains("cannot be read"), "{shown}");
+    assert_eq!(plan_line(&lines)["health"], "Healthy");
+
+    std::fs::remove_dir_all(home.destination("nas")).unwrap();
+    let (shown, _) = status(&home);
+    assert!(shown.contains("not seen") && shown.contains("! nas: "), "{shown}");
+}
+
+#[test]
+fn a_failed_run_and_a_plan_that_left_are_told() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    home.run("nightly");
+    home.server.set_account(fake_bitbucket::Account::reader("main", "another"));
+    let _told = run_for_people(&home, 1);
+    let (shown, lines) = status(&home);
+    assert_eq!(plan_line(&lines)["health"], "Degraded", "{shown}");
+    assert!(plan_line(&lines)["last_success"].is_string(), "{shown}");
+    let path = home.path().join("xopero.kdl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, &text[..text.find("plan \"nightly\"").unwrap()]).unwrap();
+    home.xopero(&["plan", "--out", "gone.xplan"]).success();
+    home.xopero(&["apply", "gone.xplan"]).success();
+    let (shown, lines) = status(&home);
+    assert!(shown.contains("nightly: no longer in force; 1 snapshot kept"), "{shown}");
+    assert_eq!(lines.last().unwrap()["type"], "retired");
+}
+
+#[test]
+fn a_status_can_be_watched() {
+    let home = usual(World::new());
+    let mut command = home.xopero_command(&["status", "--watch"]);
+    let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut next_look = || {
+        let line = lines.find(|line| line.contains("\"type\":\"status\"")).expect("it looks again");
+        serde_json::from_str::<Value>(&line).unwrap()["file"]["sync"].clone()
+    };
+    assert_eq!(next_look(), "InSync");
+    std::fs::remove_file(home.path().join("xopero.kdl")).unwrap();
+    assert_eq!(next_look(), "SourceStale");
+    send_signal(&watching, Signal::INT);
+    assert_eq!(watching.wait().unwrap().code(), Some(0));
+}
