@@ -7,9 +7,9 @@
 mod apply;
 mod error;
 pub mod history;
+pub mod observe;
 mod plan_file;
 mod saved_plan;
-pub mod observe;
 pub mod status;
 
 pub use apply::{Approval, Outcome, Proposal, apply, plan};

@@ -77,9 +77,9 @@ mod tests {
         {
             let id = RunId::from_parts(number, 0);
             let second = i64::try_from(number).unwrap();
-            store.start_run(id, Uid::from_parts(9, plan), &name, Generation(1), at(second)).await.unwrap();
+            store.start_run(id, Uid::from_parts(9, plan), &name, Generation(1), at(second), &[]).await.unwrap();
             if state != "running" {
-                store.finish_run(id, state, at(second), &json!({})).await.unwrap();
+                store.finish_run(id, state, at(second), &json!({}), &[]).await.unwrap();
             }
         }
         let runs = store.newest_runs().await.unwrap();
