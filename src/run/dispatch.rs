@@ -12,6 +12,7 @@ use super::attempt::chains_of;
 use super::chain::Chain;
 use super::check::check_credentials;
 use super::credentials::Credentials;
+use super::earlier::Earlier;
 use super::error::lines;
 use super::report::store_reports;
 use super::scope::survey;
@@ -108,8 +109,12 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     }
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation: *generation });
 
-    check_credentials(&context, &servers, &execution.applied, &mut whole).await;
-    let tasks = survey(&context, &servers, &execution, &plan, &mut whole).await;
+    // What earlier runs had in scope is recalled while the server answers.
+    let (earlier, ()) = tokio::join!(
+        Earlier::load(state, context.plan_uid),
+        check_credentials(&context, &servers, &execution.applied, &mut whole),
+    );
+    let tasks = survey(&context, &servers, &execution, &plan, earlier, &mut whole).await;
     if let Some(slug) = &execution.only
         && tasks.is_empty()
         && whole.projects_failed.is_empty()

@@ -9,6 +9,7 @@ use super::inventory::{list_project, list_projects};
 use super::task::Task;
 use super::{Event, ProjectFailure, TaskError};
 use crate::model::{BackupPlan, Declaration, Pattern, PlannedProject, ProjectKey, ProjectSelector, ServerName, Uid};
+use crate::state::StateError;
 
 /// Unusable entries of a listing that are told one by one.
 const UNUSABLE_TOLD: usize = 20;
@@ -19,9 +20,10 @@ pub(super) async fn survey(
     servers: &Servers,
     execution: &Execution,
     plan: &BackupPlan,
+    earlier: Result<Earlier, StateError>,
     whole: &mut Whole,
 ) -> Vec<Task> {
-    let earlier = Earlier::load(&context.state, context.plan_uid).await.unwrap_or_else(|error| {
+    let earlier = earlier.unwrap_or_else(|error| {
         whole.warnings.push(format!("the listings cannot be compared with earlier ones: {}", lines(&error).join(": ")));
         Earlier::default()
     });
