@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
-use crate::model::{Address, CredentialRole, Declaration};
+use crate::model::{Address, CredentialRole, Declaration, Pause, Place, PlanName};
 
 /// Credentials that end within this number of days are announced.
 const EXPIRY_DAYS: i64 = 30;
@@ -39,6 +39,10 @@ pub enum NoteKind {
     Renamed,
     /// A repository is no longer there.
     Gone,
+    /// A plan is paused.
+    Paused,
+    /// Something is declared that this version does not act on.
+    NotActedOn,
 }
 
 impl NoteKind {
@@ -58,6 +62,8 @@ impl NoteKind {
             Self::DestinationUnusable => "destination-unusable",
             Self::Renamed => "renamed",
             Self::Gone => "gone",
+            Self::Paused => "paused",
+            Self::NotActedOn => "not-acted-on",
         }
     }
 }
@@ -88,8 +94,57 @@ pub(super) fn notes(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
              start it with `xopero run {name}`"
         ),
     });
-    let mut all: Vec<Note> = unused.chain(expiries(declaration, now)).chain(scheduled).collect();
+    let mut all: Vec<Note> = unused
+        .chain(expiries(declaration, now))
+        .chain(scheduled)
+        .chain(pauses(declaration, now))
+        .chain(not_acted_on(declaration))
+        .collect();
     all.sort_by(|a, b| (&a.address, a.kind).cmp(&(&b.address, b.kind)));
+    all
+}
+
+fn pauses(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let paused = declaration.plans.iter().filter_map(|(name, plan)| Some((name, plan.paused.as_ref()?)));
+    let note = |(name, pause): (&PlanName, &Pause)| {
+        let message = match pause.until {
+            Some(until) if until <= today => format!("its pause ended on {until}: remove `paused`"),
+            Some(until) => format!("paused until {until}: {}", pause.reason),
+            None => format!("paused until `paused` is removed: {}", pause.reason),
+        };
+        Note { kind: NoteKind::Paused, address: Address::plan(name), message }
+    };
+    paused.map(note).collect()
+}
+
+/// What is accepted because it is meant, and said because nobody may rely on it.
+fn not_acted_on(declaration: &Declaration) -> Vec<Note> {
+    let mut all = Vec::new();
+    let mut tell = |address: Address, what: &str, instead: &str| {
+        let message = format!("this version does not act on `{what}`: {instead}");
+        all.push(Note { kind: NoteKind::NotActedOn, address, message });
+    };
+    for (name, plan) in &declaration.plans {
+        if plan.verify.is_some() {
+            tell(Address::plan(name), "verify", "check what is stored with `xopero verify`");
+        }
+        if plan.guard.is_some() {
+            let usual = "a run reports it when more than 30% of a project's repositories are gone";
+            tell(Address::plan(name), "guard", usual);
+        }
+    }
+    for (name, server) in &declaration.servers {
+        if server.rate_limit.is_some() {
+            tell(Address::server(name), "rate-limit", "it goes as fast as `concurrency` says until the server refuses");
+        }
+    }
+    for (name, destination) in &declaration.destinations {
+        match destination.place {
+            Place::Local { .. } => {}
+            Place::S3(_) => tell(Address::destination(name), "s3", "no plan can name this destination"),
+        }
+    }
     all
 }
 
@@ -101,7 +156,9 @@ fn expiries(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
         let additional =
             project.additional.iter().map(|(name, value)| (CredentialRole::Additional(name.clone()), value));
         for (role, credential) in [(CredentialRole::Main, &project.main)].into_iter().chain(additional) {
-            let Some(last_day) = credential.expires.filter(|date| *date <= horizon) else { continue };
+            // The same credential ends once, where it is declared.
+            let own = credential.same_as.is_none();
+            let Some(last_day) = credential.expires.filter(|date| own && *date <= horizon) else { continue };
             let (kind, message) = if last_day < today {
                 (NoteKind::Expired, format!("ended on {last_day}: seal a new one"))
             } else {
@@ -117,6 +174,7 @@ fn expiries(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
 mod tests {
     use super::super::sample;
     use super::*;
+    use crate::model::{Guard, Interval, Percent, TokenBucket, Verification};
 
     #[test]
     fn what_is_declared_and_idle_is_told() {
@@ -132,5 +190,29 @@ mod tests {
         assert_eq!(seen("2027-01-30T01:00:00Z"), [idle[0], "credential/PAY/main expiring", idle[1]]);
         assert_eq!(seen("2027-03-01T23:00:00Z"), [idle[0], "credential/PAY/main expiring", idle[1]]);
         assert_eq!(seen("2027-03-02T00:00:00Z"), [idle[0], "credential/PAY/main expired", idle[1]]);
+    }
+
+    #[test]
+    fn nothing_that_is_declared_is_silently_left_undone() {
+        let mut declared = sample::declaration();
+        declared.servers.values_mut().next().unwrap().rate_limit =
+            Some(TokenBucket { burst: 60, refill_per_second: 5 });
+        let plan = declared.plans.values_mut().next().unwrap();
+        plan.verify = Some(Verification { every: Interval::Weekly, sample: Percent::ALL });
+        plan.guard = Some(Guard { max_repositories_removed: Percent::ALL });
+        let until = Some(jiff::civil::date(2026, 12, 1));
+        plan.paused = Some(Pause { reason: "migration".into(), until });
+        let seen = |now: &str| -> Vec<String> {
+            let all = notes(&declared, now.parse().unwrap());
+            let told = all.iter().filter(|note| matches!(note.kind, NoteKind::Paused | NoteKind::NotActedOn));
+            told.map(|note| format!("{} {}", note.address, note.message)).collect()
+        };
+        let before = seen("2026-11-30T00:00:00Z");
+        assert_eq!(before.len(), 4, "{before:?}");
+        assert_eq!(before[0], "plan/nightly paused until 2026-12-01: migration");
+        for (note, what) in before[1..].iter().zip(["`verify`", "`guard`", "`rate-limit`"]) {
+            assert!(note.contains("this version does not act on") && note.contains(what), "{note}");
+        }
+        assert!(seen("2026-12-01T00:00:00Z")[0].ends_with("its pause ended on 2026-12-01: remove `paused`"));
     }
 }

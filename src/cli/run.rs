@@ -36,6 +36,12 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
             source.name, applied.generation
         ));
     }
+    if let Some(pause) = applied.declaration.plans.get(&arguments.plan).and_then(|plan| plan.paused.as_ref()) {
+        // A pause stops the schedule, not the person.
+        let until = pause.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        let (plan, why) = (&arguments.plan, &pause.reason);
+        context.output.say(&format!("{plan} is paused{until} ({why}): its schedule is not followed; this run goes on"));
+    }
     let events: Arc<dyn EventSink> = if context.output.is_json() {
         Arc::new(EventLines::begin(Stream::Stdout))
     } else if context.output.draws_progress() {

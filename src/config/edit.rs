@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::decode::{self, Draft, DraftProject};
+use super::decode::{self, Draft, DraftCredential, DraftProject, DraftSecret};
 use super::document::Node;
 use super::error::{Diagnostic, FileId, Invalid, Report, SourceFile, Span};
 use super::lexer::{Token, TokenKind, lex};
@@ -72,8 +72,9 @@ pub struct EditContext {
     pub origin: BaseUrl,
     /// Whom to seal to.
     pub recipients: Vec<PublicKey>,
-    /// The credentials of the project that the file has already, with their accounts.
-    pub declared: BTreeMap<CredentialRole, AccountName>,
+    /// The credentials of the project that the file has already, with their accounts; one that is the same as another
+    /// has none of its own.
+    pub declared: BTreeMap<CredentialRole, Option<AccountName>>,
 }
 
 /// What a credential of `project` is sealed for and to, also if other parts of the file are not finished yet.
@@ -90,7 +91,11 @@ pub fn edit_context(sources: &Sources, project: &ProjectSelector) -> Result<Edit
     let Some((file, server, origin)) = context else { return Err(report.into_invalid()) };
     let credentials =
         draft.projects.iter().filter(|found| found.key.value == *project).flat_map(|found| &found.credentials);
-    let declared = credentials.filter_map(|found| Some((found.role.value.clone(), found.account.clone()?))).collect();
+    let account = |found: &DraftCredential| match &found.value {
+        Some(DraftSecret::Own(account, _)) => Some(account.value.clone()),
+        Some(DraftSecret::SameAs(_)) | None => None,
+    };
+    let declared = credentials.map(|found| (found.role.value.clone(), account(found))).collect();
     Ok(EditContext { file, server, origin, recipients, declared })
 }
 

@@ -36,6 +36,9 @@ pub struct Place {
 /// Reads a declaration. Everything that is wrong with its files is in the one error.
 pub fn decode(sources: &Sources) -> Result<Decoded, Invalid> {
     let mut report = sources.report();
+    if shape::is_newer(sources.nodes(), &mut report) {
+        return Err(report.into_invalid());
+    }
     let mut of_values = Report::default();
     let draft = checked_draft(sources.nodes(), &mut of_values);
     let (declaration, spans) = resolve::resolve(&draft, &mut of_values);

@@ -60,7 +60,8 @@ pub fn redacted(text: &str) -> String {
 /// What stands beside a sealed value and tells nothing of it.
 fn is_harmless(word: &str) -> bool {
     let mark = |digits: &str| !digits.is_empty() && digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    matches!(word, "age" | "sealed-for") || word.strip_prefix("r:").is_some_and(mark)
+    let file = word == "file" || word.ends_with(".age");
+    file || matches!(word, "age" | "sealed-for") || word.strip_prefix("r:").is_some_and(mark)
 }
 
 /// Also names that are one or two letters off: a misspelt node must not show its value.

@@ -64,6 +64,10 @@ fn written(value: &ValueSpec, node: &NodeSpec, later: &mut Vec<(String, &'static
         ValueKind::Duration if node.name == "timeout" => "\"30s\"".to_owned(),
         ValueKind::Duration => "\"7d\"".to_owned(),
         ValueKind::Date => "\"2027-03-01\"".to_owned(),
+        ValueKind::Percent(..) => "\"20%\"".to_owned(),
+        ValueKind::Url if node.name == "s3" => "\"https://s3.example.com\"".to_owned(),
+        ValueKind::Url => "\"https://bitbucket.example.com\"".to_owned(),
+        ValueKind::Address => "\"plan/nightly\"".to_owned(),
         ValueKind::Sealed => "(age)\"…\"".to_owned(),
         ValueKind::Word(words) => {
             let mut built = Vec::new();
@@ -83,12 +87,14 @@ fn written(value: &ValueSpec, node: &NodeSpec, later: &mut Vec<(String, &'static
 /// What stands for a text: an example where its form is the question, otherwise what it is.
 fn sample(name: &'static str) -> &'static str {
     match name {
-        "address" => "https://bitbucket.example.com",
         "public key" => "age1…",
         "cron" => "30 1 * * *",
         "tz" => "Europe/Warsaw",
         "include" => "*",
         "exclude" => "sandbox-*",
+        "file" => "secrets/PAY/main.age",
+        "region" => "eu-central-1",
+        "same-as" => "PAY",
         itself => itself,
     }
 }
@@ -128,6 +134,9 @@ fn value_json(value: &ValueSpec) -> Value {
         ValueKind::Integer(min, max) => json!({ "kind": "integer", "min": to_i64(min), "max": to_i64(max) }),
         ValueKind::Duration => json!({ "kind": "duration" }),
         ValueKind::Date => json!({ "kind": "date" }),
+        ValueKind::Percent(min, max) => json!({ "kind": "percent", "min": min, "max": max }),
+        ValueKind::Url => json!({ "kind": "url" }),
+        ValueKind::Address => json!({ "kind": "address" }),
         ValueKind::Sealed => json!({ "kind": "sealed" }),
         ValueKind::Word(words) => json!({ "kind": "word", "words": words.iter().map(word_json).collect::<Vec<_>>() }),
     };

@@ -3,13 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+mod credentials;
+mod projects;
+mod statements;
+
+use self::credentials::Credentials;
 use super::decode::{
-    Draft, DraftCredential, DraftPlan, DraftPlannedProject, DraftProject, DraftRetention, Named, Spanned,
+    Draft, DraftCredential, DraftDestination, DraftPlan, DraftPlannedProject, DraftProject, DraftRetention, Named,
+    Spanned,
 };
 use super::error::{Diagnostic, Report, Span};
 use super::suggest::did_you_mean;
 use crate::model::{
-    AccountName, Address, BackupPlan, CredentialRole, Declaration, PlanRetention, PlannedProject, Project, PublicKey,
+    Address, BackupPlan, CredentialRole, Declaration, DestinationName, Place, PlanRetention, PlannedProject, Project,
+    PublicKey,
 };
 
 /// The declaration and the places of its parts. It is complete only if the report has no errors.
@@ -20,10 +27,14 @@ pub(super) fn resolve(draft: &Draft, report: &mut Report) -> (Declaration, BTree
     for server in draft.projects.iter().filter_map(|project| project.server.as_ref()) {
         exists("server", NOT_DECLARED, server, &declared.servers, report);
     }
+    projects::check_patterns(draft, report);
+    let credentials = credentials::resolve(draft, report);
     for plan in &draft.plans {
         check_plan(plan, &declared, report);
     }
-    (declaration(draft), places(draft))
+    let places = places(draft);
+    statements::check(draft, &places, report);
+    (declaration(draft, &credentials), places)
 }
 
 /// Reports names that are declared more than once.
@@ -89,7 +100,8 @@ struct Declared<'a> {
     destinations: BTreeSet<&'a str>,
     retentions: BTreeSet<&'a str>,
     projects: BTreeMap<&'a str, &'a DraftProject>,
-    project_keys: BTreeSet<&'a str>,
+    /// Destinations that this version cannot write to, with their places.
+    unusable: BTreeMap<&'a DestinationName, Span>,
 }
 
 impl<'a> Declared<'a> {
@@ -99,8 +111,20 @@ impl<'a> Declared<'a> {
             destinations: draft.destinations.iter().map(|found| found.name.value.as_str()).collect(),
             retentions: draft.retentions.iter().map(|found| found.name.value.as_str()).collect(),
             projects: draft.projects.iter().map(|found| (found.key.value.as_str(), found)).collect(),
-            project_keys: draft.projects.iter().map(|found| found.key.value.as_str()).collect(),
+            unusable: draft
+                .destinations
+                .iter()
+                .filter(|found| is_s3(found))
+                .map(|found| (&found.name.value, found.name.span))
+                .collect(),
         }
+    }
+}
+
+fn is_s3(found: &Named<DestinationName, DraftDestination>) -> bool {
+    match found.value.as_ref().map(|value| &value.destination.place) {
+        Some(Place::S3(_)) => true,
+        Some(Place::Local { .. }) | None => false,
     }
 }
 
@@ -139,54 +163,67 @@ fn check_plan(plan: &DraftPlan, declared: &Declared<'_>, report: &mut Report) {
     once("destination", &plan.destinations, report);
     for destination in &plan.destinations {
         exists("destination", NOT_DECLARED, destination, &declared.destinations, report);
+        if let Some(place) = declared.unusable.get(&destination.value) {
+            report.add(
+                Diagnostic::error("xopero::not-built-yet", "this version of xopero cannot write to S3")
+                    .at(destination.span, "a destination in an object store")
+                    .at(*place, "declared here")
+                    .help("name a destination with `local` here; the other one can stay declared"),
+            );
+        }
     }
     if let Some(DraftRetention::Named(retention)) = &plan.retention {
         exists("retention", NOT_DECLARED, retention, &declared.retentions, report);
     }
     for planned in &plan.projects {
-        exists("project", NOT_DECLARED, &planned.key, &declared.project_keys, report);
-        if let Some(project) = declared.projects.get(planned.key.value.as_str()) {
-            enabled_credentials(planned, project, report);
+        match declared.projects.get(planned.key.value.as_str()) {
+            Some(project) => enabled_credentials(planned, project, declared, report),
+            None => projects::not_declared(&planned.key, &declared.projects, report),
         }
     }
 }
 
-fn enabled_credentials(planned: &DraftPlannedProject, project: &DraftProject, report: &mut Report) {
+fn enabled_credentials(
+    planned: &DraftPlannedProject,
+    project: &DraftProject,
+    declared: &Declared<'_>,
+    report: &mut Report,
+) {
     if planned.enabled.is_empty() || report.is_full() {
         return;
     }
     once("enabled credential", &planned.enabled, report);
-    let mut additional: BTreeMap<&str, Option<&AccountName>> = BTreeMap::new();
-    // The account, and who uses it already.
-    let mut users: BTreeMap<&AccountName, String> = BTreeMap::new();
-    for credential in &project.credentials {
-        match &credential.role.value {
-            CredentialRole::Main => {
-                users.extend(credential.account.as_ref().map(|account| (account, "the main credential".to_owned())));
-            }
-            CredentialRole::Additional(name) => {
-                additional.insert(name.as_str(), credential.account.as_ref());
-            }
-        }
-    }
-    let names: BTreeSet<&str> = additional.keys().copied().collect();
-    let label = format!("not declared in project {}", project.key.value);
-    for enabled in &planned.enabled {
-        exists("additional credential", &label, enabled, &names, report);
-        let Some(account) = additional.get(enabled.value.as_str()).copied().flatten() else { continue };
-        if let Some(other) = users.get(account) {
-            report.add(
-                Diagnostic::warning("xopero::same-account", format!("`{}` adds no budget", enabled.value))
-                    .at(enabled.span, format!("the same account as {other}"))
-                    .help("Bitbucket limits accounts, not tokens; a credential of another account doubles the budget"),
-            );
-        } else {
-            users.insert(account, format!("`{}`", enabled.value));
-        }
+    let names: BTreeSet<&str> = additional(project).collect();
+    for enabled in planned.enabled.iter().filter(|enabled| !names.contains(enabled.value.as_str())) {
+        let name = enabled.value.as_str();
+        let mut elsewhere = declared.projects.values().filter(|other| additional(other).any(|other| other == name));
+        let Some(other) = elsewhere.next() else {
+            let label = format!("not declared in project {}", project.key.value);
+            exists("additional credential", &label, enabled, &names, report);
+            continue;
+        };
+        let (key, owner) = (&project.key.value, &other.key.value);
+        report.add(
+            Diagnostic::error("xopero::other-project", format!("`{name}` is a credential of project {owner}"))
+                .at(enabled.span, format!("not declared in project {key}"))
+                .at(other.key.span, "declared here")
+                .help(format!(
+                    "a credential is added to each project; in project {key} write: additional-credential {name:?} \
+                     same-as=\"{owner}/{name}\""
+                )),
+        );
     }
 }
 
-fn declaration(draft: &Draft) -> Declaration {
+/// The names of a project's additional credentials.
+fn additional(project: &DraftProject) -> impl Iterator<Item = &str> {
+    project.credentials.iter().filter_map(|credential| match &credential.role.value {
+        CredentialRole::Main => None,
+        CredentialRole::Additional(name) => Some(name.as_str()),
+    })
+}
+
+fn declaration(draft: &Draft, credentials: &Credentials<'_>) -> Declaration {
     fn map<N: Ord + Clone, T, U>(named: &[Named<N, T>], value: impl Fn(&T) -> U) -> BTreeMap<N, U> {
         named.iter().filter_map(|one| Some((one.name.value.clone(), value(one.value.as_ref()?)))).collect()
     }
@@ -195,22 +232,26 @@ fn declaration(draft: &Draft) -> Declaration {
         servers: map(&draft.servers, Clone::clone),
         destinations: map(&draft.destinations, |found| found.destination.clone()),
         retentions: map(&draft.retentions, Clone::clone),
-        projects: draft.projects.iter().filter_map(|found| Some((found.key.value.clone(), project(found)?))).collect(),
+        projects: draft
+            .projects
+            .iter()
+            .filter_map(|found| Some((found.key.value.clone(), project(found, credentials)?)))
+            .collect(),
         plans: draft.plans.iter().filter_map(|found| Some((found.name.value.clone(), plan(found)?))).collect(),
-        moved: BTreeMap::new(),
-        retired: BTreeSet::new(),
+        moved: draft.moved.iter().map(|moved| (moved.from.value.clone(), moved.to.value.clone())).collect(),
+        retired: draft.retired.iter().map(|retired| retired.value.clone()).collect(),
     }
 }
 
-fn project(draft: &DraftProject) -> Option<Project> {
-    let main = draft.credentials.iter().find(|credential| credential.role.value == CredentialRole::Main)?;
-    let additional = draft.credentials.iter().filter_map(|credential| match &credential.role.value {
+fn project(draft: &DraftProject, credentials: &Credentials<'_>) -> Option<Project> {
+    let credential = |role: &CredentialRole| credentials.get(&(&draft.key.value, role)).cloned();
+    let additional = draft.credentials.iter().filter_map(|found| match &found.role.value {
         CredentialRole::Main => None,
-        CredentialRole::Additional(name) => Some((name.clone(), credential.value.clone()?)),
+        CredentialRole::Additional(name) => Some((name.clone(), credential(&found.role.value)?)),
     });
     Some(Project {
         server: draft.server.as_ref()?.value.clone(),
-        main: main.value.clone()?,
+        main: credential(&CredentialRole::Main)?,
         additional: additional.collect(),
     })
 }
@@ -233,9 +274,9 @@ fn plan(draft: &DraftPlan) -> Option<BackupPlan> {
             DraftRetention::Own(retention) => PlanRetention::Own(retention.clone()),
         },
         schedule: draft.schedule.clone(),
-        verify: None,
-        guard: None,
-        paused: None,
+        verify: draft.verify,
+        guard: draft.guard,
+        paused: draft.paused.clone(),
     })
 }
 

@@ -3,6 +3,9 @@
 //! It is the only source. Checking, did-you-mean and what is said of parts that are not built all read it. What is
 //! planned but [`Later`](Availability::Later) is in the table too: such a node is known and refused, never skipped.
 
+/// The newest version of the language that this program knows.
+pub const VERSION: i128 = 1;
+
 /// Whether this version can do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
@@ -23,6 +26,12 @@ pub enum ValueKind {
     Duration,
     /// A string such as `2027-03-01`.
     Date,
+    /// A string such as `20%`, between the two, both included.
+    Percent(u8, u8),
+    /// A string such as `https://bitbucket.example.com`.
+    Url,
+    /// A string such as `plan/nightly`: the kind and the name of something that can be declared.
+    Address,
     /// One of these strings.
     Word(&'static [Word]),
     /// An age ciphertext with the annotation `(age)`.
@@ -103,10 +112,6 @@ const fn repeated(name: &'static str, kind: ValueKind) -> ValueSpec {
     ValueSpec { repeated: true, ..required(name, kind) }
 }
 
-const fn planned(name: &'static str, what: &'static str) -> ValueSpec {
-    ValueSpec { availability: Availability::Later(what), ..optional(name, ValueKind::Text) }
-}
-
 const fn word(name: &'static str) -> Word {
     Word { name, availability: Availability::Built }
 }
@@ -126,13 +131,11 @@ const fn node(
     NodeSpec { context, name, arguments, properties, min, max, docs, availability: Availability::Built }
 }
 
-const fn later(context: &'static str, name: &'static str, what: &'static str) -> NodeSpec {
-    let node = node(context, name, (0, ANY), NO_VALUES, NO_VALUES, what);
-    NodeSpec { availability: Availability::Later(what), ..node }
-}
-
 const NAME: &[ValueSpec] = &[required("name", ValueKind::Text)];
 const SEALED: &[ValueSpec] = &[required("sealed value", ValueKind::Sealed)];
+/// A sealed value, or the file that holds it.
+const SEALED_OR_FILE: &[ValueSpec] = &[optional("sealed value", ValueKind::Sealed)];
+const FILE: &[ValueSpec] = &[optional("file", ValueKind::Text)];
 const GRACE: &[ValueSpec] = &[required("duration", ValueKind::Duration)];
 const KEEP: &[ValueSpec] = &[
     optional("last", KEPT),
@@ -145,11 +148,11 @@ const KEEP: &[ValueSpec] = &[
 const KEEP_DOCS: &str = "How many snapshots each rule keeps: the newest, and the newest of each hour, day, week, \
                          month and year; a snapshot stays if one rule keeps it.";
 const GRACE_DOCS: &str = "How long a snapshot that no rule keeps stays all the same; 7 days if it is not said.";
-const CREDENTIAL: &[ValueSpec] = &[
-    required("account", ValueKind::Text),
-    planned("same-as", "using the sealed value of another project's credential"),
-];
-const SEALED_TOKEN: &[ValueSpec] = &[planned("file", "reading a sealed value from a file of its own")];
+const CREDENTIAL: &[ValueSpec] = &[optional("account", ValueKind::Text), optional("same-as", ValueKind::Text)];
+const DAYS: ValueKind = ValueKind::Integer(1, 36_500);
+/// Requests; more is a typing error.
+const REQUESTS: ValueKind = ValueKind::Integer(1, 100_000);
+const INTERVALS: &[Word] = &[word("daily"), word("weekly"), word("monthly")];
 const EXPIRES: &[ValueSpec] = &[required("date", ValueKind::Date)];
 const PARTS: &[Word] = &[
     word("git"),
@@ -166,7 +169,7 @@ pub static SCHEMA: &[NodeSpec] = &[
         "xopero",
         (1, 1),
         NO_VALUES,
-        &[required("schema", ValueKind::Integer(1, 1))],
+        &[required("schema", ValueKind::Integer(1, VERSION))],
         "The version of the language that the file is written in: 1.",
     ),
     node(
@@ -190,7 +193,7 @@ pub static SCHEMA: &[NodeSpec] = &[
         "server",
         "url",
         (1, 1),
-        &[required("address", ValueKind::Text)],
+        &[required("address", ValueKind::Url)],
         NO_VALUES,
         "Its base URL, with the context path if it has one.",
     ),
@@ -218,12 +221,19 @@ pub static SCHEMA: &[NodeSpec] = &[
         &[optional("listing", ValueKind::Integer(1, 64)), optional("packs", ValueKind::Integer(1, 64))],
         "How many reference listings and how many packs may be under way at the same time; 8 and 2 if it is not said.",
     ),
-    later("server", "rate-limit", "declaring the server's rate limit"),
+    node(
+        "server",
+        "rate-limit",
+        (0, 1),
+        NO_VALUES,
+        &[required("burst", REQUESTS), required("refill-per-second", REQUESTS)],
+        "What the server allows each account: requests at once, and requests that come back each second.",
+    ),
     node("", "destination", (0, ANY), NAME, NO_VALUES, "A place where backups go."),
     node(
         "destination",
         "local",
-        (1, 1),
+        (0, 1),
         &[required("path", ValueKind::Text)],
         NO_VALUES,
         "A directory of this machine, absolute or relative to this file.",
@@ -236,10 +246,29 @@ pub static SCHEMA: &[NodeSpec] = &[
         NO_VALUES,
         "An age public key whose identity opens the backups.",
     ),
-    later("destination", "s3", "destinations in S3 object storage"),
-    later("destination", "access-key", "destinations in S3 object storage"),
-    later("destination", "secret-key", "destinations in S3 object storage"),
-    later("destination", "object-lock", "destinations that nobody can delete from for a time"),
+    node(
+        "destination",
+        "s3",
+        (0, 1),
+        &[required("bucket", ValueKind::Text)],
+        &[
+            optional("prefix", ValueKind::Text),
+            optional("region", ValueKind::Text),
+            optional("endpoint", ValueKind::Url),
+        ],
+        "A bucket of an object store that speaks S3, at an endpoint, or at Amazon in a region; it can be declared, but \
+         this version cannot write to it.",
+    ),
+    node("destination", "access-key", (0, 1), SEALED, NO_VALUES, "The sealed id of the key to the bucket."),
+    node("destination", "secret-key", (0, 1), SEALED, NO_VALUES, "The sealed secret of the key to the bucket."),
+    node(
+        "destination",
+        "object-lock",
+        (0, 1),
+        NO_VALUES,
+        &[required("days", DAYS)],
+        "For how many days nobody can delete what is stored in the bucket.",
+    ),
     node(
         "",
         "retention",
@@ -256,7 +285,8 @@ pub static SCHEMA: &[NodeSpec] = &[
         (0, ANY),
         &[required("key", ValueKind::Text)],
         &[required("server", ValueKind::Text)],
-        "A Bitbucket project, on one of the servers, with its credentials.",
+        "A Bitbucket project by its key, or all that fit a pattern such as \"TEAM-*\" and are not declared by their key, \
+         on one of the servers, with the credentials for it.",
     ),
     node(
         "project",
@@ -264,10 +294,25 @@ pub static SCHEMA: &[NodeSpec] = &[
         (1, 1),
         NO_VALUES,
         CREDENTIAL,
-        "The main credential: every plan on this project uses it.",
+        "The main credential: every plan on this project uses it; an account with a secret, or the same as the \
+         credential of another project on the same server: same-as=\"PAY\" or same-as=\"PAY/extra-1\".",
     ),
-    node("project/credential", "token", (0, 1), SEALED, SEALED_TOKEN, "A sealed HTTP access token."),
-    node("project/credential", "password", (0, 1), SEALED, NO_VALUES, "A sealed password."),
+    node(
+        "project/credential",
+        "token",
+        (0, 1),
+        SEALED_OR_FILE,
+        FILE,
+        "A sealed HTTP access token, here or in a file of its own below this directory.",
+    ),
+    node(
+        "project/credential",
+        "password",
+        (0, 1),
+        SEALED_OR_FILE,
+        FILE,
+        "A sealed password, here or in a file of its own below this directory.",
+    ),
     node("project/credential", "expires", (0, 1), EXPIRES, NO_VALUES, "The last day on which it works."),
     node(
         "project",
@@ -277,8 +322,22 @@ pub static SCHEMA: &[NodeSpec] = &[
         CREDENTIAL,
         "A further credential; it is used only by plans that enable it.",
     ),
-    node("project/additional-credential", "token", (0, 1), SEALED, SEALED_TOKEN, "A sealed HTTP access token."),
-    node("project/additional-credential", "password", (0, 1), SEALED, NO_VALUES, "A sealed password."),
+    node(
+        "project/additional-credential",
+        "token",
+        (0, 1),
+        SEALED_OR_FILE,
+        FILE,
+        "A sealed HTTP access token, here or in a file of its own below this directory.",
+    ),
+    node(
+        "project/additional-credential",
+        "password",
+        (0, 1),
+        SEALED_OR_FILE,
+        FILE,
+        "A sealed password, here or in a file of its own below this directory.",
+    ),
     node("project/additional-credential", "expires", (0, 1), EXPIRES, NO_VALUES, "The last day on which it works."),
     node(
         "",
@@ -294,7 +353,7 @@ pub static SCHEMA: &[NodeSpec] = &[
         (1, ANY),
         &[required("key", ValueKind::Text)],
         NO_VALUES,
-        "A project that the plan covers.",
+        "A project that the plan covers, by its key or its pattern, as it is declared.",
     ),
     node(
         "plan/project",
@@ -346,12 +405,55 @@ pub static SCHEMA: &[NodeSpec] = &[
         &[optional("tz", ValueKind::Text)],
         "When the plan runs: five cron fields, in UTC unless a time zone is named; without one it runs when asked to.",
     ),
-    later("plan/schedule", "jitter", "spreading runs over a time"),
-    later("plan/schedule", "missed", "catching up on missed runs"),
-    later("plan/schedule", "overlap", "choosing what happens when a run is still under way"),
-    later("plan", "verify", "verifying backups on a schedule"),
-    later("plan", "guard", "limits of a plan's own for what may disappear"),
-    later("plan", "paused", "pausing a plan"),
+    node(
+        "plan/schedule",
+        "jitter",
+        (0, 1),
+        &[required("duration", ValueKind::Duration)],
+        NO_VALUES,
+        "How far runs may be put off, so that plans with the same times do not begin together; not at all if it is not said.",
+    ),
+    node(
+        "plan/schedule",
+        "missed",
+        (0, 1),
+        &[required("word", ValueKind::Word(&[word("run-once"), word("skip")]))],
+        &[optional("within", ValueKind::Duration)],
+        "What happens with times at which nothing could run: one run makes up for all of them if the last is not longer \
+         ago, 12 hours if it is not said; or they are passed over.",
+    ),
+    node(
+        "plan/schedule",
+        "overlap",
+        (0, 1),
+        &[required("word", ValueKind::Word(&[word("skip"), word("queue")]))],
+        NO_VALUES,
+        "What happens at a time at which the run before is still under way: nothing, which is usual, or one run waits.",
+    ),
+    node(
+        "plan",
+        "verify",
+        (0, 1),
+        &[required("word", ValueKind::Word(INTERVALS))],
+        &[optional("sample", ValueKind::Percent(1, 100))],
+        "How often stored backups are read again and checked, and which share of them; all if it is not said.",
+    ),
+    node(
+        "plan",
+        "guard",
+        (0, 1),
+        NO_VALUES,
+        &[optional("max-repositories-removed", ValueKind::Percent(0, 100))],
+        "What may disappear at the source before somebody must look: a share of a project's repositories.",
+    ),
+    node(
+        "plan",
+        "paused",
+        (0, 1),
+        NO_VALUES,
+        &[required("reason", ValueKind::Text), optional("until", ValueKind::Date)],
+        "The schedule is not followed, and why; from a day on it is again. Whoever starts the plan still can.",
+    ),
     node(
         "",
         "include",
@@ -360,8 +462,30 @@ pub static SCHEMA: &[NodeSpec] = &[
         NO_VALUES,
         "A further file of the declaration, in the directory of this one or below; it declares, and overrides nothing.",
     ),
-    later("", "moved", "renaming what was applied"),
-    later("", "retired", "retiring what was applied"),
+    node(
+        "",
+        "moved",
+        (0, ANY),
+        &[required("address", ValueKind::Address)],
+        &[required("to", ValueKind::Address)],
+        "Something has another name than it was applied under: its old address, and the one that took its place.",
+    ),
+    node(
+        "",
+        "retired",
+        (0, ANY),
+        &[required("address", ValueKind::Address)],
+        NO_VALUES,
+        "A plan left the file on purpose: no more runs.",
+    ),
+    node(
+        "retired",
+        "backups",
+        (1, 1),
+        &[required("word", ValueKind::Word(&[word("keep")]))],
+        NO_VALUES,
+        "What becomes of its backups: they are kept. The language cannot say anything else.",
+    ),
 ];
 
 #[cfg(test)]

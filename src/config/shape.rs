@@ -7,6 +7,28 @@ use super::error::{Diagnostic, Report, Span, quoted};
 use super::schema::{self, Availability, NodeSpec, ValueKind, ValueSpec, Word};
 use super::suggest::{did_you_mean, nearest};
 
+/// Reports a file whose language is newer than this program. What else it says is not for this program to judge.
+pub(super) fn is_newer(nodes: &[Node], report: &mut Report) -> bool {
+    let given = nodes.iter().filter(|node| node.name == "xopero").find_map(|node| node.prop("schema"));
+    let Some((given, number)) = given.and_then(|given| Some((given, given.integer()?))) else { return false };
+    if number <= schema::VERSION {
+        return false;
+    }
+    let known = schema::VERSION;
+    report.add(
+        Diagnostic::error(
+            "xopero::newer-schema",
+            format!("the file is written in version {number} of the language; this xopero knows version {known}"),
+        )
+        .at(given.span, "newer than this program")
+        .help(format!(
+            "this is xopero {}: use one that knows version {number}. Nothing else in the file was looked at",
+            env!("CARGO_PKG_VERSION")
+        )),
+    );
+    true
+}
+
 /// Reports every node, argument and property that is unknown, missing, given too often, or of another type.
 pub(super) fn check(nodes: &[Node], report: &mut Report) {
     level(nodes, "", None, report);
@@ -160,18 +182,19 @@ fn value(given: &Value, known: &ValueSpec, spec: &NodeSpec, report: &mut Report)
             .at(given.span, format!("not {expected}"))
     };
     match known.kind {
-        ValueKind::Text | ValueKind::Duration | ValueKind::Date => {
+        ValueKind::Text
+        | ValueKind::Duration
+        | ValueKind::Date
+        | ValueKind::Percent(..)
+        | ValueKind::Url
+        | ValueKind::Address => {
             if given.text().is_none() {
                 report.add(wrong("a string").help("put it in double quotes"));
             }
         }
         ValueKind::Integer(min, max) => {
             if given.integer().is_none_or(|number| !(min..=max).contains(&number)) {
-                let newer = spec.name == "xopero" && given.integer().is_some_and(|number| number > max);
-                report.add(if newer {
-                    Diagnostic::error("xopero::newer-schema", "the file is written for a newer xopero")
-                        .at(given.span, format!("this version knows schema {max}"))
-                } else if min == max {
+                report.add(if min == max {
                     wrong(&format!("the number {min}"))
                 } else {
                     wrong(&format!("a whole number from {min} to {max}, without quotes"))

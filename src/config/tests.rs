@@ -1,5 +1,7 @@
 //! The language as a whole: the examples, mutations of them, and edits.
 
+mod grammar;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -17,6 +19,8 @@ use crate::model::{
 const COMPLETE: &str = include_str!("../../examples/complete.kdl");
 /// The main file of the example in several files.
 const SPLIT: &str = include_str!("../../examples/split/xopero.kdl");
+/// The file that it includes.
+const TEAM: &str = include_str!("../../examples/split/teams/payments.kdl");
 const MINIMAL: &str = include_str!("../../examples/minimal.kdl");
 const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
@@ -80,7 +84,7 @@ fn the_complete_example_says_what_it_says() {
         assert!(start.contains(name), "{address}: {line}");
         assert!(COMPLETE[place.span.start..].starts_with(&start));
     }
-    assert_eq!(places.len(), 10);
+    assert_eq!(places.len(), 16);
 }
 
 #[test]
@@ -109,17 +113,35 @@ fn each<'a>(nodes: &'a [Node], context: &str, visit: &mut impl FnMut(&str, &'a N
 #[test]
 fn the_examples_use_every_built_row_of_the_table() {
     let mut used = BTreeSet::new();
-    each(&[nodes(COMPLETE), nodes(SPLIT)].concat(), "", &mut |path, node| {
+    each(&[nodes(COMPLETE), nodes(SPLIT), nodes(TEAM)].concat(), "", &mut |path, node| {
         used.insert(path.to_owned());
         used.extend(node.props.iter().map(|property| format!("{path} {}=", property.name)));
     });
     let variants = ["project/credential/password", "project/additional-credential/password"];
+    let words = |kind: ValueKind| match kind {
+        ValueKind::Word(words) => words,
+        ValueKind::Text
+        | ValueKind::Integer(..)
+        | ValueKind::Duration
+        | ValueKind::Date
+        | ValueKind::Percent(..)
+        | ValueKind::Url
+        | ValueKind::Address
+        | ValueKind::Sealed => &[],
+    };
     for row in SCHEMA.iter().filter(|row| row.availability == Availability::Built) {
         // A credential has a token or a password; each is used once.
         let used_as_variant = variants.contains(&row.path().as_str()) && used.contains(variants[1]);
         assert!(used.contains(&row.path()) || used_as_variant, "{}", row.path());
+        for word in row.arguments.iter().flat_map(|argument| words(argument.kind)) {
+            let told = COMPLETE.contains(&format!("{} \"{}\"", row.name, word.name));
+            let interval = row.name == "verify";
+            assert!(told || interval || word.availability != Availability::Built, "{} {}", row.path(), word.name);
+        }
         for property in row.properties.iter().filter(|property| property.availability == Availability::Built) {
-            if row.path() != "plan/retention/keep" {
+            // Whatever is sealed can be in a file; one is.
+            let in_a_file = property.name == "file" && used.contains("project/credential/token file=");
+            if row.path() != "plan/retention/keep" && !in_a_file {
                 assert!(
                     used.contains(&format!("{} {}=", row.path(), property.name)),
                     "{} {}",
@@ -219,10 +241,9 @@ fn what_is_not_built_is_refused_at_its_place() {
         assert_eq!(found[0].code, "xopero::not-built-yet");
         assert!(text[found[0].labels[0].span.start..].starts_with(row.name));
     }
-    for (from, to) in [
-        ("parts \"git\"\n", "parts \"git\" \"lfs\"\n"),
-        ("credential account=\"svc-backup\" {", "credential same-as=\"OPS\"\n/-x {"),
-    ] {
+    for (from, to) in
+        [("parts \"git\"\n", "parts \"git\" \"lfs\"\n"), ("parts \"git\"\n", "parts \"git\" \"permissions\"\n")]
+    {
         let text = COMPLETE.replacen(from, to, 1);
         assert_ne!(text, COMPLETE);
         let found = invalid(&text);
@@ -264,7 +285,9 @@ fn names_must_resolve_with_a_suggestion() {
 fn what_is_probably_not_meant_is_a_warning() {
     let text = COMPLETE.replace("account=\"svc-backup-1\"", "account=\"svc-backup\"");
     let warnings = decoded(&text).warnings;
-    assert_eq!(warnings.iter().map(|found| found.code).collect::<Vec<_>>(), ["xopero::same-account"]);
+    // Project OPS has the same credentials.
+    assert_eq!(warnings.iter().map(|found| found.code).collect::<Vec<_>>(), ["xopero::same-account"; 2]);
+    assert!(warnings.iter().all(|found| found.labels.len() == 2));
     let recipient = MINIMAL.split('"').nth(1).unwrap();
     let backups = MINIMAL.split("encrypt-to \"").nth(1).unwrap().split('"').next().unwrap();
     let warnings = decoded(&MINIMAL.replace(backups, recipient)).warnings;
@@ -303,7 +326,7 @@ fn the_traps_of_kdl_have_their_own_help() {
         ("keep last=30", "keep last=30, daily=3", "no commas"),
         ("project \"PAY\"\n    parts \"git\"", "project \"PAY\"\n    parts git, lfs", "no commas"),
         ("local \"backups\"", "local ${BACKUPS}", "no variables"),
-        ("xopero schema=1", "xopero schema=2", "newer xopero"),
+        ("xopero schema=1", "xopero schema=2", "knows version 1"),
         ("keep last=30", "keep last=true", "#true"),
     ] {
         let found = invalid(&minimal_with(from, to));
@@ -430,7 +453,12 @@ fn a_replaced_credential_leaves_every_other_byte() {
     assert_eq!(credential.sealed.digest(), sealed().digest());
     let mut rest = declaration;
     let before = decoded(&commented).declaration;
-    rest.projects.get_mut(&project()).unwrap().additional = before.projects[&project()].additional.clone();
+    // OPS has the same credential, and says so.
+    let same = rest.projects[&"OPS".parse().unwrap()].credential(&role).unwrap();
+    assert_eq!((same.kind, same.sealed.digest()), (CredentialKind::Password, sealed().digest()));
+    for (key, project) in &mut rest.projects {
+        project.additional = before.projects[key].additional.clone();
+    }
     assert_eq!(rest, before);
 }
 
@@ -487,7 +515,7 @@ fn the_context_of_an_edit_needs_only_its_own_parts() {
     assert_eq!((context.server.as_str(), context.recipients[0].as_str()), ("bb", KEY));
     assert!(context.declared.is_empty());
     let other = edit_context(&alone(&*text), &ProjectSelector::new("OPS").unwrap()).unwrap();
-    assert_eq!(other.declared[&extra("e")], account("a"));
+    assert_eq!(other.declared[&extra("e")], Some(account("a")));
     for (from, to, code) in [
         ("project \"PAY\" server=\"bb\"", "project \"PAI\" server=\"bb\"", "xopero::unknown-name"),
         ("project \"PAY\" server=\"bb\"", "project \"PAY\" server=\"cc\"", "xopero::unknown-name"),

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::names::{AccountName, CredentialName, DestinationName, PlanName, PublicKey, RetentionName, ServerName};
+use super::names::{
+    AccountName, CredentialName, DestinationName, InvalidName, PlanName, PublicKey, RetentionName, ServerName,
+};
 use super::{Address, BackupPlan, BaseUrl, CredentialKind, Destination, ProjectSelector, Retention, Sealed};
 
 /// Everything that is declared. References between its parts are known to hold.
@@ -146,6 +149,17 @@ pub struct CredentialReference {
     pub project: ProjectSelector,
     /// Which of its credentials.
     pub role: CredentialRole,
+}
+
+impl FromStr for CredentialReference {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (project, role) = match text.split_once('/') {
+            None => (text, CredentialRole::Main),
+            Some((project, name)) => (project, CredentialRole::Additional(CredentialName::new(name)?)),
+        };
+        Ok(Self { project: ProjectSelector::new(project)?, role })
+    }
 }
 
 impl fmt::Display for CredentialReference {

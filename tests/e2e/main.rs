@@ -22,6 +22,7 @@ mod refusals;
 mod restore;
 mod review;
 mod scope;
+mod selection;
 mod shapes;
 mod status;
 mod stock_tools;

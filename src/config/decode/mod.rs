@@ -10,15 +10,20 @@ mod project;
 mod recipients;
 mod retention;
 mod server;
+mod statement;
+mod timetable;
 mod value;
 
 pub(super) use plan::{DraftPlan, DraftPlannedProject, DraftRetention};
-pub(super) use project::{DraftCredential, DraftProject, credential, role};
+pub(super) use project::{DraftCredential, DraftProject, DraftSecret, credential, role};
+pub(super) use statement::DraftMove;
 pub(super) use value::Spanned;
 
 use super::document::Node;
 use super::error::{Report, Span};
-use crate::model::{Destination, DestinationName, PublicKey, Recipient, Retention, RetentionName, Server, ServerName};
+use crate::model::{
+    Address, Destination, DestinationName, PublicKey, Recipient, Retention, RetentionName, Server, ServerName,
+};
 
 /// A declared thing with its name and place; `None` where its value is broken.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub(super) struct Draft {
     pub(super) retentions: Vec<Named<RetentionName, Retention>>,
     pub(super) projects: Vec<DraftProject>,
     pub(super) plans: Vec<DraftPlan>,
+    pub(super) moved: Vec<DraftMove>,
+    pub(super) retired: Vec<Spanned<Address>>,
 }
 
 /// Reads all nodes of the top level.
@@ -61,6 +68,8 @@ pub(super) fn draft(nodes: &[Node], report: &mut Report) -> Draft {
             "retention" => draft.retentions.extend(retention::decode(node, report)),
             "project" => draft.projects.extend(project::decode(node, report)),
             "plan" => draft.plans.extend(plan::decode(node, report)),
+            "moved" => draft.moved.extend(statement::moved(node, report)),
+            "retired" => draft.retired.extend(statement::retired(node, report)),
             _ => {}
         }
     }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span};
 use super::retention::rules;
-use super::value::{Spanned, name};
+use super::timetable;
+use super::value::{Spanned, date, name, percent};
 use crate::model::{
-    CredentialName, Cron, DestinationName, Part, Pattern, PlanName, ProjectSelector, Retention, RetentionName,
-    Timetable,
+    CredentialName, DestinationName, Guard, Interval, Part, Pattern, Pause, Percent, PlanName, ProjectSelector,
+    Retention, RetentionName, Timetable, Verification, is_hidden,
 };
-use crate::schedule::{Schedule, ScheduleError};
 
 /// A backup plan with names that are not resolved.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub(in crate::config) struct DraftPlan {
     pub(in crate::config) destinations: Vec<Spanned<DestinationName>>,
     pub(in crate::config) retention: Option<DraftRetention>,
     pub(in crate::config) schedule: Option<Timetable>,
+    pub(in crate::config) verify: Option<Verification>,
+    pub(in crate::config) guard: Option<Guard>,
+    pub(in crate::config) paused: Option<Pause>,
     pub(in crate::config) span: Span,
 }
 
@@ -49,9 +52,13 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftPlan> {
         .filter_map(|destination| name(destination.text(), DestinationName::new, report))
         .collect();
     let retention = node.child("retention").and_then(|retention| decode_retention(retention, report));
-    let schedule = node.child("schedule").and_then(|schedule| decode_schedule(schedule, report));
+    let schedule = node.child("schedule").and_then(|schedule| timetable::decode(schedule, report));
+    let verify = node.child("verify").and_then(|verify| verification(verify, report));
+    let limit = node.child("guard").and_then(|guard| percent(guard.prop("max-repositories-removed"), 0, report));
+    let guard = limit.map(|max_repositories_removed| Guard { max_repositories_removed });
+    let paused = node.child("paused").and_then(|paused| pause(paused, report));
     let name = name(node.text(), PlanName::new, report)?;
-    Some(DraftPlan { name, projects, parts, destinations, retention, schedule, span: node.span })
+    Some(DraftPlan { name, projects, parts, destinations, retention, schedule, verify, guard, paused, span: node.span })
 }
 
 fn planned_project(node: &Node, report: &mut Report) -> Option<DraftPlannedProject> {
@@ -116,26 +123,29 @@ fn decode_retention(node: &Node, report: &mut Report) -> Option<DraftRetention> 
     }
 }
 
-fn decode_schedule(node: &Node, report: &mut Report) -> Option<Timetable> {
-    let (expression, span) = node.text()?;
-    let zone = node.prop("tz").and_then(Value::text);
-    let time_zone = zone.map_or("UTC", |(zone, _)| zone);
-    // Written with single spaces, so that spaces alone are not a change.
-    let expression = expression.split_whitespace().collect::<Vec<_>>().join(" ");
-    let cron = Cron { expression, time_zone: time_zone.to_owned() };
-    match Schedule::parse(&cron) {
-        Ok(_) => Some(Timetable::of(cron)),
-        Err(error) => {
-            let place = match (&error, zone) {
-                (ScheduleError::UnknownZone { .. }, Some((_, zone))) => zone,
-                _ => span,
-            };
-            report.add(
-                Diagnostic::error("xopero::invalid-schedule", error.to_string())
-                    .at(place, "this schedule cannot be used")
-                    .maybe_help(error.hint()),
-            );
-            None
-        }
+fn verification(node: &Node, report: &mut Report) -> Option<Verification> {
+    let (word, _) = node.text()?;
+    let every = Interval::ALL.into_iter().find(|interval| interval.as_str() == word)?;
+    let sample = match node.prop("sample") {
+        None => Some(Percent::ALL),
+        given => percent(given, 1, report),
+    };
+    sample.map(|sample| Verification { every, sample })
+}
+
+fn pause(node: &Node, report: &mut Report) -> Option<Pause> {
+    let until = match node.prop("until") {
+        None => Some(None),
+        given => date(given, report).map(Some),
+    };
+    let (reason, span) = node.prop("reason").and_then(Value::text)?;
+    if reason.trim().is_empty() || reason.chars().any(is_hidden) {
+        report.add(
+            Diagnostic::error("xopero::invalid-reason", "a pause needs a reason that people can read")
+                .at(span, "not a reason")
+                .help("write it for whoever finds that there are no new backups"),
+        );
+        return None;
     }
+    until.map(|until| Pause { reason: reason.to_owned(), until })
 }

@@ -1,13 +1,11 @@
 //! The top-level `project` node with its credentials.
 
-use jiff::civil::Date;
-
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span, quoted};
-use super::super::shape::is_age;
-use super::value::{Spanned, name};
+use super::value::{Spanned, date, name, sealed_or_file};
 use crate::model::{
-    AccountName, Credential, CredentialKind, CredentialName, CredentialRole, ProjectSelector, Sealed, ServerName,
+    AccountName, Credential, CredentialKind, CredentialName, CredentialReference, CredentialRole, ProjectSelector,
+    Sealed, ServerName,
 };
 
 /// A project with names that are not resolved.
@@ -23,9 +21,17 @@ pub(in crate::config) struct DraftProject {
 #[derive(Debug)]
 pub(in crate::config) struct DraftCredential {
     pub(in crate::config) role: Spanned<CredentialRole>,
-    pub(in crate::config) account: Option<AccountName>,
-    pub(in crate::config) value: Option<Credential>,
+    pub(in crate::config) value: Option<DraftSecret>,
     pub(in crate::config) span: Span,
+}
+
+/// Who a credential is.
+#[derive(Debug)]
+pub(in crate::config) enum DraftSecret {
+    /// An account with its secret; `None` where the secret is broken.
+    Own(Spanned<AccountName>, Option<Credential>),
+    /// The credential of another project.
+    SameAs(Spanned<CredentialReference>),
 }
 
 /// A project.
@@ -34,10 +40,8 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftProject> {
     let mut credentials = Vec::new();
     for child in node.children() {
         if let Some(role) = role(child, report) {
-            let account = name(child.prop("account").and_then(Value::text), AccountName::new, report);
-            let account = account.map(|account| account.value);
-            let value = credential(child, report);
-            credentials.push(DraftCredential { role, account, value, span: child.span });
+            let value = draft(child, report);
+            credentials.push(DraftCredential { role, value, span: child.span });
         }
     }
     let key = name(node.text(), ProjectSelector::new, report)?;
@@ -63,10 +67,61 @@ pub(in crate::config) fn role(node: &Node, report: &mut Report) -> Option<Spanne
     }
 }
 
+fn draft(node: &Node, report: &mut Report) -> Option<DraftSecret> {
+    let account = node.prop("account").and_then(Value::text);
+    match (node.prop("account"), node.prop("same-as")) {
+        (_, None) => {
+            // A main credential without properties is reported by its shape, and a misspelt property by its name.
+            if node.props.is_empty() && node.name == "additional-credential" {
+                report.add(
+                    Diagnostic::error(
+                        "xopero::missing-property",
+                        format!("`{}` needs the property `account`", node.name),
+                    )
+                    .at(node.name_span, "add account=…")
+                    .help("or same-as=\"PROJECT\" to use the credential of another project on the same server"),
+                );
+            }
+            let value = credential(node, report);
+            name(account, AccountName::new, report).map(|account| DraftSecret::Own(account, value))
+        }
+        (Some(account), Some(same_as)) => {
+            report.add(
+                Diagnostic::error(
+                    "xopero::two-accounts",
+                    "a credential has an account of its own or is the same as another",
+                )
+                .at(same_as.span, "the same as another")
+                .at(account.span, "an account of its own"),
+            );
+            None
+        }
+        (None, Some(same_as)) => {
+            if let Some(child) = node.children().first() {
+                report.add(
+                    Diagnostic::error("xopero::same-as-block", "the secret stands where the credential is declared")
+                        .at(child.name_span, "does not belong here")
+                        .at(same_as.span, "the same as that one"),
+                );
+            }
+            let (text, span) = same_as.text()?;
+            let value = text.parse::<CredentialReference>();
+            if let Err(error) = &value {
+                report.add(
+                    Diagnostic::error("xopero::invalid-reference", format!("{} names no credential", quoted(text)))
+                        .at(span, error.to_string())
+                        .help("write same-as=\"PAY\" for the main credential of PAY, or same-as=\"PAY/extra-1\""),
+                );
+            }
+            Some(DraftSecret::SameAs(Spanned { value: value.ok()?, span }))
+        }
+    }
+}
+
 /// The credential in `node`. Its account is not reported here if it is broken.
 pub(in crate::config) fn credential(node: &Node, report: &mut Report) -> Option<Credential> {
     let account = node.prop("account").and_then(Value::text).and_then(|(text, _)| AccountName::new(text).ok());
-    let expires = match node.child("expires").map(|expires| date(expires, report)) {
+    let expires = match node.child("expires").map(|expires| date(expires.args.first(), report)) {
         None => Some(None),
         Some(date) => date.map(Some),
     };
@@ -91,8 +146,7 @@ fn secret(node: &Node, report: &mut Report) -> Option<(CredentialKind, Sealed)> 
         (None, None) => {
             // Something else in the block is reported already, and is probably what was meant.
             let misspelt = node.children().iter().any(|child| child.name != "expires");
-            let replaced = node.prop("same-as").is_some();
-            if !misspelt && !replaced {
+            if !misspelt {
                 report.add(
                     Diagnostic::error("xopero::missing-secret", "the credential has no token and no password")
                         .at(node.name_span, "add one")
@@ -102,19 +156,5 @@ fn secret(node: &Node, report: &mut Report) -> Option<(CredentialKind, Sealed)> 
             return None;
         }
     };
-    let (text, _) = given.text()?;
-    (is_age(text) && given.args[0].annotation.as_deref() == Some("age")).then(|| (kind, Sealed::new(text)))
-}
-
-fn date(node: &Node, report: &mut Report) -> Option<Date> {
-    let (text, span) = node.text()?;
-    let parsed = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
-    if parsed.is_none() {
-        report.add(
-            Diagnostic::error("xopero::invalid-date", format!("{} is not a date", quoted(text)))
-                .at(span, "not a date")
-                .help("write year, month and day: \"2027-03-01\""),
-        );
-    }
-    parsed
+    sealed_or_file(given, report).map(|sealed| (kind, sealed))
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::document::Node;
+use jiff::civil::Date;
+
+use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span, quoted};
 use super::super::public_key;
-use crate::model::{InvalidName, PublicKey};
+use super::super::shape::is_age;
+use crate::model::{BaseUrl, InvalidName, Percent, PublicKey, Sealed};
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -40,15 +43,18 @@ pub(super) fn name<T>(
 
 /// The first argument of `node` as a duration.
 pub(super) fn duration(node: &Node, least: Duration, report: &mut Report) -> Option<Duration> {
-    let (text, span) = node.text()?;
+    duration_of(node.args.first(), &node.name, least, report)
+}
+
+/// A value as a duration; `what` is what it is for.
+pub(super) fn duration_of(given: Option<&Value>, what: &str, least: Duration, report: &mut Report) -> Option<Duration> {
+    let (text, span) = given?.text()?;
     let found = parse_duration(text).filter(|found| *found >= least);
     if found.is_none() {
-        let mut wrong = Diagnostic::error(
-            "xopero::invalid-duration",
-            format!("{} is not a duration for `{}`", quoted(text), node.name),
-        )
-        .at(span, "not a duration")
-        .help("write a whole number and a unit: \"30s\", \"5m\", \"12h\", \"7d\" or \"2w\"");
+        let mut wrong =
+            Diagnostic::error("xopero::invalid-duration", format!("{} is not a duration for `{what}`", quoted(text)))
+                .at(span, "not a duration")
+                .help("write a whole number and a unit: \"30s\", \"5m\", \"12h\", \"7d\" or \"2w\"");
         if !least.is_zero() {
             wrong.message = format!("{} of at least {} s", wrong.message, least.as_secs());
         }
@@ -73,6 +79,103 @@ fn parse_duration(text: &str) -> Option<Duration> {
     };
     let seconds = digits.parse::<u64>().ok()?.checked_mul(factor)?;
     (seconds <= LONGEST).then(|| Duration::from_secs(seconds))
+}
+
+/// A value as a date.
+pub(super) fn date(given: Option<&Value>, report: &mut Report) -> Option<Date> {
+    let (text, span) = given?.text()?;
+    let parsed = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
+    if parsed.is_none() {
+        report.add(
+            Diagnostic::error("xopero::invalid-date", format!("{} is not a date", quoted(text)))
+                .at(span, "not a date")
+                .help("write year, month and day: \"2027-03-01\""),
+        );
+    }
+    parsed
+}
+
+/// A value as a share of at least `least`.
+pub(super) fn percent(given: Option<&Value>, least: u8, report: &mut Report) -> Option<Percent> {
+    let (text, span) = given?.text()?;
+    let found = text.parse::<Percent>().ok().filter(|found| found.get() >= least);
+    if found.is_none() {
+        report.add(
+            Diagnostic::error("xopero::invalid-share", format!("{} is not a share", quoted(text)))
+                .at(span, format!("not from {least}% to 100%"))
+                .help("write a whole number and a percent sign: \"20%\""),
+        );
+    }
+    found
+}
+
+/// A value as the address of a server.
+pub(super) fn base_url(given: Option<&Value>, report: &mut Report) -> Option<BaseUrl> {
+    let given = given?;
+    let (text, span) = given.text()?;
+    // An address that was cut at its `//` is reported with the reason.
+    if given.bare && text.ends_with(':') {
+        return None;
+    }
+    BaseUrl::new(text)
+        .map_err(|error| {
+            report.add(
+                Diagnostic::error("xopero::invalid-url", "the address cannot be used").at(span, error.to_string()),
+            );
+        })
+        .ok()
+}
+
+/// The sealed value in the first argument of `node`, unless it is not one: that is reported with its shape.
+pub(super) fn sealed(node: &Node) -> Option<Sealed> {
+    let given = node.args.first()?;
+    let (text, _) = given.text()?;
+    (is_age(text) && given.annotation.as_deref() == Some("age")).then(|| Sealed::new(text))
+}
+
+/// The sealed value of `node`, which stands in its argument or in a file.
+pub(super) fn sealed_or_file(node: &Node, report: &mut Report) -> Option<Sealed> {
+    match (node.args.first(), node.prop("file")) {
+        (Some(_), None) => sealed(node),
+        (None, Some(file)) => {
+            // A file that could not be had is reported where it was to be read.
+            let text = node.attached.as_deref()?;
+            if !is_age(text) {
+                report.add(
+                    Diagnostic::error("xopero::plaintext-secret", format!("the file holds no sealed {}", node.name))
+                        .at(file.span, "not an age ciphertext in text form")
+                        .help(
+                            "the whole file is ASCII armor, as `age --armor` writes it; if a working secret was ever \
+                             committed there, revoke it",
+                        ),
+                );
+                return None;
+            }
+            Some(Sealed::new(text.trim()))
+        }
+        (Some(value), Some(file)) => {
+            report.add(
+                Diagnostic::error(
+                    "xopero::two-secrets",
+                    format!("the {} stands here or in a file, not both", node.name),
+                )
+                .at(file.span, "in a file")
+                .at(value.span, "and here"),
+            );
+            None
+        }
+        (None, None) => {
+            // A misspelt property is reported, and is probably what was meant.
+            if node.props.is_empty() {
+                report.add(
+                    Diagnostic::error("xopero::missing-argument", format!("`{}` needs a sealed value", node.name))
+                        .at(node.name_span, "add the sealed value")
+                        .help("seal one into the file with `xopero credential add`, or name a file: file=\"…\""),
+                );
+            }
+            None
+        }
+    }
 }
 
 /// The first argument of `node` as a public key.

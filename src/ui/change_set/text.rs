@@ -187,7 +187,7 @@ fn render_note(note: &Note, style: Style, lines: &mut Vec<String>) {
         | NoteKind::DestinationUnusable
         | NoteKind::Renamed
         | NoteKind::Gone => Mark::Attention,
-        NoteKind::NotScheduled | NoteKind::NotObserved => Mark::Remark,
+        NoteKind::NotScheduled | NoteKind::NotObserved | NoteKind::Paused | NoteKind::NotActedOn => Mark::Remark,
     };
     let text = format!("{}: {}", shown(note.address.as_str()), shown(&note.message));
     push_wrapped(lines, 2, mark, "", 6, text.split_whitespace(), style);

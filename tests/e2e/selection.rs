@@ -1,0 +1,149 @@
+//! Projects by pattern, and credentials that serve many projects.
+
+use fake_bitbucket::{Account, Kind, Options, Permission, World};
+use serde_json::Value;
+
+use crate::file;
+use crate::scene::{edit, listed, readers, summary, tidy};
+use crate::support::{Ended, Home, token_of};
+
+fn named(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The projects that a run found for each pattern.
+fn found(ended: &Ended) -> Value {
+    ended.line("projects_found")["projects"].clone()
+}
+
+fn run(home: &Home, code: i32) -> Ended {
+    let ended = home.xopero(&["run", "nightly", "--json"]).expect(code);
+    tidy(home, &ended);
+    ended
+}
+
+/// All `TEAM-*` in one plan, `TEAM-X` declared by its key and in no plan.
+fn teams(home: &Home) {
+    let body = file::project("PAY")
+        + "project \"TEAM-*\" server=\"bb\" {\n    credential same-as=\"PAY\"\n}\n"
+        + "project \"TEAM-X\" server=\"bb\" {\n    credential same-as=\"TEAM-*\"\n}\n"
+        + &file::plan("nightly", "TEAM-*", "", &["nas"]);
+    home.write_file(&["nas"], &body);
+    home.add_credential("PAY", None, "main");
+    home.apply();
+}
+
+#[test]
+fn a_pattern_takes_the_projects_of_today_and_those_of_tomorrow() {
+    let world = World::new();
+    for key in ["TEAM-A", "WEB", "TEAM-B", "TEAM-X", "PAY"] {
+        world.project(key).repository(&key.to_lowercase(), |recipe| recipe.commits(1));
+    }
+    // One project on a page, so that all pages are read.
+    let home = Home::new(world.clone(), readers(&["main"]).page_cap(1));
+    teams(&home);
+    let first = run(&home, 0);
+    assert_eq!(found(&first), serde_json::json!(["TEAM-A", "TEAM-B"]));
+    assert_eq!(listed(&home), named(&["TEAM-A/team-a", "TEAM-B/team-b"]));
+
+    world.project("team-c").repository("fresh", |recipe| recipe.commits(1));
+    let second = summary(&run(&home, 0));
+    assert_eq!((&second["totals"]["new"], &second["totals"]["unchanged"]), (&Value::from(1), &Value::from(2)));
+    assert_eq!(listed(&home).len(), 3);
+    assert_eq!(home.stored_packs("nas"), 3);
+}
+
+#[test]
+fn a_pattern_that_fits_nothing_says_so() {
+    let world = World::new();
+    world.project("WEB").repository("site", |recipe| recipe.commits(1));
+    let home = Home::new(world, readers(&["main"]));
+    teams(&home);
+    let ended = run(&home, 0);
+    assert_eq!(found(&ended), serde_json::json!([]));
+    let warnings = summary(&ended)["warnings"].to_string();
+    assert!(warnings.contains("no project fits TEAM-*"), "{warnings}");
+    home.xopero(&["run", "nightly"]).success().says("no project fits TEAM-*");
+}
+
+#[test]
+fn a_project_that_is_no_longer_listed_is_missed() {
+    let world = World::new();
+    for key in ["TEAM-A", "TEAM-B"] {
+        world.project(key).repository("ledger", |recipe| recipe.commits(1));
+    }
+    let account = |keys: &[&str]| {
+        let account = Account::new("main").token(&token_of("main"));
+        keys.iter().fold(account, |account, key| account.permission(key, Permission::Read))
+    };
+    let home = Home::new(world, Options::new().account(account(&["TEAM-A", "TEAM-B"])));
+    teams(&home);
+    run(&home, 0);
+    home.server.set_account(account(&["TEAM-A"]));
+    let ended = run(&home, 8);
+    let failed = &summary(&ended)["projects_failed"];
+    assert_eq!(failed[0]["project"], "TEAM-B", "{failed}");
+    assert!(failed[0]["error"][0].as_str().unwrap().contains("no longer listed"), "{failed}");
+    assert_eq!(listed(&home).len(), 2, "what was backed up is kept");
+}
+
+#[test]
+fn what_fits_a_pattern_is_what_the_main_credential_sees() {
+    let world = World::new();
+    for key in ["TEAM-A", "TEAM-B"] {
+        world.project(key).many("repo", 4);
+    }
+    let reader = |name: &str, keys: &[&str]| {
+        let account = Account::new(name).token(&token_of(name));
+        keys.iter().fold(account, |account, key| account.permission(key, Permission::Read))
+    };
+    let options = Options::new().account(reader("main", &["TEAM-A", "TEAM-B"])).account(reader("second", &["TEAM-A"]));
+    let home = Home::new(world, options);
+    let body = file::project("PAY")
+        + "project \"TEAM-*\" server=\"bb\" {\n    credential same-as=\"PAY\"\n    \
+           additional-credential \"more\" same-as=\"PAY/extra-1\"\n}\n"
+        + &file::plan("nightly", "TEAM-*", "enable-credentials \"more\"", &["nas"]);
+    home.write_file(&["nas"], &body);
+    home.add_credential("PAY", None, "main");
+    home.add_credential("PAY", Some("extra-1"), "second");
+    home.apply();
+    for expected in ["new", "unchanged"] {
+        home.server.log().clear();
+        let ended = run(&home, 0);
+        assert_eq!(found(&ended), serde_json::json!(["TEAM-A", "TEAM-B"]));
+        assert_eq!(summary(&ended)["totals"][expected], 8);
+        let of = |account: &str| home.server.log().count(|entry| entry.account.as_deref() == Some(account));
+        assert!(of("main") > 0 && of("second") > 0, "both accounts are used");
+        let others = home.server.log().count(|entry| {
+            entry.kind == Kind::Rest && entry.path.ends_with("/projects") && entry.account.as_deref() != Some("main")
+        });
+        assert_eq!(others, 0, "the main credential alone tells which projects there are");
+    }
+}
+
+#[test]
+fn a_credential_that_is_the_same_is_replaced_in_one_place() {
+    let world = World::new();
+    for key in ["PAY", "OPS"] {
+        world.project(key).repository("ledger", |recipe| recipe.commits(1));
+    }
+    let home = Home::new(world, readers(&["main"]));
+    let body = file::project("PAY")
+        + "project \"OPS\" server=\"bb\" {\n    credential same-as=\"PAY\"\n}\n"
+        + &file::plan("nightly", "OPS", "", &["nas"]);
+    home.write_file(&["nas"], &body);
+    home.add_credential("PAY", None, "main");
+    let plan = home.xopero(&["plan"]).success().stdout;
+    assert!(plan.contains("same-as") && plan.matches("sensitive, sealed").count() == 1, "{plan}");
+    home.apply();
+    let ended = run(&home, 0);
+    assert_eq!(listed(&home), named(&["OPS/ledger"]));
+    assert_eq!(summary(&ended)["ledger"]["requests"].as_object().unwrap().len(), 1);
+
+    home.server.set_account(Account::reader("main", "token-of-main-anew"));
+    home.xopero_with_input(&["credential", "add", "PAY", "--account", "main"], "token-of-main-anew").success();
+    let changed = home.xopero(&["plan"]).success().stdout;
+    assert!(changed.contains("~ credential/PAY/main") && !changed.contains("~ credential/OPS"), "{changed}");
+    edit(&home, "same-as=\"PAY\"", "same-as=\"PAY\" // of PAY");
+    assert_eq!(summary(&run(&home, 0))["totals"]["unchanged"], 1);
+}
