@@ -61,13 +61,18 @@ fn written(value: &ValueSpec, node: &NodeSpec, later: &mut Vec<(String, &'static
         ValueKind::Text => format!("\"{}\"", sample(value.name)),
         ValueKind::Integer(..) => "N".to_owned(),
         // What is usual for an answer is not what is usual for a backup.
-        ValueKind::Duration if node.name == "timeout" => "\"30s\"".to_owned(),
-        ValueKind::Duration => "\"7d\"".to_owned(),
+        ValueKind::Duration => match node.name {
+            "timeout" => "\"30s\"".to_owned(),
+            "jitter" => "\"20m\"".to_owned(),
+            "missed" => "\"12h\"".to_owned(),
+            _ => "\"7d\"".to_owned(),
+        },
         ValueKind::Date => "\"2027-03-01\"".to_owned(),
         ValueKind::Percent(..) => "\"20%\"".to_owned(),
         ValueKind::Url if node.name == "s3" => "\"https://s3.example.com\"".to_owned(),
         ValueKind::Url => "\"https://bitbucket.example.com\"".to_owned(),
-        ValueKind::Address => "\"plan/nightly\"".to_owned(),
+        ValueKind::Address if value.name == "to" => "\"plan/nightly\"".to_owned(),
+        ValueKind::Address => "\"plan/old-name\"".to_owned(),
         ValueKind::Sealed => "(age)\"…\"".to_owned(),
         ValueKind::Word(words) => {
             let mut built = Vec::new();
