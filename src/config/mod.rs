@@ -14,6 +14,7 @@
 //! [`set_credential`] changes one credential by splicing text; every other byte of the file stays as it is.
 
 mod braces;
+mod cursor;
 mod decode;
 mod document;
 mod edit;
@@ -35,6 +36,7 @@ mod sources;
 mod suggest;
 mod syntax;
 
+pub use cursor::{Cursor, NodeHead, Position, cursor};
 pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
 pub use load::{Decoded, Place, decode};
