@@ -61,7 +61,7 @@ pub(super) fn token_at(text: &str, position: usize) -> Token {
     Token { kind, span: Span::new(position, position + length), closed }
 }
 
-fn is_newline(c: char) -> bool {
+pub(super) fn is_newline(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{85}' | '\u{b}' | '\u{c}' | '\u{2028}' | '\u{2029}')
 }
 
