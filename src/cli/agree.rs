@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 
-use super::{CliError, Context, exit_code, plan};
+use super::{CliError, Context, exit_code, look, plan};
 use crate::change::{ChangeSet, PlanId};
 use crate::clock::Clock;
 use crate::config::Decoded;
+use crate::reconcile::observe::{Looked, Part};
 use crate::reconcile::{self, Approval, Outcome, Proposal, ReconcileError, SavedPlan};
 use crate::source::SourceTree;
 use crate::state::StateStore;
@@ -27,6 +28,9 @@ pub struct AgreeArgs {
     /// Wait this long, such as 30s or 5m, for another xopero that holds the lock
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
+    /// Ask no server and no destination
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// What is asked for, besides the proposal itself.
@@ -49,16 +53,22 @@ pub(super) async fn put_in_force(
     request: &Request<'_>,
 ) -> Result<Outcome, CliError> {
     let Request { command, agree, saved, declared } = request;
+    let applied = state.applied().await?;
+    let looked = if agree.offline {
+        Looked::default()
+    } else {
+        look::look(context, &proposal.declaration, Some(state), applied.as_ref(), Part::InUse).await?
+    };
     let (approval, shown) = match (saved, &agree.approve) {
         (Some(file), _) => (Approval::Saved(Box::new(SavedPlan::read(file)?)), false),
         (None, Some(id)) => (Approval::Approved(id.clone()), false),
         (None, None) if agree.auto_approve => (Approval::Auto, false),
         (None, None) => {
-            let applied = state.applied().await?;
-            let changes = reconcile::plan(applied.as_ref(), &proposal.declaration, context.clock.now());
+            let mut changes = reconcile::plan(applied.as_ref(), &proposal.declaration, context.clock.now());
             if changes.is_empty() {
                 (Approval::Auto, false)
             } else {
+                look::annotate(&mut changes, &looked);
                 plan::show(context, &changes, *declared);
                 ask(context, &changes, command)?;
                 (Approval::Confirmed(changes.plan_id), true)
@@ -67,10 +77,11 @@ pub(super) async fn put_in_force(
     };
     let lock = context.lock(command, agree.wait.unwrap_or_default()).await?;
     let outcome = reconcile::apply(state, &lock, proposal, &approval, &context.clock).await;
-    let outcome = outcome.map_err(|error| refused(error, command))?;
-    match &outcome {
+    let mut outcome = outcome.map_err(|error| refused(error, command))?;
+    match &mut outcome {
         Outcome::Applied { generation, change_set } => {
             if !shown {
+                look::annotate(change_set, &looked);
                 plan::show(context, change_set, *declared);
             }
             if context.output.is_json() {

@@ -1,5 +1,7 @@
 //! `xopero credential`.
 
+mod check;
+
 use std::io::{self, IsTerminal, Read};
 
 use clap::{Args, Subcommand};
@@ -26,6 +28,7 @@ pub struct CredentialArgs {
 #[derive(Debug, Subcommand)]
 enum CredentialCommand {
     Add(AddArgs),
+    Check(check::CheckArgs),
 }
 
 /// Seal a token and put it into the file
@@ -50,9 +53,10 @@ struct AddArgs {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, arguments: &CredentialArgs) -> Result<u8, CliError> {
+pub async fn run(context: &Context, arguments: &CredentialArgs) -> Result<u8, CliError> {
     match &arguments.command {
         CredentialCommand::Add(arguments) => add(context, arguments),
+        CredentialCommand::Check(arguments) => check::run(context, arguments).await,
     }
 }
 

@@ -32,6 +32,11 @@ impl CliError {
         Self::new(exit_code::USAGE, message)
     }
 
+    /// What happened, with its causes, on one line.
+    pub fn message(&self) -> String {
+        self.lines.join(": ")
+    }
+
     /// A failure that has been told already.
     pub const fn told(code: u8) -> Self {
         Self { code, lines: Vec::new(), details: Vec::new(), hint: None }

@@ -14,7 +14,7 @@ pub const REFUSED: u8 = 4;
 pub const STALE_PLAN: u8 = 5;
 /// Somebody else holds the state's lock.
 pub const LOCKED: u8 = 6;
-/// An identity is missing or unsafe, or a secret cannot be opened.
+/// An identity is missing or unsafe, a secret cannot be opened, or `credential check` found one that is not accepted.
 pub const SECRETS: u8 = 7;
 /// Some repositories are not backed up.
 pub const PARTIAL: u8 = 8;

@@ -14,6 +14,7 @@ mod export;
 mod history;
 mod interrupt;
 mod locate;
+mod look;
 mod plan;
 mod restore;
 mod rollback;
@@ -119,7 +120,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Verify(arguments) => verify::run(context, &arguments).await,
         Command::Restore(arguments) => restore::run(context, &arguments).await,
         Command::Export(arguments) => export::run(context, &arguments).await,
-        Command::Credential(arguments) => credential::run(context, &arguments),
+        Command::Credential(arguments) => credential::run(context, &arguments).await,
         Command::Secrets(arguments) => secrets::run(context, &arguments),
     }
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{CliError, Context, exit_code};
+use super::{CliError, Context, exit_code, look};
 use crate::change::ChangeSet;
 use crate::clock::Clock;
 use crate::config::{Decoded, FileId};
 use crate::model::Address;
+use crate::reconcile::observe::Part;
 use crate::reconcile::{self, SavedPlan};
 use crate::source::SourceTree;
 use crate::ui::change_set;
@@ -36,11 +37,17 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     context.output.begin_json();
     let declared = context.declaration()?;
     let (tree, decoded) = &declared;
-    let applied = match context.state().await? {
+    let state = context.state().await?;
+    let applied = match &state {
         Some(state) => state.applied().await?,
         None => None,
     };
-    let changes = reconcile::plan(applied.as_ref(), &decoded.declaration, context.clock.now());
+    let mut changes = reconcile::plan(applied.as_ref(), &decoded.declaration, context.clock.now());
+    if !arguments.offline {
+        let (declaration, state) = (&decoded.declaration, state.as_ref());
+        let looked = look::look(context, declaration, state, applied.as_ref(), Part::InUse).await?;
+        look::annotate(&mut changes, &looked);
+    }
     if arguments.markdown {
         context.output.data(&change_set::render_markdown(&changes, &place_of(&declared)));
     } else {

@@ -152,6 +152,11 @@ pub enum Login {
         /// What it said.
         why: String,
     },
+    /// It could not be opened, so it was not shown to the server.
+    Sealed {
+        /// Why not.
+        why: String,
+    },
     /// It was not shown to the server, or the answer says nothing about it.
     Unknown {
         /// Why not.

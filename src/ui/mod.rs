@@ -5,6 +5,7 @@
 //! characters or turn the direction of writing.
 
 pub mod change_set;
+pub mod credential_check;
 mod diff;
 mod event_lines;
 pub mod history;

@@ -111,7 +111,7 @@ fn of_credential(address: &Address, credential: &CredentialSeen) -> Vec<Sighting
             let holds = Seen::Holds { reason: reason_of(*reason), message: why.clone() };
             return vec![sighting(ConditionKind::CredentialRejected, holds)];
         }
-        Login::Unknown { .. } => return Vec::new(),
+        Login::Sealed { .. } | Login::Unknown { .. } => return Vec::new(),
     };
     let mut all =
         vec![sighting(ConditionKind::CredentialRejected, rejected), sighting(ConditionKind::AccountMismatch, mismatch)];
@@ -193,6 +193,7 @@ fn note_on(address: &Address, credential: &CredentialSeen, seen: &Observations) 
             (NoteKind::PermissionLost, format!("cannot read repositories of its project: {why}"))
         }
         (Login::Confirmed, _, _) => return None,
+        (Login::Sealed { why }, _, _) => (NoteKind::NotObserved, format!("was not shown to its server: {why}")),
         (Login::Unknown { why }, _, _) => {
             // One note on the server says it for all of its credentials.
             let server = seen.servers.get(&credential.server);

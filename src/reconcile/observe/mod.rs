@@ -10,12 +10,14 @@
 //! - [`deadline`]: how long, and how much;
 //! - [`server`] and [`destination`]: asking;
 //! - [`verdict`]: what an answer means (pure);
+//! - [`checked`]: what is said of single credentials (pure);
 //! - [`conclude`]: which conditions and notes follow (pure).
 //!
 //! A look is never an error: what could not be seen is a note. It changes nothing, anywhere but in the memory of what
 //! was observed.
 
 mod candidates;
+mod checked;
 mod conclude;
 mod deadline;
 mod destination;
@@ -27,6 +29,7 @@ use std::path::Path;
 
 use futures_util::future::{join, join_all};
 
+pub use checked::{Checked, checked};
 pub use conclude::{notes, shared_accounts};
 
 use crate::change::Note;

@@ -102,7 +102,7 @@ impl Asked<'_> {
             let Some(secret) = queue.pop_front() else { return };
             match self.open(secret.credential, identities) {
                 Ok(authorization) => break (secret, authorization),
-                Err(why) => self.enter_unknown(&secret, candidates, &why, answers),
+                Err(why) => self.enter_login(&secret, candidates, &Login::Sealed { why }, answers),
             }
         };
         let (verdict, version) = self.login(&first.1).await;
@@ -111,7 +111,8 @@ impl Asked<'_> {
             server.reach = self.explain(verdict.reach).await;
             answers.server = Some((self.name.clone(), server));
             for secret in std::iter::once(first.0).chain(queue) {
-                self.enter_unknown(&secret, candidates, "the server could not be asked", answers);
+                let login = Login::Unknown { why: "the server could not be asked".to_owned() };
+                self.enter_login(&secret, candidates, &login, answers);
             }
             return;
         }
@@ -122,17 +123,14 @@ impl Asked<'_> {
                     let login = self.login(&authorization).await.0.login;
                     (secret, Some(authorization), login)
                 }
-                Err(why) => (secret, None, Login::Unknown { why }),
+                Err(why) => (secret, None, Login::Sealed { why }),
             }
         });
         let others: Vec<_> = others.buffer_unordered(limit).collect().await;
         let first = (first.0, Some(first.1), verdict.login);
         let mut accepted = Vec::new();
         for (secret, authorization, login) in std::iter::once(first).chain(others) {
-            for user in &secret.users {
-                let candidate = &candidates[*user];
-                answers.credentials.insert(candidate.address(), self.seen(candidate, login.clone()));
-            }
+            self.enter_login(&secret, candidates, &login, answers);
             if let (Login::Confirmed, Some(authorization)) = (login, authorization) {
                 accepted.push((secret, authorization));
             }
@@ -331,10 +329,9 @@ impl Asked<'_> {
         Ok(self.send_kept(authorization, request).await?.and_then(Result::ok))
     }
 
-    fn enter_unknown(&self, secret: &Secret<'_>, candidates: &[Candidate<'_>], why: &str, answers: &mut Answers) {
+    fn enter_login(&self, secret: &Secret<'_>, candidates: &[Candidate<'_>], login: &Login, answers: &mut Answers) {
         for candidate in secret.users.iter().map(|user| &candidates[*user]) {
-            let seen = self.seen(candidate, Login::Unknown { why: why.to_owned() });
-            answers.credentials.insert(candidate.address(), seen);
+            answers.credentials.insert(candidate.address(), self.seen(candidate, login.clone()));
         }
     }
 

@@ -168,6 +168,11 @@ impl Buckets {
         self.lock().allowance
     }
 
+    /// The limit that an account has of its own.
+    pub(crate) fn own_allowance(&self, account: &str) -> Option<Allowance> {
+        self.lock().own.get(account).copied()
+    }
+
     /// Takes a token, or gives the answer to send instead.
     pub(crate) fn take(&self, account: &str) -> Result<(), Reply> {
         let mut state = self.lock();

@@ -8,6 +8,7 @@ pub(crate) enum Route {
     Status,
     ApplicationProperties,
     RateLimitSettings,
+    OwnRateLimit { slug: String },
     Projects,
     Project { key: String },
     ProjectRepositories { key: String },
@@ -60,6 +61,7 @@ impl Route {
         match self {
             Self::ApplicationProperties
             | Self::RateLimitSettings
+            | Self::OwnRateLimit { .. }
             | Self::Projects
             | Self::Project { .. }
             | Self::ProjectRepositories { .. }
@@ -81,6 +83,7 @@ impl Route {
         match *parts {
             ["application-properties"] => Self::ApplicationProperties,
             ["admin", "rate-limit", "settings"] => Self::RateLimitSettings,
+            ["admin", "rate-limit", "settings", "users", slug] => Self::OwnRateLimit { slug: own(slug) },
             ["repos"] => Self::Repositories,
             ["projects"] => Self::Projects,
             ["projects", key] => Self::Project { key: own(key) },

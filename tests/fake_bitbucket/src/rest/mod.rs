@@ -53,6 +53,7 @@ impl Resource<'_> {
             Route::DefaultBranch { key, slug } => self.default_branch(key, slug),
             Route::Repositories => self.all_repositories(),
             Route::RateLimitSettings => Ok(self.rate_limit()),
+            Route::OwnRateLimit { slug } => self.own_rate_limit(slug),
             Route::ApplicationProperties | Route::UnknownRest | Route::Status | Route::Git { .. } | Route::Unknown => {
                 Err(Reply::error(404, "There is no such resource.", None))
             }
@@ -122,8 +123,31 @@ impl Resource<'_> {
         Reply::json(200, &settings)
     }
 
+    /// Everybody may ask for the settings of an account of their own, an administrator for all of them.
+    fn own_rate_limit(&self, slug: &str) -> Result<Reply, Reply> {
+        let own = shape::slug(&self.account.name) == slug;
+        if !own && self.account.in_project("") < Permission::Admin {
+            return Err(not_permitted());
+        }
+        let name = if own { self.account.name.clone() } else { slug.to_owned() };
+        let user = json!({"name": name, "slug": slug, "active": true, "type": "NORMAL"});
+        let settings = match self.shared.buckets.own_allowance(&name) {
+            None => {
+                let class = "com.atlassian.bitbucket.NoSuchEntityException";
+                return Err(Reply::error(404, "The user has no settings.", Some(class)));
+            }
+            Some(Allowance::Unlimited) => json!({"user": user, "whitelisted": true}),
+            Some(Allowance::Bucket { capacity, per_second }) => json!({
+                "user": user,
+                "whitelisted": false,
+                "settings": {"capacity": capacity, "fillRate": per_second.ceil()},
+            }),
+        };
+        Ok(Reply::json(200, &settings))
+    }
+
     fn project(&self, key: &str) -> Result<ProjectRecord, Reply> {
-        let found = self.shared.world.registry().project(key).cloned();
+        let found = self.shared.world.registry().project_by_any_key(key).cloned();
         let project = found.ok_or_else(|| no_such_project(key))?;
         match self.account.in_project(&project.key) {
             Permission::None => Err(not_permitted()),
@@ -132,6 +156,8 @@ impl Resource<'_> {
     }
 
     fn repository(&self, key: &str, slug: &str) -> Result<RepositoryRecord, Reply> {
+        let found = self.shared.world.registry().find_by_any_name(key, slug).cloned();
+        let (key, slug) = found.as_ref().map_or((key, slug), |found| (&found.project, &found.slug));
         find_repository(self.shared, key, slug, self.account).map(|(repository, _)| repository)
     }
 

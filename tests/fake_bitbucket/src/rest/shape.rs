@@ -64,6 +64,11 @@ pub(super) fn repository(links: &Links<'_>, repository: &RepositoryRecord, owner
     })
 }
 
+/// The slug of an account: its name in lower case, with `_` for what an address cannot have.
+pub(super) fn slug(name: &str) -> String {
+    name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
+}
+
 fn project_page(key: &str) -> String {
     match key.strip_prefix('~') {
         Some(user) => format!("/users/{}", user.to_lowercase()),

@@ -112,14 +112,17 @@ impl Repository {
         deleted.expect("the repository can be deleted");
     }
 
-    /// Changes the slug; the id stays.
+    /// Changes the slug; the id stays. REST still answers to the old address, git does not.
     pub fn rename(&self, slug: &str) {
+        self.world.registry().leave_address(self.id);
         self.change(|record| slug.clone_into(&mut record.slug));
     }
 
-    /// Moves the repository to another project, which is made if needed; the id stays.
+    /// Moves the repository to another project, which is made if needed; the id stays. REST still answers to the old
+    /// address, git does not.
     pub fn move_to(&self, key: &str) {
         let _ = self.world.project(key);
+        self.world.registry().leave_address(self.id);
         self.change(|record| key.clone_into(&mut record.project));
     }
 

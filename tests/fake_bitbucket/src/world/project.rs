@@ -26,6 +26,13 @@ impl Project {
         &self.key
     }
 
+    /// Changes the key; the id stays. REST still answers to the old key. Gives the handle to go on with.
+    #[must_use]
+    pub fn rename(&self, key: &str) -> Self {
+        self.world.registry().rename_project(&self.key, key);
+        Self::new(self.world.clone(), key)
+    }
+
     /// Makes a repository from a recipe. The start is [`Recipe::default`]: ten commits over five files on `main`.
     pub fn repository(&self, slug: &str, recipe: impl FnOnce(Recipe) -> Recipe) -> Repository {
         let recipe = recipe(Recipe::default());

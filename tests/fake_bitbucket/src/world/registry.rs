@@ -36,6 +36,9 @@ pub(crate) struct Registry {
     projects: Vec<ProjectRecord>,
     repositories: BTreeMap<u64, RepositoryRecord>,
     last_repository: u64,
+    /// Former keys of projects and former addresses of repositories, in lower case. REST still answers to them.
+    former_keys: BTreeMap<String, u64>,
+    former_addresses: BTreeMap<(String, String), u64>,
 }
 
 impl Registry {
@@ -87,6 +90,45 @@ impl Registry {
 
     pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut RepositoryRecord> {
         self.repositories.get_mut(&id)
+    }
+
+    /// The project that has this key, or had it until it was renamed.
+    pub(crate) fn project_by_any_key(&self, key: &str) -> Option<&ProjectRecord> {
+        let former = || {
+            let id = self.former_keys.get(&key.to_lowercase())?;
+            self.projects.iter().find(|project| project.id == *id)
+        };
+        self.project(key).or_else(former)
+    }
+
+    /// The repository that has this address, or had it until it was renamed or moved.
+    pub(crate) fn find_by_any_name(&self, key: &str, slug: &str) -> Option<&RepositoryRecord> {
+        let former = || self.get(*self.former_addresses.get(&(key.to_lowercase(), slug.to_lowercase()))?);
+        self.find(key, slug).or_else(former)
+    }
+
+    /// Remembers the address that a repository is about to lose.
+    pub(crate) fn leave_address(&mut self, id: u64) {
+        if let Some(record) = self.repositories.get(&id) {
+            let address = (record.project.to_lowercase(), record.slug.to_lowercase());
+            self.former_addresses.insert(address, id);
+        }
+    }
+
+    /// Gives a project another key; its repositories follow.
+    pub(crate) fn rename_project(&mut self, from: &str, to: &str) {
+        assert!(self.project(to).is_none(), "there is already a project {to}");
+        let ids: Vec<u64> = self.repositories.values().filter(|r| r.project == from).map(|r| r.id).collect();
+        for id in ids {
+            self.leave_address(id);
+            if let Some(record) = self.repositories.get_mut(&id) {
+                to.clone_into(&mut record.project);
+            }
+        }
+        let project = self.projects.iter_mut().find(|project| project.key == from).expect("the project exists");
+        to.clone_into(&mut project.key);
+        let id = project.id;
+        self.former_keys.insert(from.to_lowercase(), id);
     }
 
     pub(crate) fn remove(&mut self, id: u64) {

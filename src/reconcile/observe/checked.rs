@@ -1,0 +1,50 @@
+//! What a look says of single credentials, in the words of the person who asked. Pure.
+
+use jiff::civil::Date;
+
+use super::Looked;
+use crate::model::{Address, CredentialRole, CredentialSeen, Declaration, Login, Sight};
+
+/// A credential that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Which one.
+    pub address: Address,
+    /// What was seen.
+    pub seen: CredentialSeen,
+    /// Its last day, if it ends.
+    pub expires: Option<Date>,
+}
+
+impl Checked {
+    /// Whether nobody can use it: it cannot be opened, is not accepted, or is somebody else's.
+    pub fn is_useless(&self) -> bool {
+        match &self.seen.login {
+            Login::Other { .. } | Login::Nobody | Login::Refused { .. } | Login::Sealed { .. } => true,
+            Login::Confirmed | Login::Unknown { .. } => false,
+        }
+    }
+
+    /// Whether it is accepted and can read what it is declared for.
+    pub fn is_good(&self) -> bool {
+        (&self.seen.login, &self.seen.project, &self.seen.repositories)
+            == (&Login::Confirmed, &Sight::Visible, &Sight::Visible)
+    }
+}
+
+/// The credentials that were looked at, in the order of their addresses.
+pub fn checked(declaration: &Declaration, looked: &Looked) -> Vec<Checked> {
+    let mut found = Vec::new();
+    for (selector, project) in &declaration.projects {
+        let names = project.additional.keys().cloned().map(CredentialRole::Additional);
+        for role in std::iter::once(CredentialRole::Main).chain(names) {
+            let address = Address::credential(selector, &role);
+            let (Some(seen), Some(credential)) = (looked.seen.credentials.get(&address), project.credential(&role))
+            else {
+                continue;
+            };
+            found.push(Checked { address, seen: seen.clone(), expires: credential.expires });
+        }
+    }
+    found
+}

@@ -1,0 +1,209 @@
+//! What a look at credentials found, as text and as lines of JSON.
+
+use serde_json::{Value as Json, json};
+
+use super::wrap::wrap;
+use super::{Side, Style, Table, count, shown};
+use crate::change::Note;
+use crate::model::{Address, Login, LoginRefusal, RateLimit, Reach, ServerName, ServerSeen, Sight};
+use crate::reconcile::observe::{Checked, Looked};
+
+/// The table of credentials, then what people should know, then what the servers said of themselves.
+pub fn render(
+    found: &[Checked],
+    looked: &Looked,
+    notes: &[Note],
+    shared: &[(Address, Address)],
+    width: usize,
+    style: Style,
+) -> String {
+    let columns = [
+        ("CREDENTIAL", Side::Left),
+        ("ACCOUNT", Side::Left),
+        ("LOGIN", Side::Left),
+        ("PROJECT", Side::Left),
+        ("READS", Side::Left),
+        ("EXPIRES", Side::Whole),
+    ];
+    let mut table = Table::new(&columns, width, style);
+    for Checked { address, seen, expires } in found {
+        let name = address.as_str().strip_prefix("credential/").unwrap_or(address.as_str());
+        table.row([
+            name.to_owned(),
+            seen.account.to_string(),
+            login(&seen.login).to_owned(),
+            sight(&seen.project, "seen").to_owned(),
+            sight(&seen.repositories, "yes").to_owned(),
+            expires.map_or_else(|| "not said".to_owned(), |day| day.to_string()),
+        ]);
+    }
+    let mut lines = vec![table.render()];
+    let mut told = |address: &Address, message: &str| {
+        let text = format!("{}: {}", shown(address.as_str()), shown(message));
+        let mut wrapped = wrap("!", 4, text.split_whitespace());
+        wrapped[0].replace_range(..1, &style.yellow("!"));
+        lines.extend(wrapped);
+    };
+    for note in notes {
+        told(&note.address, &note.message);
+    }
+    for (one, other) in shared {
+        told(one, &format!("shares its account, and so its budget, with {other}: it adds nothing to the rotation"));
+    }
+    for (name, server) in &looked.seen.servers {
+        lines.extend(wrap("", 4, about(name, server).split(' ')));
+    }
+    let requests: u64 = looked.requests.values().sum();
+    lines.push(format!("This took {}.", count(requests, "request")));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+const fn login(login: &Login) -> &'static str {
+    match login {
+        Login::Confirmed => "ok",
+        Login::Other { .. } => "somebody else",
+        Login::Nobody => "nobody",
+        Login::Refused { reason, .. } => match reason {
+            LoginRefusal::WrongSecret => "wrong secret",
+            LoginRefusal::NotAccepted => "not accepted",
+            LoginRefusal::Unlicensed => "no licence",
+            LoginRefusal::Captcha => "CAPTCHA",
+            LoginRefusal::BasicBlocked => "no passwords",
+        },
+        Login::Sealed { .. } => "not opened",
+        Login::Unknown { .. } => "not known",
+    }
+}
+
+const fn sight(sight: &Sight, seen: &'static str) -> &'static str {
+    match sight {
+        Sight::Visible => seen,
+        Sight::Hidden { .. } => "no",
+        Sight::Unknown => "-",
+    }
+}
+
+fn about(name: &ServerName, server: &ServerSeen) -> String {
+    match &server.reach {
+        Reach::Busy { .. } | Reach::Unreachable { .. } => format!("server/{name}: could not be asked."),
+        Reach::Answered => {
+            let version = server.version.as_ref().map(|version| format!(" {}", shown(version))).unwrap_or_default();
+            let limit = match server.limit {
+                Some(RateLimit::Unlimited) => "accounts are not limited".to_owned(),
+                Some(RateLimit::Bucket { burst, refill_per_second }) => {
+                    format!("{burst} requests at once and {refill_per_second} a second for each account")
+                }
+                None => "it does not tell its limits".to_owned(),
+            };
+            format!("server/{name}: Bitbucket{version}; {limit}.")
+        }
+    }
+}
+
+/// What `--json` prints after its first line: one `credential_check` each, then one `server` each.
+pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Address)]) -> Vec<Json> {
+    let credentials = found.iter().map(|Checked { address, seen, expires }| {
+        let shares = shared.iter().find(|(one, _)| one == address).map(|(_, other)| other);
+        json!({
+            "type": "credential_check",
+            "address": address,
+            "server": seen.server,
+            "account": seen.account,
+            "login": seen.login,
+            "project": seen.project,
+            "repositories": seen.repositories,
+            "expires": expires,
+            "shares_account_with": shares,
+        })
+    });
+    let servers = looked.seen.servers.iter().map(|(name, server)| {
+        json!({
+            "type": "server",
+            "name": name,
+            "reach": server.reach,
+            "version": server.version,
+            "limit": server.limit,
+            "exceptions": server.exceptions,
+        })
+    });
+    credentials.chain(servers).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::change::NoteKind;
+    use crate::model::{CredentialRole, CredentialSeen};
+
+    fn seen(account: &str, login: Login, project: Sight, repositories: Sight) -> CredentialSeen {
+        CredentialSeen {
+            observed_at: Timestamp::UNIX_EPOCH,
+            server: "bb".parse().unwrap(),
+            account: account.parse().unwrap(),
+            sealed: String::new(),
+            login,
+            project,
+            repositories,
+        }
+    }
+
+    fn address(name: &str) -> Address {
+        let role =
+            if name == "main" { CredentialRole::Main } else { CredentialRole::Additional(name.parse().unwrap()) };
+        Address::credential(&"PAY".parse().unwrap(), &role)
+    }
+
+    #[test]
+    fn a_check_reads_like_this() {
+        let hidden = || Sight::Hidden { why: "no".into() };
+        let refused = Login::Refused { reason: LoginRefusal::WrongSecret, why: "no".into() };
+        let found = [
+            ("main", "svc-backup", Login::Confirmed, Sight::Visible, Sight::Visible, Some("2027-03-01")),
+            ("extra-1", "svc-backup-1", refused, Sight::Unknown, Sight::Unknown, None),
+            ("extra-2", "SVC-backup", Login::Confirmed, Sight::Visible, hidden(), None),
+        ]
+        .map(|(name, account, login, project, repositories, expires)| Checked {
+            address: address(name),
+            seen: seen(account, login, project, repositories),
+            expires: expires.map(|day| day.parse().unwrap()),
+        });
+        let server = ServerSeen {
+            observed_at: Timestamp::UNIX_EPOCH,
+            reach: Reach::Answered,
+            version: Some("9.4.18".into()),
+            limit: Some(RateLimit::Bucket { burst: 60, refill_per_second: 5 }),
+            exceptions: BTreeMap::new(),
+        };
+        let mut looked = Looked::default();
+        looked.seen.servers.insert("bb".parse().unwrap(), server);
+        looked.requests.insert("svc-backup".parse().unwrap(), 4);
+        let message =
+            "is not accepted: https://bb.example.com/rest/api/1.0/application-properties (request @1x2): the \
+                       password or token is wrong"
+                .to_owned();
+        let notes = [Note { kind: NoteKind::CredentialRejected, address: address("extra-1"), message }];
+        let shared = [(address("extra-2"), address("main"))];
+        let text = render(&found, &looked, &notes, &shared, 80, Style { color: false });
+        let expected = "\
+CREDENTIAL    ACCOUNT       LOGIN         PROJECT  READS  EXPIRES
+PAY/main      svc-backup    ok            seen     yes    2027-03-01
+PAY/extra-1   svc-backup-1  wrong secret  -        -      not said
+PAY/extra-2   SVC-backup    ok            seen     no     not said
+
+! credential/PAY/extra-1: is not accepted:
+    https://bb.example.com/rest/api/1.0/application-properties (request @1x2):
+    the password or token is wrong
+! credential/PAY/extra-2: shares its account, and so its budget, with
+    credential/PAY/main: it adds nothing to the rotation
+server/bb: Bitbucket 9.4.18; 60 requests at once and 5 a second for each
+    account.
+This took 4 requests.
+";
+        assert_eq!(text, expected);
+    }
+}
