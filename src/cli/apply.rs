@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::agree::{self, AgreeArgs, Request};
 use super::{CliError, Context, env, exit_code};
+use crate::model::Generation;
 use crate::reconcile::{Outcome, Proposal};
 use crate::ui::count;
 
@@ -48,7 +49,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
             Outcome::Applied { generation, .. } => {
                 let ready = count(decoded.declaration.destinations.len() as u64, "destination");
                 context.output.data(&format!("Applied as generation {generation}; {ready} ready."));
-                if let Some(plan) = decoded.declaration.plans.keys().next() {
+                if let Some(plan) = decoded.declaration.plans.keys().next().filter(|_| generation == Generation(1)) {
                     context.output.say(&format!("Take the first backup with: xopero run {plan}"));
                 }
             }

@@ -40,10 +40,10 @@ pub async fn run(context: &Context, arguments: &HistoryArgs) -> Result<u8, CliEr
     } else {
         let width = if context.output.is_terminal() { context.output.width() } else { usize::MAX };
         context.output.data(&history::table(&rows, width, context.output.style()));
-        context.output.say(&format!(
-            "Generation {newest} is in force. What one changed: xopero history NUMBER. Back to one: xopero rollback \
-             NUMBER"
-        ));
+        context
+            .output
+            .say(&format!("Generation {newest} is in force. `xopero history NUMBER` shows what one changed,"));
+        context.output.say("`xopero rollback NUMBER` puts one in force again.");
     }
     Ok(exit_code::DONE)
 }

@@ -32,8 +32,9 @@ impl Entry {
         let known = before.is_some() || applied.generation == Generation::after(None);
         let changes = known.then(|| {
             let mut changes = plan(before, &applied.declaration, applied.applied_at);
-            // What there was to know besides is over.
+            // What there was to know besides is over, and what was guarded was approved.
             changes.notes.clear();
+            changes.rails.clear();
             changes
         });
         let entry = Self {

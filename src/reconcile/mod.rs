@@ -4,6 +4,7 @@
 //! never touches a backup. What is applied is decided again under the lock, from the state as it is then; an approval
 //! names a change set and holds only for that one, also as a file ([`SavedPlan`]).
 
+pub mod allow;
 mod apply;
 mod error;
 pub mod history;

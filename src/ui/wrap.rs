@@ -5,16 +5,35 @@ use unicode_width::UnicodeWidthStr;
 /// Columns of a line.
 pub(super) const WIDTH: usize = 80;
 
+/// What is longer is no command, whatever stands around it.
+const LONGEST: usize = 70;
+
 /// An explanation behind its label. On a terminal it is put on lines that fit; elsewhere it stays one line, which can be
 /// searched and copied.
 pub(super) fn paragraph(indent: &str, (label, styled): (&str, &str), text: &str, terminal: bool) -> String {
     if !terminal {
         return format!("{indent}{styled} {text}");
     }
-    let mut lines = wrap(&format!("{indent}{label}"), indent.len() + 4, text.split(' '));
+    let words = whole_commands(text);
+    let mut lines = wrap(&format!("{indent}{label}"), indent.len() + 4, words.iter().map(String::as_str));
     // The codes of a colour take no columns.
     lines[0] = lines[0].replacen(label, styled, 1);
     lines.join("\n")
+}
+
+/// The words of a text. What stands between backquotes is one: people copy commands.
+fn whole_commands(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match words.last_mut() {
+            Some(last) if last.matches('`').count() % 2 == 1 && last.width() + 1 + word.width() <= LONGEST => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            Some(_) | None => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// Puts `words` after `first` and, where a line is full, on lines that begin `indent` columns in. A word that is
@@ -35,4 +54,23 @@ pub(super) fn wrap<'a>(first: &str, indent: usize, words: impl IntoIterator<Item
     }
     lines.push(line);
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_stay_whole() {
+        let text = "nothing was applied; if that is what you mean, run `xopero rollback 1 --approve 850e40e23903`";
+        let shown = paragraph("  ", ("help:", "help:"), text, true);
+        assert_eq!(
+            shown,
+            "  help: nothing was applied; if that is what you mean, run\n      \
+             `xopero rollback 1 --approve 850e40e23903`"
+        );
+        let unbalanced = format!("a ` {}", "word ".repeat(40));
+        let shown = paragraph("", ("help:", "help:"), unbalanced.trim_end(), true);
+        assert!(shown.lines().all(|line| line.width() <= WIDTH), "{shown}");
+    }
 }

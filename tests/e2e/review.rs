@@ -1,14 +1,19 @@
 //! Reviewing a change: saved plans, comments, approvals, the history and the way back.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
-use fake_bitbucket::World;
+use fake_bitbucket::{Action, Gate, Kind, When, World};
+use nix::pty::{Winsize, openpty};
+use rustix::process::Signal;
 use serde_json::Value;
 use xopero::state::{LockBody, StateLock};
 
 use crate::json_schema::demand_valid;
 use crate::proof::usual;
-use crate::scene::{safe, tidy};
+use crate::scene::{PATIENCE, safe, tidy};
 use crate::support::Home;
 
 /// Lines of a plan that have a schema.
@@ -178,4 +183,69 @@ fn one_apply_waits_for_another_or_says_who_it_is() {
     let waits = home.start(&["apply", "--auto-approve", "--wait", "1m"]);
     drop(held);
     waits.wait().success().says("Applied as generation 2");
+}
+
+#[test]
+fn a_killed_holder_leaves_nothing_to_clean_up() {
+    let home = usual(world());
+    let gate = Gate::new();
+    home.server.fault(When::kind(Kind::LS_REFS).first(1), Action::Hang(gate.clone()));
+    let run = home.start(&["run", "nightly"]);
+    assert!(gate.reached_blocking(PATIENCE));
+    edit(&home, "keep last=100", "keep last=200");
+    home.xopero(&["apply", "--auto-approve"]).expect(6).says("run nightly").says(&run.id().to_string());
+    let waits = home.start(&["apply", "--auto-approve", "--wait", "1m"]);
+    run.signal(Signal::KILL);
+    waits.wait().success().says("Applied as generation 2");
+    gate.release();
+}
+
+/// Types an answer on a terminal of 80 columns, when it is asked for, and gives the exit code and the screen.
+fn answer(home: &Home, arguments: &[&str], text: &str) -> (i32, String) {
+    let size = Winsize { ws_row: 50, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = openpty(&size, None).expect("there are terminals");
+    let mut command = home.xopero_command(arguments);
+    let side = || Stdio::from(terminal.slave.try_clone().expect("it can be shared"));
+    command.stdin(side()).stdout(side()).stderr(side()).env("NO_COLOR", "1");
+    let mut child = command.spawn().expect("the executable starts");
+    // Held here, or by the command itself, it would never end.
+    drop(command);
+    drop(terminal.slave);
+    let mut terminal = File::from(terminal.master);
+    let (mut screen, mut answered) = (Vec::new(), false);
+    let mut some = [0; 4096];
+    // The end of a terminal is an error on this system.
+    while let Ok(count @ 1..) = terminal.read(&mut some) {
+        screen.extend_from_slice(&some[..count]);
+        if !answered && String::from_utf8_lossy(&screen).contains("is a yes:") {
+            terminal.write_all(format!("{text}\n").as_bytes()).expect("it listens");
+            answered = true;
+        }
+    }
+    let code = child.wait().expect("it ends").code().expect("it ends by itself");
+    (code, String::from_utf8(screen).expect("the screen is UTF-8").replace("\r\n", "\n"))
+}
+
+#[test]
+fn on_a_terminal_it_is_asked_with_the_plan_on_the_screen() {
+    let home = usual(World::new());
+    edit(&home, "keep last=100", "keep last=200");
+    for no in ["", "y", "YES", "no"] {
+        let (code, screen) = answer(&home, &["apply"], no);
+        assert_eq!(code, 4, "{screen}");
+        assert!(screen.contains("nothing was applied: the plan was not agreed to"), "{screen}");
+        assert!(screen.find("keep.last = 100 -> 200").unwrap() < screen.find("Apply this plan?").unwrap(), "{screen}");
+        assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+    }
+    home.xopero(&["plan", "--detailed-exitcode"]).expect(2);
+    let (code, screen) = answer(&home, &["apply"], "yes");
+    assert!(code == 0 && screen.contains("Applied as generation 2"), "{screen}");
+
+    edit(&home, "keep last=200", "keep last=5");
+    let (code, screen) = answer(&home, &["apply"], "yes");
+    assert!(code == 4 && !screen.contains("Apply this plan?"), "a guarded change is not asked for:\n{screen}");
+    let (code, screen) = answer(&home, &["rollback", "1"], "yes");
+    assert!(code == 4 && screen.contains("xopero rollback 1 --approve "), "{screen}");
+    let (code, screen) = answer(&home, &["history"], "");
+    assert!(code == 0 && screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
 }
