@@ -1,6 +1,6 @@
 //! `xopero plan`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -55,6 +55,7 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     }
     let mut next = change_set::next_command(&changes, &context.output.style());
     if let Some(file) = &arguments.out {
+        spare_declaration(context, file)?;
         SavedPlan::new(&changes, applied.as_ref(), tree.source()).write(file)?;
         let name = file.display().to_string();
         next = change_set::next_command_with_file(&changes, &name, &context.output.style());
@@ -68,6 +69,15 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
         context.output.data(&next);
     }
     Ok(if arguments.detailed_exitcode && !changes.is_empty() { exit_code::DIFFERENCE } else { exit_code::DONE })
+}
+
+/// Refuses to write a plan over the file that it is about.
+fn spare_declaration(context: &Context, out: &Path) -> Result<(), CliError> {
+    if out.canonicalize().is_ok_and(|out| context.file().canonicalize().is_ok_and(|file| file == out)) {
+        let message = format!("{} is the file that declares the backups", out.display());
+        return Err(CliError::usage(message).with_hint("write the plan to another one, such as nightly.xplan"));
+    }
+    Ok(())
 }
 
 /// Prints a change set as data. `declared` is the file that it leads to, if it leads to a file.

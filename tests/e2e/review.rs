@@ -73,6 +73,7 @@ fn a_saved_plan_applies_as_long_as_it_is_true() {
     home.xopero(&["apply", "d.xplan"]).expect(1).says("xopero plan --out");
     home.xopero(&["apply", "no.xplan"]).expect(1).says("no.xplan");
     home.xopero(&["apply", "c.xplan", "--auto-approve"]).expect(64);
+    home.xopero(&["plan", "--out", "./xopero.kdl"]).expect(64).says("declares the backups");
     home.xopero(&["plan", "--out", "no/such/folder/x"]).expect(1).says("no/such/folder/x");
 }
 
