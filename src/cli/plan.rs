@@ -37,6 +37,9 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     context.output.begin_json();
     let declared = context.declaration()?;
     let (tree, decoded) = &declared;
+    if let Some(file) = &arguments.out {
+        spare_declaration(context, file)?;
+    }
     let state = context.state().await?;
     let applied = match &state {
         Some(state) => state.applied().await?,
@@ -55,7 +58,6 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     }
     let mut next = change_set::next_command(&changes, &context.output.style());
     if let Some(file) = &arguments.out {
-        spare_declaration(context, file)?;
         SavedPlan::new(&changes, applied.as_ref(), tree.source()).write(file)?;
         let name = file.display().to_string();
         next = change_set::next_command_with_file(&changes, &name, &context.output.style());

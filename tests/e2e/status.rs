@@ -47,6 +47,13 @@ fn a_status_follows_the_file_and_the_runs() {
 
     let path = home.path().join("xopero.kdl");
     let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replace("parts \"git\"", "parts \"git\"\n    paused reason=\"migration\"")).unwrap();
+    home.apply();
+    let (shown, lines) = status(&home);
+    assert!(shown.contains("without an end: migration") && plan_line(&lines)["health"] == "Paused", "{shown}");
+    std::fs::write(&path, &good).unwrap();
+    home.apply();
+
     std::fs::write(&path, good.replace("keep last=100", "keep last=5")).unwrap();
     let (shown, lines) = status(&home);
     assert!(shown.contains("pending approval") && shown.contains("xopero apply --approve "), "{shown}");
