@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{File, Health, Known, PlanStatus, Sync};
+use super::{File, Health, Known, Place, PlanStatus, Sync};
 use crate::change::{Action, ChangeSet};
 use crate::model::{
-    Address, Applied, BackupPlan, Condition, ConditionKind, CredentialRole, Declaration, Pause, PlanName,
-    PlanRetention, Timetable, Uid,
+    Address, Applied, BackupPlan, Condition, ConditionKind, CredentialRole, Declaration, DestinationName, Pause,
+    PlanName, PlanRetention, Timetable, Uid,
 };
 use crate::schedule::Schedule;
 use crate::state::{DONE, RUNNING, RunRow};
@@ -80,8 +80,9 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
     }
     let fault = last.and_then(|run| fault(run));
     let holding = conditions(known, &uses);
-    let degraded = fault.is_some() || holding.iter().any(|(harmful, _)| *harmful);
-    reasons.extend(fault);
+    let unusable = unusable(known, plan);
+    let degraded = fault.is_some() || !unusable.is_empty() || holding.iter().any(|(harmful, _)| *harmful);
+    reasons.extend(fault.into_iter().chain(unusable));
     reasons.extend(holding.into_iter().map(|(_, words)| words));
     let health = if paused.is_some() {
         Health::Paused
@@ -179,18 +180,29 @@ fn pause_words(pause: &Pause, since: Option<&Timestamp>) -> String {
 
 /// Why the last run is no success.
 fn fault(run: &RunRow) -> Option<String> {
-    let when = minute(run.started);
     if run.state == DONE {
         return None;
     }
-    let totals = run.summary.as_ref().map(|summary| &summary["totals"]);
-    let failed = totals.and_then(|totals| totals["failed"].as_u64()).unwrap_or(0);
-    let detail = if failed > 0 { format!("; {} not backed up", repositories(failed)) } else { String::new() };
-    Some(format!("the run of {when} was {}{detail}", run.state))
+    let mut words = vec![run.state.clone()];
+    if let Some(summary) = &run.summary {
+        let failed = summary["totals"]["failed"].as_u64().unwrap_or(0);
+        let unlisted = summary["projects_failed"].as_array().map_or(0, Vec::len);
+        let unused = summary["destinations_failed"].as_array().map_or(0, Vec::len);
+        words.extend((failed > 0).then(|| many(failed, "repository", "repositories", "not backed up")));
+        words.extend((unlisted > 0).then(|| many(unlisted as u64, "project", "projects", "not fully listed")));
+        words.extend((unused > 0).then(|| many(unused as u64, "destination", "destinations", "not written")));
+    }
+    Some(format!("run of {}: {}", minute(run.started), words.join(", ")))
 }
 
-fn repositories(count: u64) -> String {
-    if count == 1 { "1 repository".to_owned() } else { format!("{count} repositories") }
+fn many(count: u64, one: &str, several: &str, what: &str) -> String {
+    format!("{count} {} {what}", if count == 1 { one } else { several })
+}
+
+/// The destinations of a plan that cannot be used. Why is told once, with the destination.
+fn unusable(known: &Known, plan: &BackupPlan) -> Vec<String> {
+    let problem = |name: &&DestinationName| matches!(known.destinations.get(*name), Some((_, Place::Problem(_))));
+    plan.destinations.iter().filter(problem).map(|name| format!("destination/{name} is out of use")).collect()
 }
 
 /// What holds of the things that a plan uses, and whether its backups suffer from it. An additional credential that is
@@ -273,7 +285,7 @@ mod tests {
         assert_eq!((late, &*reasons[0]), (Health::Overdue, "was due 2026-11-22 00:30 UTC and has not succeeded since"));
         let tried = [("failed", "2026-11-22T00:30:00Z"), last[0]];
         let (failed, reasons) = health("2026-11-22T06:00:00Z", &tried);
-        assert_eq!((failed, &*reasons[0]), (Health::Degraded, "the run of 2026-11-22 00:30 UTC was failed"));
+        assert_eq!((failed, &*reasons[0]), (Health::Degraded, "run of 2026-11-22 00:30 UTC: failed"));
         assert_eq!(health("2026-11-22T13:00:00Z", &tried).0, Health::Overdue);
         let running = [("running", "2026-11-22T00:30:00Z"), last[0]];
         assert_eq!(health("2026-11-22T13:00:00Z", &running).0, Health::Healthy, "it is at it");
@@ -289,6 +301,33 @@ mod tests {
         let health = |now: &str| of(&status(&known, at(now)), "nightly").health;
         assert_eq!(health("2026-11-22T12:00:00Z"), Health::NeverRan);
         assert_eq!(health("2026-11-22T13:00:00Z"), Health::Overdue);
+    }
+
+    #[test]
+    fn what_failed_is_counted() {
+        let summary = json!({
+            "totals": {"failed": 1}, "projects_failed": [{}, {}], "destinations_failed": [{}],
+        });
+        let run = run(Uid::from_parts(1, 1), "partial", "2026-11-22T00:30:00Z", summary);
+        let expected = "run of 2026-11-22 00:30 UTC: partial, 1 repository not backed up, 2 projects not fully listed, \
+                        1 destination not written";
+        assert_eq!(fault(&run).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_destination_that_is_not_there_is_told_before_the_night() {
+        let mut known = known();
+        known.conditions.clear();
+        known.runs.remove(0);
+        for (_, place) in known.destinations.values_mut() {
+            *place = Place::Problem("no marker".into());
+        }
+        let status = status(&known, at("2026-11-21T06:00:00Z"));
+        let nightly = of(&status, "nightly");
+        assert_eq!(
+            (nightly.health, &*nightly.reasons),
+            (Health::Degraded, &["destination/nas is out of use".into()][..])
+        );
     }
 
     #[test]
