@@ -129,10 +129,6 @@ fn not_acted_on(declaration: &Declaration) -> Vec<Note> {
         if plan.verify.is_some() {
             tell(Address::plan(name), "verify", "check what is stored with `xopero verify`");
         }
-        if plan.guard.is_some() {
-            let usual = "a run reports it when more than 30% of a project's repositories are gone";
-            tell(Address::plan(name), "guard", usual);
-        }
     }
     for (name, server) in &declaration.servers {
         if server.rate_limit.is_some() {
@@ -174,7 +170,7 @@ fn expiries(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
 mod tests {
     use super::super::sample;
     use super::*;
-    use crate::model::{Guard, Interval, Percent, TokenBucket, Verification};
+    use crate::model::{Interval, Percent, TokenBucket, Verification};
 
     #[test]
     fn what_is_declared_and_idle_is_told() {
@@ -199,7 +195,6 @@ mod tests {
             Some(TokenBucket { burst: 60, refill_per_second: 5 });
         let plan = declared.plans.values_mut().next().unwrap();
         plan.verify = Some(Verification { every: Interval::Weekly, sample: Percent::ALL });
-        plan.guard = Some(Guard { max_repositories_removed: Percent::ALL });
         let until = Some(jiff::civil::date(2026, 12, 1));
         plan.paused = Some(Pause { reason: "migration".into(), until });
         let seen = |now: &str| -> Vec<String> {
@@ -208,9 +203,9 @@ mod tests {
             told.map(|note| format!("{} {}", note.address, note.message)).collect()
         };
         let before = seen("2026-11-30T00:00:00Z");
-        assert_eq!(before.len(), 4, "{before:?}");
+        assert_eq!(before.len(), 3, "{before:?}");
         assert_eq!(before[0], "plan/nightly paused until 2026-12-01: migration");
-        for (note, what) in before[1..].iter().zip(["`verify`", "`guard`", "`rate-limit`"]) {
+        for (note, what) in before[1..].iter().zip(["`verify`", "`rate-limit`"]) {
             assert!(note.contains("this version does not act on") && note.contains(what), "{note}");
         }
         assert!(seen("2026-12-01T00:00:00Z")[0].ends_with("its pause ended on 2026-12-01: remove `paused`"));

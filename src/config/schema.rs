@@ -444,7 +444,8 @@ pub static SCHEMA: &[NodeSpec] = &[
         (0, 1),
         NO_VALUES,
         &[optional("max-repositories-removed", ValueKind::Percent(0, 100))],
-        "What may disappear at the source before somebody must look: a share of a project's repositories.",
+        "The share of a project's repositories that may be gone since the last run; if more are, the run reports the \
+         project as failed. Without it that is more than 30 %, and three at least, or all.",
     ),
     node(
         "plan",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::task::Task;
 use super::{Outcome, ProjectFailure, TaskName};
-use crate::model::{PlannedProject, ProjectKey, RepoId, Uid};
+use crate::model::{Guard, PlannedProject, ProjectKey, RepoId, Uid};
 use crate::state::{StateError, StateStore};
 
 /// Runs of the plan that are looked through: those of one repository do not count.
@@ -57,13 +57,20 @@ impl Earlier {
     }
 
     /// Compares what a project lists with the newest run that knows the project. Repositories that the plan leaves out
-    /// by now are not missed.
-    pub(super) fn gone(&self, server: Uid, project: &ProjectKey, planned: &PlannedProject, listed: &[Task]) -> Gone {
+    /// by now are not missed. `guard` says how much may be gone; otherwise the usual limit holds.
+    pub(super) fn gone(
+        &self,
+        server: Uid,
+        project: &ProjectKey,
+        planned: &PlannedProject,
+        listed: &[Task],
+        guard: Option<Guard>,
+    ) -> Gone {
         let ids: BTreeSet<RepoId> = listed.iter().map(|task| task.repository.id).collect();
         let of_project = |entry: &&Entry| entry.server == server && entry.name.project == *project;
         let newest = self.0.iter().find(|run| run.iter().any(|entry| of_project(&entry)));
         let before = newest.into_iter().flatten().filter(of_project);
-        judge(before.filter(|entry| planned.selects(&entry.name.slug)).collect(), &ids, project)
+        judge(before.filter(|entry| planned.selects(&entry.name.slug)).collect(), &ids, project, guard)
     }
 
     /// The projects of a server that some run knows.
@@ -73,15 +80,19 @@ impl Earlier {
     }
 }
 
-fn judge(before: Vec<&Entry>, ids: &BTreeSet<RepoId>, project: &ProjectKey) -> Gone {
+fn judge(before: Vec<&Entry>, ids: &BTreeSet<RepoId>, project: &ProjectKey, guard: Option<Guard>) -> Gone {
     let total = before.len();
     let gone = before.into_iter().filter(|entry| !ids.contains(&entry.repository));
     let names: Vec<String> = gone.map(|entry| entry.name.to_string()).collect();
     if names.is_empty() {
         return Gone::Nothing;
     }
-    // More than three in ten, and at least three; or all.
-    if names.len() == total || (names.len() >= 3 && names.len() * 10 > total * 3) {
+    let many = match guard {
+        Some(guard) => guard.max_repositories_removed.is_exceeded_by(names.len(), total),
+        // More than three in ten, and at least three; or all.
+        None => names.len() == total || (names.len() >= 3 && names.len() * 10 > total * 3),
+    };
+    if many {
         let mut told = names.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
         if names.len() > TOLD {
             told = format!("{told} and {} more", names.len() - TOLD);
@@ -107,12 +118,16 @@ mod tests {
     use super::*;
 
     fn judged(before: u64, now: u64) -> Gone {
+        guarded(before, now, None)
+    }
+
+    fn guarded(before: u64, now: u64, guard: Option<Guard>) -> Gone {
         let entry = |id| {
             let name = TaskName { project: "PAY".parse().unwrap(), slug: format!("repo-{id}").parse().unwrap() };
             Entry { server: Uid::from_parts(1, 1), name, repository: RepoId(id) }
         };
         let before: Vec<_> = (0..before).map(entry).collect();
-        judge(before.iter().collect(), &(0..now).map(RepoId).collect(), &"PAY".parse().unwrap())
+        judge(before.iter().collect(), &(0..now).map(RepoId).collect(), &"PAY".parse().unwrap(), guard)
     }
 
     #[test]
@@ -127,6 +142,16 @@ mod tests {
         assert!(matches!(judged(10, 8), Gone::Few(warnings) if warnings.len() == 2));
         assert!(matches!(judged(10, 7), Gone::Few(_)));
         assert!(matches!(judged(3, 1), Gone::Few(_)));
+    }
+
+    #[test]
+    fn a_guard_of_the_plan_takes_the_place_of_the_usual_limit() {
+        let guard = |share: &str| Some(Guard { max_repositories_removed: share.parse().unwrap() });
+        assert!(matches!(guarded(10, 9, guard("0%")), Gone::Many(_)));
+        assert!(matches!(guarded(10, 8, guard("20%")), Gone::Few(_)));
+        assert!(matches!(guarded(10, 7, guard("20%")), Gone::Many(_)));
+        assert!(matches!(guarded(10, 0, guard("100%")), Gone::Few(warnings) if warnings.len() == 10));
+        assert_eq!(guarded(10, 10, guard("0%")), Gone::Nothing);
     }
 
     #[test]

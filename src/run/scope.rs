@@ -8,7 +8,9 @@ use super::error::lines;
 use super::inventory::{list_project, list_projects};
 use super::task::Task;
 use super::{Event, ProjectFailure, TaskError};
-use crate::model::{BackupPlan, Declaration, Pattern, PlannedProject, ProjectKey, ProjectSelector, ServerName, Uid};
+use crate::model::{
+    BackupPlan, Declaration, Guard, Pattern, PlannedProject, ProjectKey, ProjectSelector, ServerName, Uid,
+};
 use crate::state::StateError;
 
 /// Unusable entries of a listing that are told one by one.
@@ -27,7 +29,16 @@ pub(super) async fn survey(
         whole.warnings.push(format!("the listings cannot be compared with earlier ones: {}", lines(&error).join(": ")));
         Earlier::default()
     });
-    let mut survey = Survey { context, servers, execution, earlier, tasks: Vec::new(), seen: BTreeSet::new(), whole };
+    let mut survey = Survey {
+        context,
+        servers,
+        execution,
+        earlier,
+        guard: plan.guard,
+        tasks: Vec::new(),
+        seen: BTreeSet::new(),
+        whole,
+    };
     for (declared, planned) in &plan.projects {
         // A run that is stopped has as many tasks as it has.
         if survey.project(declared, planned).await.is_err() {
@@ -45,6 +56,7 @@ struct Survey<'a> {
     servers: &'a Servers,
     execution: &'a Execution,
     earlier: Earlier,
+    guard: Option<Guard>,
     tasks: Vec<Task>,
     /// Repositories that have a task: one that was moved while the projects were listed is on two listings.
     seen: BTreeSet<(Uid, crate::model::RepoId)>,
@@ -96,7 +108,8 @@ impl Survey<'_> {
         if self.execution.only.is_none() {
             let known = self.earlier.projects(server.uid);
             let missing = known.into_iter().filter(|key| selected(key) && !keys.contains(key));
-            let gone: Vec<Gone> = missing.map(|key| self.earlier.gone(server.uid, key, planned, &[])).collect();
+            let gone: Vec<Gone> =
+                missing.map(|key| self.earlier.gone(server.uid, key, planned, &[], self.guard)).collect();
             for gone in gone {
                 self.miss(gone);
             }
@@ -123,7 +136,7 @@ impl Survey<'_> {
             Err(error) => return self.failed(&project, &error),
         };
         if only.is_none() {
-            self.miss(self.earlier.gone(server.uid, key, planned, &inventory.tasks));
+            self.miss(self.earlier.gone(server.uid, key, planned, &inventory.tasks, self.guard));
         }
         let seen = &mut self.seen;
         let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));

@@ -2,7 +2,8 @@
 
 use fake_bitbucket::{World, judge};
 
-use crate::proof::options;
+use crate::proof::{options, usual};
+use crate::scene::edit;
 use crate::support::Home;
 
 #[test]
@@ -27,4 +28,21 @@ fn a_project_is_backed_up_and_restored() {
     assert_eq!(third["totals"]["changed"], 1, "{third}");
     judge::compare(&ledger.path(), &home.restore("PAY/ledger")).unwrap();
     home.xopero_as("backup.txt", &["verify", "PAY/ledger"]).success().says("whole");
+}
+
+#[test]
+fn a_paused_plan_runs_when_a_person_starts_it() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let home = usual(world);
+    edit(
+        &home,
+        "    parts \"git\"",
+        "    parts \"git\"\n    paused reason=\"the storage is moved\" until=\"2099-01-01\"",
+    );
+    let plan = home.xopero(&["plan"]).success().stdout;
+    assert!(plan.contains("paused until 2099-01-01: the storage is moved"), "{plan}");
+    let ended = home.xopero(&["run", "nightly"]).success();
+    let ended = ended.says("nightly is paused until 2099-01-01 (the storage is moved)");
+    assert!(ended.stdout.contains("1 new"), "{}", ended.stdout);
 }
