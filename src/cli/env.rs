@@ -41,6 +41,15 @@ pub fn config_home() -> Option<PathBuf> {
     path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))
 }
 
+/// The configuration files of git outside of a repository, the most important first.
+pub fn git_configs() -> Vec<PathBuf> {
+    let home = path("HOME").map(|home| home.join(".gitconfig"));
+    let settings = config_home().map(|settings| settings.join("git").join("config"));
+    let system = (text("GIT_CONFIG_NOSYSTEM").is_none()).then(|| PathBuf::from("/etc/gitconfig"));
+    let user = path("GIT_CONFIG_GLOBAL").map_or_else(|| home.into_iter().chain(settings).collect(), |one| vec![one]);
+    user.into_iter().chain(system).collect()
+}
+
 /// Who is at work: `user@host`.
 pub fn who() -> String {
     let user = text("USER").or_else(|| text("LOGNAME"));

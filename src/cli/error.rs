@@ -56,6 +56,12 @@ impl CliError {
         self
     }
 
+    /// The same failure with another exit code, where the usual one would mislead.
+    #[must_use]
+    pub fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     fn from_error(code: u8, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         let mut lines = vec![error.to_string()];
         let mut cause = error.source();

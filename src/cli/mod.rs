@@ -12,6 +12,7 @@ mod error;
 pub mod exit_code;
 mod export;
 mod history;
+mod hook;
 mod interrupt;
 mod locate;
 mod look;
@@ -63,6 +64,7 @@ enum Command {
     Export(export::ExportArgs),
     Credential(credential::CredentialArgs),
     Secrets(secrets::SecretsArgs),
+    Hook(hook::HookArgs),
 }
 
 /// The version with the commit that it was built from.
@@ -122,6 +124,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Export(arguments) => export::run(context, &arguments).await,
         Command::Credential(arguments) => credential::run(context, &arguments).await,
         Command::Secrets(arguments) => secrets::run(context, &arguments),
+        Command::Hook(arguments) => hook::run(context, &arguments),
     }
 }
 

@@ -1,18 +1,13 @@
 //! `xopero secrets`.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+mod keygen;
+mod scan;
 
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret;
 
 use super::{CliError, Context, env, exit_code};
-use crate::clock::Clock;
-use crate::secret::keygen;
 
-/// Manage identities
+/// Manage identities and sealed values
 #[derive(Debug, Args)]
 pub struct SecretsArgs {
     #[command(subcommand)]
@@ -21,51 +16,14 @@ pub struct SecretsArgs {
 
 #[derive(Debug, Subcommand)]
 enum SecretsCommand {
-    Keygen(KeygenArgs),
-}
-
-/// Make an age identity and print its public key
-///
-/// The identity goes into a new file that only you can read. The public key is what `recipient` and `encrypt-to` in
-/// the file name. Whoever loses the identity of the backups loses the backups: keep a copy of it offline.
-#[derive(Debug, Args)]
-struct KeygenArgs {
-    /// The file to make [default: ~/.config/xopero/identity.txt]
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    Keygen(keygen::KeygenArgs),
+    Scan(scan::ScanArgs),
 }
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &SecretsArgs) -> Result<u8, CliError> {
     match &arguments.command {
-        SecretsCommand::Keygen(arguments) => generate(context, arguments),
+        SecretsCommand::Keygen(arguments) => keygen::run(context, arguments),
+        SecretsCommand::Scan(arguments) => scan::run(context, arguments),
     }
-}
-
-fn generate(context: &Context, arguments: &KeygenArgs) -> Result<u8, CliError> {
-    let usual = || Some(env::config_home()?.join("xopero").join("identity.txt"));
-    let path = arguments.output.clone().or_else(usual);
-    let path = path.ok_or_else(|| CliError::usage("there is no home directory: name the file with --output"))?;
-    let failed = |error: io::Error| {
-        let failure = CliError::new(exit_code::SECRETS, format!("cannot make {}: {error}", path.display()));
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                failure.with_hint("an identity is never overwritten: name another file with --output")
-            }
-            _ => failure,
-        }
-    };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    let (identity, public) = keygen(context.clock.now());
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-    file.write_all(identity.expose_secret().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    if context.output.is_json() {
-        context.output.json(&serde_json::json!({ "type": "identity", "file": path, "public_key": public }));
-    } else {
-        context.output.say(&format!("The identity is in {}; its public key is", path.display()));
-        context.output.data(public.as_str());
-    }
-    Ok(exit_code::DONE)
 }

@@ -91,36 +91,32 @@ pub fn seal(envelope: &Envelope, keys: &[PublicKey]) -> Result<Sealed, SecretErr
     if plain.len() > LONGEST_PLAIN {
         return Err(SecretError::UnusableSecret { reason: "is longer than 64 KiB" });
     }
-    let write = || -> Result<Vec<u8>, super::error::Cause> {
-        let armor = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
-        let mut writer = keys.encryptor()?.wrap_output(armor)?;
-        writer.write_all(&plain)?;
-        Ok(writer.finish()?.finish()?)
-    };
-    let armor = String::from_utf8(write().map_err(failed)?).expect("armor is ASCII");
+    armored(&plain, &keys).map_err(failed)
+}
+
+fn armored(plain: &[u8], keys: &PublicKeys) -> Result<Sealed, super::error::Cause> {
+    let armor = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+    let mut writer = keys.encryptor()?.wrap_output(armor)?;
+    writer.write_all(plain)?;
+    let armor = String::from_utf8(writer.finish()?.finish()?).expect("armor is ASCII");
     Ok(Sealed::new(armor.trim_end()))
+}
+
+/// Seals what is in a sealed value to other keys. The envelope stays as it is, with the one use that it allows, and
+/// the secret does not leave this function.
+pub fn reseal(sealed: &Sealed, identities: &Identities, keys: &[PublicKey]) -> Result<Sealed, SecretError> {
+    let keys = PublicKeys::parse(keys)?;
+    let plain = opened(sealed, identities)?;
+    let _envelope = envelope(&plain)?;
+    armored(&plain, &keys).map_err(|source| SecretError::Seal { source })
 }
 
 /// Opens a sealed value for the use that is expected, and for no other.
 ///
 /// Takes ASCII armor, with any indentation and line endings, and base64 of the binary form.
 pub fn open(sealed: &Sealed, identities: &Identities, expected: &Expected) -> Result<SecretString, SecretError> {
-    let mut plain = Zeroizing::new(Vec::with_capacity(LONGEST_PLAIN + 1));
-    let bytes = binary(sealed)?;
-    identities
-        .opening(&bytes[..])?
-        .take(LONGEST_PLAIN as u64 + 1)
-        .read_to_end(&mut plain)
-        .map_err(|error| SecretError::Damaged { source: error.into() })?;
-    if plain.len() > LONGEST_PLAIN {
-        return Err(SecretError::NotAnEnvelope { reason: "its plain text is longer than 64 KiB" });
-    }
-    // The parser's own message is left out: it can repeat what it read.
-    let wire: Wire<'_> = serde_json::from_slice(&plain)
-        .map_err(|_| SecretError::NotAnEnvelope { reason: "its plain text is not an envelope of xopero" })?;
-    if wire.v != VERSION {
-        return Err(SecretError::NotAnEnvelope { reason: "its version is not 1; it may need a newer xopero" });
-    }
+    let plain = opened(sealed, identities)?;
+    let wire = envelope(&plain)?;
     if wire.kind != expected.kind || wire.origin != expected.origin || wire.account != expected.account.as_str() {
         return Err(SecretError::Context {
             sealed_kind: wire.kind,
@@ -133,6 +129,31 @@ pub fn open(sealed: &Sealed, identities: &Identities, expected: &Expected) -> Re
     }
     check(&wire.secret)?;
     Ok(SecretString::from(&*wire.secret))
+}
+
+/// The plain text in a sealed value.
+fn opened(sealed: &Sealed, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let mut plain = Zeroizing::new(Vec::with_capacity(LONGEST_PLAIN + 1));
+    let bytes = binary(sealed)?;
+    identities
+        .opening(&bytes[..])?
+        .take(LONGEST_PLAIN as u64 + 1)
+        .read_to_end(&mut plain)
+        .map_err(|error| SecretError::Damaged { source: error.into() })?;
+    if plain.len() > LONGEST_PLAIN {
+        return Err(SecretError::NotAnEnvelope { reason: "its plain text is longer than 64 KiB" });
+    }
+    Ok(plain)
+}
+
+fn envelope(plain: &[u8]) -> Result<Wire<'_>, SecretError> {
+    // The parser's own message is left out: it can repeat what it read.
+    let wire: Wire<'_> = serde_json::from_slice(plain)
+        .map_err(|_| SecretError::NotAnEnvelope { reason: "its plain text is not an envelope of xopero" })?;
+    if wire.v != VERSION {
+        return Err(SecretError::NotAnEnvelope { reason: "its version is not 1; it may need a newer xopero" });
+    }
+    Ok(wire)
 }
 
 /// A secret travels in an HTTP header, which has one line.
@@ -204,6 +225,22 @@ mod tests {
             let opened = open(&Sealed::new(form), &identities, &expected()).unwrap();
             assert_eq!(opened.expose_secret(), SECRET);
         }
+    }
+
+    #[test]
+    fn what_is_sealed_again_opens_for_the_new_keys_and_for_the_same_use_only() {
+        let ((old_text, old), (new_text, new)) = (pair(), pair());
+        let sealed = seal(&envelope(), &[old]).unwrap();
+        let again = reseal(&sealed, &identities(&old_text), std::slice::from_ref(&new)).unwrap();
+        assert_eq!(open(&again, &identities(&new_text), &expected()).unwrap().expose_secret(), SECRET);
+        assert!(matches!(open(&again, &identities(&old_text), &expected()), Err(SecretError::NoMatchingKey)));
+        let elsewhere = Expected { origin: "https://evil.example.com".into(), ..expected() };
+        assert!(matches!(open(&again, &identities(&new_text), &elsewhere), Err(SecretError::Context { .. })));
+        assert!(matches!(reseal(&sealed, &identities(&new_text), &[new]), Err(SecretError::NoMatchingKey)));
+        assert!(matches!(reseal(&sealed, &identities(&old_text), &[]), Err(SecretError::NoRecipients)));
+        let (text, key) = pair();
+        let foreign = reseal(&seal_text("BBDC-naked", key.clone()), &identities(&text), &[key]);
+        assert!(matches!(foreign, Err(SecretError::NotAnEnvelope { .. })));
     }
 
     #[test]

@@ -27,6 +27,11 @@ impl Identities {
     pub(super) fn iter(&self) -> impl Iterator<Item = &dyn age::Identity> {
         self.0.iter().map(|identity| identity as &dyn age::Identity)
     }
+
+    /// Their public halves, in the order of the file.
+    pub fn public_keys(&self) -> Vec<PublicKey> {
+        self.0.iter().map(public_key).collect()
+    }
 }
 
 impl fmt::Debug for Identities {
@@ -84,22 +89,40 @@ impl IdentitySources {
     }
 }
 
+/// An identity file that is in use.
+#[derive(Debug, Clone)]
+pub struct FoundIdentities {
+    /// The file.
+    pub path: PathBuf,
+    /// The option or variable that names it; nothing if it stands at one of the usual places.
+    pub named_by: Option<&'static str>,
+    /// Its permission bits.
+    pub mode: u32,
+    /// The keys in it.
+    pub identities: Identities,
+}
+
 /// Reads the first identity file that exists.
 ///
 /// It must be a regular file of the current user or root that nobody else can read.
 pub fn find_identities(sources: &IdentitySources) -> Result<Identities, SecretError> {
+    locate_identities(sources).map(|found| found.identities)
+}
+
+/// Like [`find_identities`], with the file and the reason why it is the one.
+pub fn locate_identities(sources: &IdentitySources) -> Result<FoundIdentities, SecretError> {
     if let Some((path, by)) = sources.named() {
         let file = open(path).map_err(|source| SecretError::ReadIdentity {
             path: path.to_owned(),
             named_by: Some(by),
             source,
         })?;
-        return read(path, file, sources.is_credential(path));
+        return read(path, Some(by), file, sources.is_credential(path));
     }
     let looked_at = sources.usual();
     for path in &looked_at {
         match open(path) {
-            Ok(file) => return read(path, file, sources.is_credential(path)),
+            Ok(file) => return read(path, None, file, sources.is_credential(path)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(source) => {
                 return Err(SecretError::ReadIdentity { path: path.clone(), named_by: None, source });
@@ -116,7 +139,12 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// All checks are made on the open file, so the path cannot be exchanged in between.
-fn read(path: &Path, file: File, any_mode: bool) -> Result<Identities, SecretError> {
+fn read(
+    path: &Path,
+    named_by: Option<&'static str>,
+    file: File,
+    any_mode: bool,
+) -> Result<FoundIdentities, SecretError> {
     let unreadable = |source| SecretError::ReadIdentity { path: path.to_owned(), named_by: None, source };
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -138,7 +166,7 @@ fn read(path: &Path, file: File, any_mode: bool) -> Result<Identities, SecretErr
     if bytes.len() > LARGEST_FILE {
         return Err(SecretError::IdentityTooLarge { path: path.to_owned() });
     }
-    parse(path, &bytes)
+    Ok(FoundIdentities { path: path.to_owned(), named_by, mode, identities: parse(path, &bytes)? })
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Identities, SecretError> {
@@ -175,11 +203,6 @@ pub(super) mod tests {
         parse(Path::new("identity.txt"), text.expose_secret().as_bytes()).unwrap()
     }
 
-    /// The public keys, in the order of the file.
-    fn keys(identities: &Identities) -> Vec<PublicKey> {
-        identities.0.iter().map(public_key).collect()
-    }
-
     fn nowhere(folder: &Path) -> IdentitySources {
         IdentitySources {
             explicit: None,
@@ -203,7 +226,7 @@ pub(super) mod tests {
         assert_eq!(lines[0], "# created: 2026-01-02T03:04:05Z");
         assert_eq!(lines[1], format!("# public key: {key}"));
         assert!(lines[2].starts_with("AGE-SECRET-KEY-1"));
-        assert_eq!(keys(&identities(&text)), [key]);
+        assert_eq!(identities(&text).public_keys(), [key]);
         assert!(!format!("{text:?} {:?}", identities(&text)).contains("AGE-SECRET"));
     }
 
@@ -218,7 +241,7 @@ pub(super) mod tests {
         for path in paths {
             let (text, key) = pair();
             write(&path, text.expose_secret(), 0o600);
-            assert_eq!(keys(&find_identities(&sources).unwrap()), [key]);
+            assert_eq!(find_identities(&sources).unwrap().public_keys(), [key]);
         }
         sources.environment = Some(folder.path().join("absent"));
         let error = find_identities(&sources).unwrap_err();
@@ -226,7 +249,9 @@ pub(super) mod tests {
         let (text, key) = pair();
         sources.explicit = Some(folder.path().join("explicit"));
         write(&folder.path().join("explicit"), text.expose_secret(), 0o400);
-        assert_eq!(keys(&find_identities(&sources).unwrap()), [key]);
+        let found = locate_identities(&sources).unwrap();
+        assert_eq!((found.named_by, found.mode), (Some("--identity"), 0o400));
+        assert_eq!(find_identities(&sources).unwrap().public_keys(), [key]);
     }
 
     #[test]
@@ -258,7 +283,7 @@ pub(super) mod tests {
         let (one, first) = pair();
         let (two, second) = pair();
         write(&path, &format!("{}\r\n\n{}", one.expose_secret().trim_end(), two.expose_secret()), 0o600);
-        assert_eq!(keys(&find_identities(&sources(path.clone())).unwrap()), [first, second]);
+        assert_eq!(find_identities(&sources(path.clone())).unwrap().public_keys(), [first, second]);
 
         write(&path, "# nothing\n", 0o600);
         assert!(matches!(find_identities(&sources(path.clone())), Err(SecretError::EmptyIdentityFile { .. })));

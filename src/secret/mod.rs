@@ -14,9 +14,11 @@ mod bounded;
 mod envelope;
 mod error;
 mod identity;
+mod scan;
 mod stream;
 
-pub use envelope::{Envelope, Expected, open, seal};
+pub use envelope::{Envelope, Expected, open, reseal, seal};
 pub use error::SecretError;
-pub use identity::{Identities, IdentitySources, find_identities, keygen};
+pub use identity::{FoundIdentities, Identities, IdentitySources, find_identities, keygen, locate_identities};
+pub use scan::{Leak, LeakKind, scan};
 pub use stream::{PublicKeys, SealingWriter};

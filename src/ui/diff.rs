@@ -123,8 +123,8 @@ impl Rows {
     fn line(&mut self, sign: char, line: &Line) {
         let mut rows = rows(&visible(&line.shown, sign != ' '));
         if rows.len() > ROWS {
-            rows.truncate(ROWS);
-            rows[ROWS - 1] = "…".to_owned();
+            rows.truncate(ROWS - 1);
+            rows.push("…".to_owned());
         }
         for (index, row) in rows.iter().enumerate() {
             let number = if index == 0 { line.number.to_string() } else { String::new() };
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn changes_stand_among_their_neighbours_with_line_numbers() {
-        let before: String = (1..=20).map(|number| format!("line {number}\n")).collect();
+        let before = (1..=20).map(|number| format!("line {number}\n")).collect::<Vec<_>>().concat();
         let after = before.replace("line 5\n", "line five\n").replace("line 20\n", "line 20\nline 21\n");
         let text = diff("xopero.kdl", &before, &after, PLAIN);
         assert_eq!(

@@ -23,6 +23,7 @@ mod restore;
 mod review;
 mod scope;
 mod selection;
+mod secrets_scan;
 mod shapes;
 mod status;
 mod stock_tools;
