@@ -27,6 +27,7 @@
 //! restore               to a folder, to a bundle
 //! reconcile             plan and apply
 //!   -- outside --
+//! lsp                   what an editor asks: diagnostics, hover, completion, actions
 //! ui                    text, tables, progress, JSON lines: the only printer
 //! cli                   one file per command
 //! ```
@@ -42,6 +43,7 @@ pub mod clock;
 pub mod config;
 pub mod git;
 pub mod http;
+pub mod lsp;
 pub mod model;
 pub mod reconcile;
 pub mod restore;

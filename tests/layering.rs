@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("restore", 90),
     ("reconcile", 90),
     // Outside.
+    ("lsp", 100),
     ("ui", 100),
     ("cli", 110),
 ];
@@ -47,6 +48,8 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("gix_zlib", &["git"]),
     ("indicatif", &["ui"]),
     ("kdl", &["config/document.rs"]),
+    ("lsp_server", &["lsp"]),
+    ("lsp_types", &["lsp"]),
     ("miette", &["config"]),
     ("object_store", &["store"]),
     ("reqwest", &["http"]),

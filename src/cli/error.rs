@@ -3,6 +3,7 @@
 use super::exit_code;
 use crate::archive::ArchiveError;
 use crate::config::EditError;
+use crate::lsp::LspError;
 use crate::reconcile::ReconcileError;
 use crate::restore::RestoreError;
 use crate::run::RunError;
@@ -106,6 +107,12 @@ impl From<SourceError> for CliError {
             SourceError::Changed { .. } | SourceError::Write { .. } => exit_code::FAILED,
         };
         Self::from_error(code, &error, error.hint())
+    }
+}
+
+impl From<LspError> for CliError {
+    fn from(error: LspError) -> Self {
+        Self::from_error(exit_code::FAILED, &error, error.hint())
     }
 }
 

@@ -16,6 +16,7 @@ mod hook;
 mod interrupt;
 mod locate;
 mod look;
+mod lsp;
 mod plan;
 mod restore;
 mod rollback;
@@ -52,6 +53,7 @@ struct Cli {
 enum Command {
     Validate(validate::ValidateArgs),
     Schema(schema::SchemaArgs),
+    Lsp(lsp::LspArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     History(history::HistoryArgs),
@@ -112,6 +114,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
     match command {
         Command::Validate(arguments) => validate::run(context, &arguments),
         Command::Schema(arguments) => Ok(schema::run(context, &arguments)),
+        Command::Lsp(arguments) => lsp::run(context, &arguments),
         Command::Plan(arguments) => plan::run(context, &arguments).await,
         Command::Apply(arguments) => apply::run(context, &arguments).await,
         Command::History(arguments) => history::run(context, &arguments).await,

@@ -102,6 +102,11 @@ impl Value {
     }
 }
 
+/// A text as a value.
+pub(super) fn in_quotes(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// What a value is. The language has no use for fractions and keywords beyond refusing them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scalar {

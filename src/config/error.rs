@@ -97,11 +97,14 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What to write instead.
     pub help: Option<String>,
+    /// The text that is probably meant, and the bytes that it takes the place of.
+    pub replacement: Option<(Span, String)>,
 }
 
 impl Diagnostic {
     pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, severity: Severity::Error, message: message.into(), labels: Vec::new(), help: None }
+        let message = message.into();
+        Self { code, severity: Severity::Error, message, labels: Vec::new(), help: None, replacement: None }
     }
 
     pub(super) fn warning(code: &'static str, message: impl Into<String>) -> Self {
@@ -130,6 +133,12 @@ impl Diagnostic {
     pub(super) fn maybe_help(mut self, text: Option<String>) -> Self {
         self.help = text.or(self.help);
         self
+    }
+
+    /// Proposes the name that is probably meant, if there is one, as a question and as the text for `span`.
+    pub(super) fn did_you_mean(self, name: Option<&str>, span: Span, written: fn(&str) -> String) -> Self {
+        let Some(name) = name else { return self };
+        Self { replacement: Some((span, written(name))), ..self.help(format!("did you mean `{name}`?")) }
     }
 
     fn order(&self) -> (FileId, usize, Severity) {

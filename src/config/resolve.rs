@@ -12,8 +12,9 @@ use super::decode::{
     Draft, DraftCredential, DraftDestination, DraftPlan, DraftPlannedProject, DraftProject, DraftRetention, Named,
     Spanned,
 };
+use super::document::in_quotes;
 use super::error::{Diagnostic, Report, Span};
-use super::suggest::did_you_mean;
+use super::suggest::nearest;
 use crate::model::{
     Address, BackupPlan, CredentialRole, Declaration, DestinationName, Place, PlanRetention, PlannedProject, Project,
     PublicKey,
@@ -153,7 +154,7 @@ fn exists<T: Display>(
         Diagnostic::error("xopero::unknown-name", format!("there is no {what} `{name}`"))
             .at(reference.span, label)
             .help(known)
-            .maybe_help(did_you_mean(&name, declared.iter().copied())),
+            .did_you_mean(nearest(&name, declared.iter().copied()), reference.span, in_quotes),
     );
     false
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Node, Property, Scalar, Value};
+use super::document::{Node, Property, Scalar, Value, in_quotes};
 use super::error::{Diagnostic, Report, Span, quoted};
 use super::schema::{self, Availability, NodeSpec, ValueKind, ValueSpec, Word};
-use super::suggest::{did_you_mean, nearest};
+use super::suggest::nearest;
 
 /// Reports a file whose language is newer than this program. What else it says is not for this program to judge.
 pub(super) fn is_newer(nodes: &[Node], report: &mut Report) -> bool {
@@ -215,7 +215,7 @@ fn word((text, span): (&str, Span), words: &[Word], known: &ValueSpec) -> Option
         return Some(
             Diagnostic::error("xopero::unknown-word", format!("there is no {} {}", known.name, quoted(text)))
                 .at(span, format!("not one of {}", names.join(", ")))
-                .maybe_help(did_you_mean(text, names)),
+                .did_you_mean(nearest(text, names), span, in_quotes),
         );
     };
     match word.availability {
@@ -279,11 +279,12 @@ fn unknown_node(found: &Node, context: &str) -> Diagnostic {
             if spec.context.is_empty() { "at the top level".into() } else { format!("inside `{}`", spec.context) };
         format!("`{}` belongs {place}", spec.name)
     });
-    let help = did_you_mean(&found.name, here.iter().copied()).filter(|_| elsewhere.is_none()).or(elsewhere);
+    let meant = nearest(&found.name, here.iter().copied()).filter(|_| elsewhere.is_none());
     let known = if here.is_empty() { None } else { Some(format!("known here: {}", here.join(", "))) };
     Diagnostic::error("xopero::unknown-node", format!("there is no node {} {place}", quoted(&found.name)))
         .at(found.name_span, "unknown")
-        .maybe_help(help.or(known))
+        .maybe_help(elsewhere.or(known))
+        .did_you_mean(meant, found.name_span, str::to_owned)
 }
 
 fn unknown_property(property: &Property, spec: &NodeSpec) -> Diagnostic {
@@ -294,7 +295,8 @@ fn unknown_property(property: &Property, spec: &NodeSpec) -> Diagnostic {
         .map(|child| format!("write it as a node of its own, in the block: {} …", child.name));
     Diagnostic::error("xopero::unknown-property", message)
         .at(property.name_span, "unknown")
-        .maybe_help(did_you_mean(&property.name, names).or(child))
+        .maybe_help(child)
+        .did_you_mean(nearest(&property.name, names), property.name_span, str::to_owned)
 }
 
 fn missing_node(spec: &NodeSpec, parent: Option<&Node>) -> Diagnostic {

@@ -100,6 +100,14 @@ fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
     })
 }
 
+/// The names of all time zones, in their order.
+pub fn time_zones() -> Vec<String> {
+    let mut names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

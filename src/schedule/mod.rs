@@ -7,5 +7,5 @@
 mod cron;
 mod error;
 
-pub use cron::Schedule;
+pub use cron::{Schedule, time_zones};
 pub use error::ScheduleError;

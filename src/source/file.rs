@@ -26,6 +26,11 @@ pub struct SourceText {
 }
 
 impl SourceText {
+    pub(super) fn new(path: &Path, text: String) -> Self {
+        let sha256 = hex::encode(&Sha256::digest(&text));
+        Self { path: path.to_owned(), name: path.display().to_string(), text, sha256 }
+    }
+
     /// The directory that relative paths in it begin at.
     pub fn directory(&self) -> &Path {
         match self.path.parent() {
@@ -53,10 +58,9 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SourceText, SourceError> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
         return Err(SourceError::TooLarge { path: path.to_owned(), limit });
     }
-    let sha256 = hex::encode(&Sha256::digest(&bytes));
     let text = String::from_utf8(bytes)
         .map_err(|error| SourceError::NotText { path: path.to_owned(), offset: error.utf8_error().valid_up_to() })?;
-    Ok(SourceText { path: path.to_owned(), name: path.display().to_string(), text, sha256 })
+    Ok(SourceText::new(path, text))
 }
 
 #[cfg(test)]

@@ -26,3 +26,4 @@ pub use hook::{Foreign, Installation, installation, write_hook};
 pub use walk::{Walked, walk};
 pub use work_tree::{Hooks, WorkTree};
 >>>>>>> 0e75767 (secret, source, cli: secrets in clear text are found, and git can be made to look for them)
+pub use tree::{NamedFiles, SourceTree, Unsaved, read_tree, read_unsaved_tree};

@@ -20,15 +20,37 @@ pub struct SourceTree {
     sources: Sources,
 }
 
+/// Texts that count instead of what the disk holds, by the paths of their files without links: what an editor has not
+/// saved.
+pub type Unsaved = BTreeMap<PathBuf, String>;
+
+static NOTHING_UNSAVED: Unsaved = Unsaved::new();
+
 /// Reads the main file and what it names. Only what is wrong with the main file itself is an error here; the rest is
 /// reported with the declaration, at the place that names the file.
 pub fn read_tree(path: &Path) -> Result<SourceTree, SourceError> {
-    let main = read_file(path, SOURCE_LIMIT)?;
-    let mut named = NamedFiles::beside(&main);
+    read_unsaved_tree(path, &NOTHING_UNSAVED)
+}
+
+/// The same, as an editor shows it.
+pub fn read_unsaved_tree(path: &Path, unsaved: &Unsaved) -> Result<SourceTree, SourceError> {
+    let real = if unsaved.is_empty() { None } else { fs::canonicalize(path).ok() };
+    let main =
+        read_text(real.as_deref().filter(|real| unsaved.contains_key(*real)).unwrap_or(path), SOURCE_LIMIT, unsaved)?;
+    let main = SourceText { name: path.display().to_string(), path: path.to_owned(), ..main };
+    let mut named = NamedFiles { unsaved, ..NamedFiles::beside(&main) };
     let sources = Sources::gather(main.file(), &mut |path, kind| {
         named.read(path, kind).map(SourceText::file).map_err(|error| unreadable(&error))
     });
     Ok(SourceTree { main, named: named.read, sources })
+}
+
+fn read_text(path: &Path, limit: u64, unsaved: &Unsaved) -> Result<SourceText, SourceError> {
+    match unsaved.get(path) {
+        Some(text) if text.len() as u64 > limit => Err(SourceError::TooLarge { path: path.to_owned(), limit }),
+        Some(text) => Ok(SourceText::new(path, text.clone())),
+        None => read_file(path, limit),
+    }
 }
 
 fn unreadable(error: &SourceError) -> Unreadable {
@@ -81,7 +103,8 @@ impl SourceTree {
 /// A symbolic link may lead elsewhere in that directory, not out of it. All files together have at most
 /// [`SOURCE_LIMIT`] bytes.
 #[derive(Debug)]
-pub struct NamedFiles {
+pub struct NamedFiles<'a> {
+    unsaved: &'a Unsaved,
     directory: PathBuf,
     /// What is left of the limit.
     left: u64,
@@ -90,10 +113,11 @@ pub struct NamedFiles {
     read: BTreeMap<String, SourceText>,
 }
 
-impl NamedFiles {
+impl NamedFiles<'_> {
     /// The files that `main` names.
     pub fn beside(main: &SourceText) -> Self {
         Self {
+            unsaved: &NOTHING_UNSAVED,
             directory: main.directory().to_owned(),
             left: SOURCE_LIMIT.saturating_sub(main.text.len() as u64),
             places: main.path.canonicalize().into_iter().collect(),
@@ -118,7 +142,10 @@ impl NamedFiles {
             _ => SourceError::Read { path: shown.clone(), source: error },
         };
         let root = fs::canonicalize(&self.directory).map_err(failed)?;
-        let real = fs::canonicalize(root.join(path)).map_err(failed)?;
+        let real = match fs::canonicalize(root.join(path)) {
+            Err(_) if self.unsaved.contains_key(&root.join(path)) => root.join(path),
+            found => found.map_err(failed)?,
+        };
         if !real.starts_with(&root) {
             return Err(SourceError::Outside { path: shown });
         }
@@ -133,7 +160,7 @@ impl NamedFiles {
             self.places.push(real.clone());
         }
         // What was looked at is what is opened: the path without links.
-        match read_file(&real, limit) {
+        match read_text(&real, limit, self.unsaved) {
             Ok(file) => Ok(SourceText { name: shown.display().to_string(), path: shown, ..file }),
             Err(error) => Err(error.of(shown)),
         }
@@ -169,7 +196,7 @@ mod tests {
             self.0.path().join(path)
         }
 
-        fn named(&self) -> NamedFiles {
+        fn named(&self) -> NamedFiles<'_> {
             NamedFiles::beside(&read_file(&self.path("root/xopero.kdl"), SOURCE_LIMIT).unwrap())
         }
     }
@@ -193,6 +220,26 @@ mod tests {
             (tree.text(ids[1]).text.as_str(), &tree.text(ids[1]).path),
             ("y", &folder.path("root/teams/web.kdl"))
         );
+    }
+
+    #[test]
+    fn what_is_not_saved_counts() {
+        let folder =
+            Folder::new(&[("root/xopero.kdl", "include \"a.kdl\""), ("root/a.kdl", "saved"), ("outside", "x")]);
+        symlink("../outside", folder.path("root/out.kdl")).unwrap();
+        let real = |path: &str| folder.path(path).canonicalize().unwrap();
+        let main = "include \"a.kdl\"\ninclude \"new.kdl\"\ninclude \"out.kdl\"";
+        let unsaved = Unsaved::from([
+            (real("root/xopero.kdl"), main.to_owned()),
+            (real("root/a.kdl"), "edited".to_owned()),
+            (real("root").join("new.kdl"), "new".to_owned()),
+            (real("outside"), "SECRET".to_owned()),
+        ]);
+        let tree = read_unsaved_tree(&folder.path("root/xopero.kdl"), &unsaved).unwrap();
+        let texts: Vec<&str> = tree.sources().files().map(|(_, file)| file.text.as_str()).collect();
+        assert_eq!(texts, [main, "edited", "new"]);
+        let saved = read_tree(&folder.path("root/xopero.kdl")).unwrap();
+        assert_eq!(saved.sources().files().count(), 2);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod increments;
 mod kills;
 mod limits;
 mod listed;
+mod lsp;
 mod protocol;
 mod refusals;
 mod restore;
