@@ -2,7 +2,7 @@
 
 use super::exit_code;
 use crate::archive::ArchiveError;
-use crate::config::EditError;
+use crate::config::{EditError, FormatError};
 use crate::lsp::LspError;
 use crate::reconcile::ReconcileError;
 use crate::restore::RestoreError;
@@ -204,6 +204,16 @@ impl From<RestoreError> for CliError {
                 Self::from_error(exit_code::FAILED, &error, hint)
             }
         }
+    }
+}
+
+impl From<FormatError> for CliError {
+    fn from(error: FormatError) -> Self {
+        let code = match error {
+            FormatError::Syntax { .. } => exit_code::INVALID_FILE,
+            FormatError::Changes { .. } => exit_code::FAILED,
+        };
+        Self::from_error(code, &error, error.hint())
     }
 }
 

@@ -4,7 +4,7 @@
 pub const DONE: u8 = 0;
 /// It failed.
 pub const FAILED: u8 = 1;
-/// There is a difference: `plan --detailed-exitcode`.
+/// There is a difference: `plan --detailed-exitcode`, `fmt --check`.
 pub const DIFFERENCE: u8 = 2;
 /// The file is invalid.
 pub const INVALID_FILE: u8 = 3;

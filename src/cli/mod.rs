@@ -11,6 +11,7 @@ pub mod env;
 mod error;
 pub mod exit_code;
 mod export;
+mod fmt;
 mod history;
 mod hook;
 mod interrupt;
@@ -52,6 +53,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::ValidateArgs),
+    Fmt(fmt::FmtArgs),
     Schema(schema::SchemaArgs),
     Lsp(lsp::LspArgs),
     Plan(plan::PlanArgs),
@@ -113,6 +115,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
     match command {
         Command::Validate(arguments) => validate::run(context, &arguments),
+        Command::Fmt(arguments) => fmt::run(context, &arguments),
         Command::Schema(arguments) => Ok(schema::run(context, &arguments)),
         Command::Lsp(arguments) => lsp::run(context, &arguments),
         Command::Plan(arguments) => plan::run(context, &arguments).await,

@@ -7,15 +7,26 @@ use crate::ui::count;
 
 /// Check the file, and nothing outside it
 #[derive(Debug, Args)]
-pub struct ValidateArgs {}
+pub struct ValidateArgs {
+    /// Exit with 3 also if there are only warnings
+    #[arg(long)]
+    pub strict: bool,
+}
 
 /// Runs the command.
-pub fn run(context: &Context, _arguments: &ValidateArgs) -> Result<u8, CliError> {
+pub fn run(context: &Context, arguments: &ValidateArgs) -> Result<u8, CliError> {
+    context.output.begin_json();
     let (tree, decoded) = context.declaration()?;
     let (name, declaration) = (&tree.main().name, &decoded.declaration);
+    if arguments.strict && !decoded.warnings.is_empty() {
+        let warnings = count(decoded.warnings.len() as u64, "warning");
+        return Err(CliError::new(exit_code::INVALID_FILE, format!("{name} has {warnings}"))
+            .with_hint("without --strict, warnings do not matter"));
+    }
+    let files = tree.sources().files().count();
     if context.output.is_json() {
         context.output.json(&serde_json::json!({
-            "type": "valid", "file": name, "projects": declaration.projects.len(),
+            "type": "valid", "file": name, "files": files, "projects": declaration.projects.len(),
             "plans": declaration.plans.len(), "warnings": decoded.warnings.len(),
         }));
     } else {

@@ -148,7 +148,6 @@ impl Walk<'_> {
                 }
             }
             Some(Role::PropertyName) => bare(written).clone_into(&mut self.property),
-            Some(Role::PropertyValue | Role::Annotation) => {}
             None if token.kind == TokenKind::OpenBrace => {
                 // A block without a name before it is still a block.
                 let head = self.node.take().unwrap_or_else(|| NodeHead { name: String::new(), arguments: Vec::new() });
@@ -158,7 +157,7 @@ impl Walk<'_> {
                 self.blocks.pop();
                 self.node = None;
             }
-            None => {}
+            Some(Role::PropertyValue | Role::Annotation) | None => {}
         }
         if expected == Expected::Name && role.is_none() && token.kind == TokenKind::Newline {
             self.node = None;
@@ -220,7 +219,7 @@ mod tests {
     fn at(text: &str) -> String {
         let offset = text.find('|').unwrap();
         let found = cursor(&text.replacen('|', "", 1), offset);
-        let shown = |head: &NodeHead| [&[head.name.clone()], &head.arguments[..]].concat().join(" ");
+        let shown = |head: &NodeHead| [std::slice::from_ref(&head.name), &head.arguments[..]].concat().join(" ");
         let path: Vec<String> = found.enclosing.iter().chain(&found.node).map(shown).collect();
         format!("{}: {:?} {:?}", path.join(" > "), found.position, found.prefix)
     }

@@ -157,21 +157,21 @@ impl Page {
 
     /// What stands before a token.
     fn separate(&mut self, kind: TokenKind) {
-        match self.last {
-            Some(last) => {
-                let spaces = between(last, kind, self.spaces);
-                self.out.extend(std::iter::repeat_n(' ', spaces));
+        if let Some(last) = self.last {
+            self.space(between(last, kind, self.spaces));
+        } else {
+            let opens = self.before.is_none_or(|before| before == TokenKind::OpenBrace);
+            if self.blank_lines > 0 && !opens && kind != TokenKind::CloseBrace {
+                self.out.push('\n');
             }
-            None => {
-                let opens = self.before.is_none_or(|before| before == TokenKind::OpenBrace);
-                if self.blank_lines > 0 && !opens && kind != TokenKind::CloseBrace {
-                    self.out.push('\n');
-                }
-                self.indent = STEP * (self.depth + usize::from(std::mem::take(&mut self.continues)));
-                self.out.extend(std::iter::repeat_n(' ', self.indent));
-            }
+            self.indent = STEP * (self.depth + usize::from(std::mem::take(&mut self.continues)));
+            self.space(self.indent);
         }
         (self.last, self.spaces) = (Some(kind), 0);
+    }
+
+    fn space(&mut self, columns: usize) {
+        self.out.extend(std::iter::repeat_n(' ', columns));
     }
 }
 

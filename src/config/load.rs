@@ -6,7 +6,7 @@ use super::decode::{self, Draft};
 use super::document::Node;
 use super::error::{Diagnostic, FileId, Invalid, Report, Span};
 use super::gaps::Gaps;
-use super::render::position;
+use super::position::position;
 use super::sources::Sources;
 use super::{resolve, shape, syntax};
 use crate::model::{Address, Declaration};

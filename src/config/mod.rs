@@ -25,6 +25,7 @@ mod lexer;
 mod load;
 mod patch;
 mod outline;
+mod position;
 mod public_key;
 mod redact;
 mod reference;

@@ -8,6 +8,7 @@ use miette::{
 use serde_json::{Value, json};
 
 use super::error::{Diagnostic, FileId, Label, Severity};
+use super::position::span_json;
 use super::redact::{redacted, safe};
 use super::sources::Sources;
 
@@ -104,41 +105,23 @@ impl miette::Diagnostic for Shown<'_> {
     }
 }
 
-/// A diagnostic for programs: `{code, severity, message, help, spans: [{file, line, col, offset, len, label}]}`, with
-/// lines and columns (in characters) from 1, offset and length in bytes.
+/// A diagnostic for programs, as `schema/diagnostics.schema.json` describes it. It says what [`render`] says.
 pub fn to_json(sources: &Sources, diagnostic: &Diagnostic) -> Value {
-    let spans: Vec<Value> = diagnostic
-        .labels
-        .iter()
-        .map(|label| {
-            let file = sources.file(label.span.file);
-            let (line, column) = position(&file.text, label.span.start);
-            json!({
-                "file": file.name,
-                "line": line,
-                "col": column,
-                "offset": label.span.start,
-                "len": label.span.end.saturating_sub(label.span.start),
-                "label": label.text,
-            })
-        })
-        .collect();
+    let span = |label: &Label| {
+        let file = sources.file(label.span.file);
+        let mut span = span_json(&file.text, label.span);
+        span["file"] = json!(file.name);
+        span["label"] = json!(label.text);
+        span
+    };
     json!({
         "type": "diagnostic",
         "code": diagnostic.code,
         "severity": diagnostic.severity.as_str(),
         "message": diagnostic.message,
         "help": diagnostic.help,
-        "spans": spans,
+        "spans": diagnostic.labels.iter().map(span).collect::<Vec<_>>(),
     })
-}
-
-/// Line and column of a byte, both from 1; the column counts characters.
-pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset)];
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |found| found + 1);
-    (line, before[start..].chars().count() + 1)
 }
 
 #[cfg(test)]
@@ -184,10 +167,13 @@ mod tests {
     fn programs_get_places() {
         let file = file("ü\nżó x");
         let found = Diagnostic::warning("xopero::x", "m").at(Span::new(8, 9), "here").help("h");
+        let mut span = span_json(&file.main().text, Span::new(8, 9));
+        (span["file"], span["label"]) = (json!("xopero.kdl"), json!("here"));
+        assert_eq!((&span["line"], &span["col"]), (&json!(2), &json!(4)));
         assert_eq!(
             to_json(&file, &found),
             json!({"type": "diagnostic", "code": "xopero::x", "severity": "warning", "message": "m", "help": "h",
-                   "spans": [{"file": "xopero.kdl", "line": 2, "col": 4, "offset": 8, "len": 1, "label": "here"}]})
+                   "spans": [span]})
         );
     }
 

@@ -12,6 +12,7 @@ mod credentials;
 mod declare;
 mod destinations;
 mod faults;
+mod format;
 mod hostile;
 mod increments;
 mod kills;
