@@ -13,7 +13,7 @@ use super::error::{Diagnostic, FileId, Invalid, Report, SourceFile, Span};
 use super::lexer::{Token, TokenKind, lex};
 use super::load::{checked_draft, tree};
 use super::sources::Sources;
-use super::suggest::nearest;
+use super::suggest::did_you_mean;
 use crate::model::{
     AccountName, Address, BaseUrl, Credential, CredentialKind, CredentialName, CredentialRole, ProjectSelector,
     PublicKey, Sealed, ServerName,
@@ -117,7 +117,7 @@ fn origin(draft: &Draft, project: &ProjectSelector, report: &mut Report) -> Opti
             Diagnostic::error("xopero::unknown-name", format!("there is no project `{project}`"))
                 .at(Span::default(), "in this file")
                 .help(format!("add `project \"{project}\" server=\"…\"`"))
-                .maybe_help(nearest(project.as_str(), keys).map(|key| format!("did you mean `{key}`?"))),
+                .maybe_help(did_you_mean(project.as_str(), keys)),
         );
         return None;
     };

@@ -136,7 +136,7 @@ impl Diagnostic {
     }
 
     /// Proposes the name that is probably meant, if there is one, as a question and as the text for `span`.
-    pub(super) fn did_you_mean(self, name: Option<&str>, span: Span, written: fn(&str) -> String) -> Self {
+    pub(super) fn did_you_mean(self, name: Option<&str>, span: Span, written: impl FnOnce(&str) -> String) -> Self {
         let Some(name) = name else { return self };
         Self { replacement: Some((span, written(name))), ..self.help(format!("did you mean `{name}`?")) }
     }

@@ -6,6 +6,7 @@
 use super::error::{FileId, Span};
 use super::lexer::{Token, TokenKind, lex};
 use super::redact::redacted;
+use super::roles::{Role, Roles};
 
 /// A word of the text: the name of a node or a property, or a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct OutlineNode {
 
 /// What stands, or could stand, at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum OutlinePlace {
     /// The name of a node.
     Name,
     /// An argument of a node, counted from 0, or the name of a property.
@@ -59,11 +60,11 @@ pub enum Place {
 
 /// A place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
+pub struct OutlineCursor {
     /// The nodes in whose blocks it is, the outermost first.
     pub enclosing: Vec<usize>,
     /// What stands there.
-    pub place: Place,
+    pub place: OutlinePlace,
     /// The word that it touches.
     pub word: Option<Word>,
 }
@@ -75,7 +76,7 @@ pub struct Outline {
     file: FileId,
     tokens: Vec<Token>,
     nodes: Vec<OutlineNode>,
-    unbalanced: bool,
+    braces: Braces,
 }
 
 impl Outline {
@@ -85,9 +86,10 @@ impl Outline {
         let text = redacted(text);
         let tokens = lex(&text);
         let count = |kind| tokens.iter().filter(|token| token.kind == kind).count();
-        let unbalanced = count(TokenKind::OpenBrace) > count(TokenKind::CloseBrace);
-        let nodes = Reader::read(&text, &tokens, file, unbalanced).nodes;
-        Self { text, file, tokens, nodes, unbalanced }
+        let is_missing = count(TokenKind::OpenBrace) > count(TokenKind::CloseBrace);
+        let braces = if is_missing { Braces::Missing } else { Braces::Balanced };
+        let nodes = Reader::read(&text, &tokens, tokens.len(), file, braces).nodes;
+        Self { text, file, tokens, nodes, braces }
     }
 
     /// The nodes.
@@ -149,7 +151,7 @@ impl Outline {
     }
 
     /// The place at a byte.
-    pub fn at(&self, offset: usize) -> Cursor {
+    pub fn at(&self, offset: usize) -> OutlineCursor {
         let offset = self.text.floor_char_boundary(offset);
         let index = self.tokens.partition_point(|token| token.span.end < offset);
         let touching = self.tokens[index..].iter().take_while(|token| token.span.start <= offset).take(2);
@@ -165,25 +167,25 @@ impl Outline {
         }
         let start = word.map_or(offset, |word| word.span.start);
         let before = self.tokens.partition_point(|token| token.span.end <= start);
-        let reader = Reader::read(&self.text, &self.tokens[..before], self.file, self.unbalanced);
+        let reader = Reader::read(&self.text, &self.tokens, before, self.file, self.braces);
         let is_property = word.is_some_and(|word| {
             let after = self.tokens.partition_point(|token| token.span.end <= word.span.end);
             let next = self.tokens[after..].iter().find(|token| token.kind != TokenKind::Space);
             next.is_some_and(|next| next.kind == TokenKind::Equals)
         });
         let place = match reader.current {
-            _ if in_comment || reader.in_annotation => Place::Nothing,
-            None => Place::Name,
+            _ if in_comment || reader.roles.in_annotation => OutlinePlace::Nothing,
+            None => OutlinePlace::Name,
             Some(node) => match reader.property {
-                Some(property) => Place::PropertyValue(node, property),
-                None if is_property => Place::PropertyName(node),
-                None => Place::Argument(node, reader.nodes[node].arguments.len()),
+                Some(property) => OutlinePlace::PropertyValue(node, property),
+                None if is_property => OutlinePlace::PropertyName(node),
+                None => OutlinePlace::Argument(node, reader.nodes[node].arguments.len()),
             },
         };
-        let left = word.filter(|_| place == Place::Name).map_or(0, |_| reader.left_blocks());
+        let left = word.filter(|_| place == OutlinePlace::Name).map_or(0, |_| reader.left_blocks());
         let blocks = &reader.blocks[..reader.blocks.len() - left];
-        let word = word.filter(|_| place != Place::Nothing).map(|token| self.word(token));
-        Cursor { enclosing: blocks.iter().filter_map(|block| block.node).collect(), place, word }
+        let word = word.filter(|_| place != OutlinePlace::Nothing).map(|token| self.word(token));
+        OutlineCursor { enclosing: blocks.iter().filter_map(|block| block.node).collect(), place, word }
     }
 
     fn word(&self, token: Token) -> Word {
@@ -218,19 +220,24 @@ struct Block {
     indented: bool,
 }
 
+/// Whether every block is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Braces {
+    Balanced,
+    Missing,
+}
+
 /// Reads tokens; what it is in the middle of when they end is the place where they end.
 #[derive(Debug)]
-struct Reader<'a> {
-    text: &'a str,
-    file: FileId,
-    unbalanced: bool,
+struct Reader {
+    braces: Braces,
+    roles: Roles,
     nodes: Vec<OutlineNode>,
     blocks: Vec<Block>,
     /// The node whose values are being read.
     current: Option<usize>,
     /// The property whose value comes next.
     property: Option<Word>,
-    in_annotation: bool,
     slashdash: bool,
     continued: bool,
     /// How far right the line begins, and whether nothing has been seen on it.
@@ -240,25 +247,27 @@ struct Reader<'a> {
     node_indent: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn read(text: &'a str, tokens: &[Token], file: FileId, unbalanced: bool) -> Self {
+impl Reader {
+    /// Reads the first `count` of the tokens.
+    fn read(text: &str, tokens: &[Token], count: usize, file: FileId, braces: Braces) -> Self {
         let mut reader = Self {
-            text,
-            file,
-            unbalanced,
+            braces,
+            roles: Roles::new(),
             nodes: Vec::new(),
             blocks: Vec::new(),
             current: None,
             property: None,
-            in_annotation: false,
             slashdash: false,
             continued: false,
             indent: 0,
             at_line_start: true,
             node_indent: 0,
         };
-        for (index, token) in tokens.iter().enumerate() {
-            reader.step(*token, &tokens[index + 1..]);
+        for (index, token) in tokens[..count].iter().enumerate() {
+            match reader.roles.step(tokens, index) {
+                Some(role) => reader.word(role, word(text, *token, file)),
+                None => reader.mark(*token),
+            }
             match token.kind {
                 TokenKind::Newline => (reader.indent, reader.at_line_start) = (0, true),
                 TokenKind::Space if reader.at_line_start => reader.indent = token.span.end - token.span.start,
@@ -268,16 +277,35 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    fn step(&mut self, token: Token, rest: &[Token]) {
+    fn word(&mut self, role: Role, found: Word) {
+        if role == Role::Name || self.current.is_none() && role != Role::Annotation {
+            return self.begin_node(found);
+        }
+        let Some(node) = self.current.map(|node| &mut self.nodes[node]) else { return };
+        (node.span.end, node.head_end) = (found.span.end, found.span.end);
+        let counts = !self.slashdash;
+        match role {
+            Role::Name | Role::Annotation => return,
+            Role::PropertyName => {
+                self.property = Some(found);
+                return;
+            }
+            Role::PropertyValue => {
+                let property = self.property.take();
+                node.properties.extend(property.filter(|_| counts).map(|property| (property, found)));
+            }
+            Role::Argument => node.arguments.extend(counts.then_some(found)),
+        }
+        self.slashdash = false;
+    }
+
+    /// What is no word.
+    fn mark(&mut self, token: Token) {
         match token.kind {
-            TokenKind::Bom | TokenKind::Space | TokenKind::LineComment | TokenKind::BlockComment => {}
             TokenKind::LineContinuation => self.continued = true,
             TokenKind::Newline if self.continued => self.continued = false,
             TokenKind::Newline | TokenKind::Semicolon => self.end_node(),
             TokenKind::Slashdash => self.slashdash = true,
-            TokenKind::OpenParen => self.in_annotation = true,
-            TokenKind::CloseParen => self.in_annotation = false,
-            TokenKind::Equals => {}
             TokenKind::OpenBrace => {
                 let commented_out = self.slashdash || self.inherited();
                 let node = self.current.or_else(|| self.blocks.last().and_then(|block| block.node));
@@ -294,14 +322,15 @@ impl<'a> Reader<'a> {
                     self.current = commented_out.then_some(node);
                 }
             }
-            TokenKind::Word | TokenKind::Text if self.in_annotation => {}
-            TokenKind::Word | TokenKind::Text => {
-                let found = word(self.text, token, self.file);
-                match self.current {
-                    None => self.begin_node(found),
-                    Some(node) => self.entry(node, found, rest),
-                }
-            }
+            TokenKind::Bom
+            | TokenKind::Space
+            | TokenKind::LineComment
+            | TokenKind::BlockComment
+            | TokenKind::Word
+            | TokenKind::Text
+            | TokenKind::OpenParen
+            | TokenKind::CloseParen
+            | TokenKind::Equals => {}
         }
     }
 
@@ -315,7 +344,6 @@ impl<'a> Reader<'a> {
     fn end_node(&mut self) {
         self.current = None;
         self.property = None;
-        self.in_annotation = false;
     }
 
     fn begin_node(&mut self, name: Word) {
@@ -339,31 +367,10 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn entry(&mut self, node: usize, found: Word, rest: &[Token]) {
-        let next = rest.iter().find(|token| token.kind != TokenKind::Space);
-        let is_property = next.is_some_and(|next| next.kind == TokenKind::Equals);
-        let entry = &mut self.nodes[node];
-        entry.span.end = found.span.end;
-        entry.head_end = found.span.end;
-        if let Some(property) = self.property.take() {
-            if !self.slashdash {
-                entry.properties.push((property, found));
-            }
-            self.slashdash = false;
-        } else if is_property {
-            self.property = Some(found);
-        } else {
-            if !self.slashdash {
-                entry.arguments.push(found);
-            }
-            self.slashdash = false;
-        }
-    }
-
     /// How many of the open blocks a node that begins here is certainly not in. A closing brace is missing somewhere,
     /// and whoever indents the nodes of a block does not put the next one left of them.
     fn left_blocks(&self) -> usize {
-        if !self.unbalanced || !self.at_line_start {
+        if self.braces == Braces::Balanced || !self.at_line_start {
             return 0;
         }
         let outermost = self.blocks.iter().position(|block| block.indented && self.indent <= block.indent);
@@ -386,11 +393,11 @@ mod tests {
         let path: Vec<&str> = cursor.enclosing.iter().map(|node| outline.name(outline.node(*node))).collect();
         let name = |node: usize| outline.name(outline.node(node)).to_owned();
         let place = match cursor.place {
-            Place::Name => "name".to_owned(),
-            Place::Argument(node, index) => format!("{} argument {index}", name(node)),
-            Place::PropertyName(node) => format!("{} property", name(node)),
-            Place::PropertyValue(node, property) => format!("{} {}=", name(node), outline.say(property)),
-            Place::Nothing => "nothing".to_owned(),
+            OutlinePlace::Name => "name".to_owned(),
+            OutlinePlace::Argument(node, index) => format!("{} argument {index}", name(node)),
+            OutlinePlace::PropertyName(node) => format!("{} property", name(node)),
+            OutlinePlace::PropertyValue(node, property) => format!("{} {}=", name(node), outline.say(property)),
+            OutlinePlace::Nothing => "nothing".to_owned(),
         };
         let word = cursor.word.map(|word| format!(": {}", outline.say(word))).unwrap_or_default();
         format!("{}: {place}{word}", path.join("/"))

@@ -1,5 +1,10 @@
 //! "Did you mean …?"
 
+/// A question that names the candidate that is most like `written`, if one is.
+pub(super) fn did_you_mean<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(written, candidates).map(|name| format!("did you mean `{name}`?"))
+}
+
 /// The candidate with the fewest edits, at most one and a third of the length, or one that begins with `written`.
 pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long names have no near neighbours, and comparing takes quadratic time.

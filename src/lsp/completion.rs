@@ -7,7 +7,7 @@ use super::hover::{argument, kind, signature};
 use super::names::Names;
 use super::target::{Meaning, Target, of_argument, of_property};
 use crate::config::schema::{self, Availability, NodeSpec, ValueKind, ValueSpec};
-use crate::config::{Cursor, FileId, Outline, OutlinePlace, Span};
+use crate::config::{FileId, Outline, OutlineCursor, OutlinePlace, Span};
 use crate::schedule;
 
 /// Something to write.
@@ -66,7 +66,7 @@ pub(super) fn completion(names: &Names, file: FileId, offset: usize) -> Completi
 }
 
 /// The nodes that may stand in a block, without those that cannot stand there once more.
-fn nodes(outline: &Outline, cursor: &Cursor) -> Vec<Item> {
+fn nodes(outline: &Outline, cursor: &OutlineCursor) -> Vec<Item> {
     let parent = cursor.enclosing.last().copied();
     let path = outline.path(parent);
     let there = |spec: &NodeSpec| {
@@ -106,7 +106,7 @@ fn properties(outline: &Outline, node: usize) -> Vec<Item> {
         .collect()
 }
 
-fn arguments(names: &Names, outline: &Outline, node: usize, index: usize, cursor: &Cursor) -> Vec<Item> {
+fn arguments(names: &Names, outline: &Outline, node: usize, index: usize, cursor: &OutlineCursor) -> Vec<Item> {
     let Some(spec) = spec(outline, node) else { return Vec::new() };
     let others = outline.node(node).arguments.iter().filter(|word| cursor.word != Some(**word));
     let mut taken: BTreeSet<&str> = others.map(|word| outline.say(*word)).collect();

@@ -22,7 +22,7 @@ pub(super) fn hover(names: &Names, file: FileId, offset: usize, now: Timestamp) 
     let word = cursor.word?;
     let mut paragraphs = Vec::new();
     if let Some((target, _)) = names.target_at(file, offset) {
-        paragraphs.push(lines(facts::of(names, &target, now)));
+        paragraphs.push(lines(&facts::of(names, &target, now)));
     }
     let (node, said) = match cursor.place {
         OutlinePlace::Name => {
@@ -51,10 +51,10 @@ fn in_time(outline: &Outline, node: &OutlineNode, now: Timestamp) -> Option<Stri
         "expires" => outline.first(node).and_then(|date| facts::expiry(date, now)).into_iter().collect(),
         _ => Vec::new(),
     };
-    (!said.is_empty()).then(|| lines(said))
+    (!said.is_empty()).then(|| lines(&said))
 }
 
-fn lines(lines: Vec<String>) -> String {
+fn lines(lines: &[String]) -> String {
     // Two spaces end a line in Markdown.
     lines.join("  \n")
 }
@@ -129,6 +129,9 @@ pub(super) fn kind(kind: ValueKind) -> String {
         ValueKind::Integer(min, max) if min == max => format!("the number {min}"),
         ValueKind::Integer(min, max) => format!("a whole number from {min} to {max}"),
         ValueKind::Duration => "a duration such as `\"30s\"`, `\"12h\"` or `\"7d\"`".to_owned(),
+        ValueKind::Percent(min, max) => format!("a share such as `\"20%\"`, from {min} to {max} percent"),
+        ValueKind::Url => "an address such as `\"https://bitbucket.example.com\"`".to_owned(),
+        ValueKind::Address => "a kind and a name such as `\"plan/nightly\"`".to_owned(),
         ValueKind::Date => "a day such as `\"2027-03-01\"`".to_owned(),
         ValueKind::Word(words) => {
             format!("one of {}", words.iter().map(|word| code(word.name)).collect::<Vec<_>>().join(", "))

@@ -5,7 +5,7 @@ use lsp_server::{ErrorCode, Request, Response};
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionParams, CompletionItem, CompletionItemKind, CompletionParams,
     CompletionTextEdit, DocumentSymbol, DocumentSymbolParams, Documentation, GotoDefinitionParams, HoverContents,
-    HoverParams, Location, MarkupContent, MarkupKind, Range, SymbolKind, TextDocumentPositionParams, TextEdit, Uri,
+    HoverParams, Location, MarkupContent, MarkupKind, Range, SymbolKind, TextDocumentPositionParams, TextEdit,
     WorkspaceEdit,
 };
 use serde::Serialize;
@@ -17,11 +17,11 @@ use super::completion::{Item, ItemKind, completion};
 use super::definition::{Destination, definition};
 use super::diagnostic;
 use super::hover::{Hover, hover};
-use super::position::{edit, offset, range};
+use super::position::{offset, range};
 use super::symbol::{Symbol, symbols};
 use super::target::Target;
 use super::workspace::{View, Workspace};
-use crate::config::{FileId, Sources, Span};
+use crate::config::{FileId, Span};
 
 /// The answer to a request.
 pub(super) fn answer(request: Request, workspace: &mut Workspace, editor: Editor, now: Timestamp) -> Response {
@@ -51,7 +51,7 @@ pub(super) fn answer(request: Request, workspace: &mut Workspace, editor: Editor
             let (view, file) = workspace.view(&asked.text_document.uri)?;
             let text = view.text(file);
             let place = Span::new(offset(text, asked.range.start), offset(text, asked.range.end)).of(file);
-            let found = actions(&view.names, &view.found, file, place).into_iter();
+            let found = actions(&view.found, file, place).into_iter();
             Some(found.filter_map(|action| shown_action(action, &view)).collect::<Vec<_>>())
         }),
         other => {
@@ -151,7 +151,6 @@ fn shown_action(action: Action, view: &View) -> Option<CodeAction> {
             let told = diagnostic::shown(view.found.get(diagnostic)?, span, sources, &view.uris);
             (CodeActionKind::QUICKFIX, vec![(uri, vec![edit])], Some(vec![told]))
         }
-        Change::Enable { .. } => return None,
     };
     Some(CodeAction {
         title: action.title,
@@ -161,13 +160,4 @@ fn shown_action(action: Action, view: &View) -> Option<CodeAction> {
         edit: Some(WorkspaceEdit { changes: Some(edits.into_iter().collect()), ..WorkspaceEdit::default() }),
         ..CodeAction::default()
     })
-}
-
-/// What makes the files of a view into others.
-fn _edits(view: &View, after: &Sources) -> Vec<(Uri, Vec<TextEdit>)> {
-    let files = after.files().filter_map(|(id, file)| {
-        let edit = edit(view.text(id), &file.text)?;
-        Some((view.uris.get(&id)?.clone(), vec![edit]))
-    });
-    files.collect()
 }

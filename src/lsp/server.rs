@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
@@ -21,6 +22,7 @@ use super::request;
 use super::transport;
 use super::workspace::Workspace;
 use crate::clock::Clock;
+use crate::source::SourceError;
 
 /// So many messages may wait. An editor that sends more waits for us.
 const WAITING: usize = 64;
@@ -74,7 +76,7 @@ struct Server<'a, W> {
     workspace: Workspace,
     stage: Stage,
     editor: Editor,
-    published: BTreeMap<Uri, Vec<lsp_types::Diagnostic>>,
+    published: BTreeMap<PathBuf, Told>,
 }
 
 impl<W: Write> Server<'_, W> {
@@ -178,38 +180,61 @@ impl<W: Write> Server<'_, W> {
         if self.stage != Stage::Ready {
             return Ok(());
         }
-        let mut all: BTreeMap<Uri, Vec<lsp_types::Diagnostic>> = BTreeMap::new();
+        let mut all: BTreeMap<PathBuf, Told> = BTreeMap::new();
         for (main, read) in self.workspace.declarations() {
             match read {
                 Ok(view) => {
-                    for (uri, found) in by_file(view.tree.sources(), &view.found, &view.uris) {
-                        all.entry(uri).or_default().extend(found);
+                    for (file, found) in by_file(view.tree.sources(), &view.found, &view.uris) {
+                        if let (Some(path), Some(uri)) = (view.paths.get(&file), view.uris.get(&file)) {
+                            let told = all.entry(path.clone()).or_insert_with(|| Told::nothing(uri));
+                            told.found.extend(found);
+                        }
                     }
                 }
                 Err(error) => {
-                    let found = lsp_types::Diagnostic {
-                        severity: Some(lsp_types::DiagnosticSeverity::ERROR),
-                        source: Some("xopero".to_owned()),
-                        message: error.to_string(),
-                        ..lsp_types::Diagnostic::default()
-                    };
                     if let Some(uri) = self.workspace.uri(&main) {
-                        all.entry(uri).or_default().push(found);
+                        let found = vec![unreadable(&error)];
+                        all.insert(main, Told { uri, found });
                     }
                 }
             }
         }
-        let gone: Vec<Uri> = self.published.keys().filter(|uri| !all.contains_key(uri)).cloned().collect();
-        all.extend(gone.into_iter().map(|uri| (uri, Vec::new())));
-        for (uri, found) in &all {
-            if self.published.get(uri).map_or(&[][..], Vec::as_slice) != found.as_slice() {
-                let told = PublishDiagnosticsParams::new(uri.clone(), found.clone(), None);
-                self.send(Notification::new("textDocument/publishDiagnostics".to_owned(), told))?;
+        for (path, told) in &self.published {
+            all.entry(path.clone()).or_insert_with(|| Told::nothing(&told.uri));
+        }
+        for (path, told) in &all {
+            if self.published.get(path) != Some(told) {
+                let what = PublishDiagnosticsParams::new(told.uri.clone(), told.found.clone(), None);
+                let note = Notification::new("textDocument/publishDiagnostics".to_owned(), what);
+                self.send(note)?;
             }
         }
-        all.retain(|_, found| !found.is_empty());
+        all.retain(|_, told| !told.found.is_empty());
         self.published = all;
         Ok(())
+    }
+}
+
+/// What an editor was told of a file.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    uri: Uri,
+    found: Vec<lsp_types::Diagnostic>,
+}
+
+impl Told {
+    fn nothing(uri: &Uri) -> Self {
+        Self { uri: uri.clone(), found: Vec::new() }
+    }
+}
+
+/// A main file that cannot be read.
+fn unreadable(error: &SourceError) -> lsp_types::Diagnostic {
+    lsp_types::Diagnostic {
+        severity: Some(lsp_types::DiagnosticSeverity::ERROR),
+        source: Some("xopero".to_owned()),
+        message: error.to_string(),
+        ..lsp_types::Diagnostic::default()
     }
 }
 

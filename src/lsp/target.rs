@@ -1,6 +1,6 @@
 //! What a word of the text stands for.
 
-use crate::config::{Cursor, Outline, OutlinePlace, Span};
+use crate::config::{Outline, OutlineCursor, OutlinePlace, Span};
 
 /// Something that is declared, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +110,7 @@ pub(super) fn project_around(outline: &Outline, node: usize) -> Option<&str> {
 }
 
 /// What the word at a place stands for, and where the word is.
-pub(super) fn at(outline: &Outline, cursor: &Cursor) -> Option<(Target, Span)> {
+pub(super) fn at(outline: &Outline, cursor: &OutlineCursor) -> Option<(Target, Span)> {
     let word = cursor.word?;
     let (meaning, node) = match cursor.place {
         OutlinePlace::Argument(node, index) => (of_argument(&outline.path(Some(node)), index)?, node),

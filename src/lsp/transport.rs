@@ -26,10 +26,10 @@ pub(super) fn read(input: &mut impl BufRead) -> Result<Option<Message>, LspError
         if body.len() as u64 != size {
             return Err(LspError::NotTheProtocol { reason: "it ends in the middle of a message" });
         }
-        match serde_json::from_slice(&body) {
-            Ok(message) => return Ok(Some(message)),
-            Err(_) => tracing::warn!(size, "a message of the editor is not understood"),
+        if let Ok(message) = serde_json::from_slice(&body) {
+            return Ok(Some(message));
         }
+        tracing::warn!(size, "a message of the editor is not understood");
     }
 }
 

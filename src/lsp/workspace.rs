@@ -40,7 +40,7 @@ pub(super) struct View {
     /// The directory that its paths begin at.
     pub(super) directory: PathBuf,
     pub(super) uris: BTreeMap<FileId, Uri>,
-    paths: BTreeMap<FileId, PathBuf>,
+    pub(super) paths: BTreeMap<FileId, PathBuf>,
 }
 
 impl View {
@@ -165,16 +165,16 @@ impl Workspace {
             return Ok(Rc::clone(view));
         }
         let tree = read_unsaved_tree(main, &self.texts)?;
-        let sources = tree.sources();
-        let found = match config::decode(sources) {
+        let found = match config::decode(tree.sources()) {
             Ok(decoded) => decoded.warnings,
             Err(invalid) => invalid.diagnostics,
         };
-        let paths: BTreeMap<FileId, PathBuf> = sources.files().map(|(id, _)| (id, real(&tree.text(id).path))).collect();
+        let paths: BTreeMap<FileId, PathBuf> =
+            tree.sources().files().map(|(id, _)| (id, real(&tree.text(id).path))).collect();
         let uris = paths.iter().filter_map(|(id, path)| Some((*id, self.uri(path)?))).collect();
-        let names = Names::of(sources);
+        let names = Names::of(tree.sources());
         let directory = tree.main().directory().to_owned();
-        let view = Rc::new(View { names, found, directory, uris, paths, tree });
+        let view = Rc::new(View { tree, names, found, directory, uris, paths });
         self.views.insert(main.to_owned(), Rc::clone(&view));
         Ok(view)
     }

@@ -10,20 +10,13 @@ mod file;
 mod git_config;
 mod hook;
 mod replace;
-<<<<<<< HEAD
 mod tree;
-
-pub use error::SourceError;
-pub use file::{SOURCE_LIMIT, SourceText, read_file};
-pub use tree::{NamedFiles, SourceTree, read_tree};
-=======
 mod walk;
 mod work_tree;
 
 pub use error::SourceError;
 pub use file::{SOURCE_LIMIT, SourceText, read_file};
 pub use hook::{Foreign, Installation, installation, write_hook};
+pub use tree::{NamedFiles, SourceTree, Unsaved, read_tree, read_unsaved_tree};
 pub use walk::{Walked, walk};
 pub use work_tree::{Hooks, WorkTree};
->>>>>>> 0e75767 (secret, source, cli: secrets in clear text are found, and git can be made to look for them)
-pub use tree::{NamedFiles, SourceTree, Unsaved, read_tree, read_unsaved_tree};

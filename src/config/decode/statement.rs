@@ -1,8 +1,9 @@
 //! The top-level nodes `moved` and `retired`: statements about what was applied.
 
+use super::super::document::in_quotes;
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span, quoted};
-use super::super::suggest::did_you_mean;
+use super::super::suggest::nearest;
 use super::value::Spanned;
 use crate::model::Address;
 
@@ -43,12 +44,12 @@ fn address(given: Option<(&str, Span)>, report: &mut Report) -> Option<Spanned<A
         Ok(value) => Some(Spanned { value, span }),
         Err(error) => {
             let kind = text.split('/').next().unwrap_or_default();
-            let misspelt = if KINDS.contains(&kind) { None } else { did_you_mean(kind, KINDS) };
+            let meant = if KINDS.contains(&kind) { None } else { nearest(kind, KINDS) };
             report.add(
                 Diagnostic::error("xopero::invalid-address", format!("{} is not an address", quoted(text)))
                     .at(span, "not an address")
                     .help(error.to_string())
-                    .maybe_help(misspelt),
+                    .did_you_mean(meant, span, |meant| in_quotes(&text.replacen(kind, meant, 1))),
             );
             None
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::decode::{Draft, DraftMove};
+use super::super::document::in_quotes;
 use super::super::error::{Diagnostic, Report, Span};
-use super::super::suggest::did_you_mean;
+use super::super::suggest::nearest;
 use crate::model::Address;
 
 /// Reports statements that cannot be true. `places` are those of everything that is declared.
@@ -100,7 +101,7 @@ fn arrives(
         Diagnostic::error("xopero::unknown-name", format!("there is no {}", moved.to.value))
             .at(moved.to.span, "not declared")
             .help("what was moved must be declared under its new name")
-            .maybe_help(did_you_mean(moved.to.value.as_str(), known)),
+            .did_you_mean(nearest(moved.to.value.as_str(), known), moved.to.span, in_quotes),
     );
 }
 
