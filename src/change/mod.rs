@@ -9,18 +9,34 @@
 //!
 //! Everything here is a function of values. Nothing in a change set can delete a backup: the language cannot say it.
 
+mod catalogue;
 mod change_set;
+mod compare;
+mod findings;
+mod impact;
+mod impacts;
+mod known;
+mod moves;
 mod note;
 mod plan_id;
+mod rails;
 mod resource;
 mod risk;
 #[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 mod value;
+mod wanted;
 
-pub use change_set::{Action, AttributeChange, Change, ChangeSet, Counts, change_set};
+pub use catalogue::{Bytes, Catalogue, StoredSnapshot, Volume};
+pub use change_set::{Action, Change, ChangeSet, Counts, change_set};
+pub use compare::AttributeChange;
+pub use impact::{Effect, Impact, Leaving, Names};
+pub use known::{Content, Contents, Known, SourceStep};
 pub use note::{Note, NoteKind};
 pub use plan_id::{InvalidPlanId, PlanId};
 pub use resource::{Resource, resources};
-pub use risk::{Rail, RailKind, Risk};
+pub use risk::{Rail, RailKind, Risk, Way};
 pub use value::Value;
+pub use wanted::Wanted;

@@ -1,9 +1,12 @@
 //! What people should know although nothing changes by it.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
+use super::moves::Moves;
 use crate::model::{Address, CredentialRole, Declaration, Pause, Place, PlanName};
 
 /// Credentials that end within this number of days are announced.
@@ -43,6 +46,8 @@ pub enum NoteKind {
     Paused,
     /// Something is declared that this version does not act on.
     NotActedOn,
+    /// A `moved` or `retired` node says nothing about what is in force.
+    MatchesNothing,
 }
 
 impl NoteKind {
@@ -64,6 +69,7 @@ impl NoteKind {
             Self::Gone => "gone",
             Self::Paused => "paused",
             Self::NotActedOn => "not-acted-on",
+            Self::MatchesNothing => "matches-nothing",
         }
     }
 }
@@ -80,7 +86,7 @@ pub struct Note {
 }
 
 /// The notes on a declaration, by address.
-pub(super) fn notes(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
+pub(super) fn notes(declaration: &Declaration, moves: &Moves, in_force: &Declaration, now: Timestamp) -> Vec<Note> {
     let unused = declaration.never_enabled().into_iter().map(|address| Note {
         kind: NoteKind::NeverEnabled,
         address,
@@ -100,6 +106,7 @@ pub(super) fn notes(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
         .chain(pauses(declaration, now))
         .chain(not_acted_on(declaration))
         .collect();
+    all.extend(idle(declaration, moves, in_force));
     all.sort_by(|a, b| (&a.address, a.kind).cmp(&(&b.address, b.kind)));
     all
 }
@@ -144,6 +151,24 @@ fn not_acted_on(declaration: &Declaration) -> Vec<Note> {
     all
 }
 
+/// Statements that have done their work. They may stay as a record, or go.
+fn idle(declaration: &Declaration, moves: &Moves, in_force: &Declaration) -> Vec<Note> {
+    let note =
+        |address: &Address, message: String| Note { kind: NoteKind::MatchesNothing, address: address.clone(), message };
+    let moved = moves
+        .idle
+        .iter()
+        .map(|(from, to)| note(from, format!("`moved` to {to} matches nothing that is in force: the node can go")));
+    let applied: BTreeSet<Address> = in_force.plans.keys().map(Address::plan).collect();
+    let retired = declaration.retired.iter().filter(|address| {
+        // A plan may be retired under the name that it was moved to.
+        !applied.contains(*address) && !moves.retired.iter().any(|from| declaration.moved.get(from) == Some(*address))
+    });
+    let retired =
+        retired.map(|address| note(address, "`retired` matches nothing that is in force: the node can go".to_owned()));
+    moved.chain(retired).collect()
+}
+
 fn expiries(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
     let today = now.to_zoned(TimeZone::UTC).date();
     let horizon = today.saturating_add(EXPIRY_DAYS.days());
@@ -176,7 +201,7 @@ mod tests {
     fn what_is_declared_and_idle_is_told() {
         let declared = sample::declaration();
         let seen = |now: &str| -> Vec<String> {
-            let all = notes(&declared, now.parse().unwrap());
+            let all = notes(&declared, &Moves::default(), &declared, now.parse().unwrap());
             all.iter().map(|note| format!("{} {}", note.address, note.kind.as_str())).collect()
         };
         let idle = ["credential/PAY/extra-2 never-enabled", "plan/nightly not-scheduled"];
@@ -198,7 +223,7 @@ mod tests {
         let until = Some(jiff::civil::date(2026, 12, 1));
         plan.paused = Some(Pause { reason: "migration".into(), until });
         let seen = |now: &str| -> Vec<String> {
-            let all = notes(&declared, now.parse().unwrap());
+            let all = notes(&declared, &Moves::default(), &declared, now.parse().unwrap());
             let told = all.iter().filter(|note| matches!(note.kind, NoteKind::Paused | NoteKind::NotActedOn));
             told.map(|note| format!("{} {}", note.address, note.message)).collect()
         };

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Change, Rail, Resource};
-use crate::model::{Lineage, hex};
+use crate::model::{Address, Lineage, hex};
 
 /// Part of every id, raised when the meaning of an id changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Digits of an id.
 const DIGITS: usize = 12;
@@ -28,6 +28,8 @@ pub struct PlanId(String);
 impl PlanId {
     /// The id of changes with the resources before and after, on a state if there is one.
     pub(super) fn of(lineage: Option<Lineage>, touched: &[Touched<'_>], rails: &[Rail]) -> Self {
+        // What a rail says has numbers that move every night; what it is about has not.
+        let rails: Vec<_> = rails.iter().map(|rail| (rail.kind, rail.risk, &rail.addresses)).collect();
         let words = serde_json::to_vec(&(FORMAT, lineage, touched, rails)).expect("texts and numbers are JSON");
         let mut digits = hex::encode(&Sha256::digest(words));
         digits.truncate(DIGITS);
@@ -45,13 +47,15 @@ impl PlanId {
 pub(super) struct Touched<'a> {
     address: &'a str,
     action: &'static str,
+    moved_from: Option<&'a str>,
     before: Option<&'a Resource>,
     after: Option<&'a Resource>,
 }
 
 impl<'a> Touched<'a> {
     pub(super) fn new(change: &'a Change, before: Option<&'a Resource>, after: Option<&'a Resource>) -> Self {
-        Self { address: change.address.as_str(), action: change.action.as_str(), before, after }
+        let moved_from = change.moved_from.as_ref().map(Address::as_str);
+        Self { address: change.address.as_str(), action: change.action.as_str(), moved_from, before, after }
     }
 }
 

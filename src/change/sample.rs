@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::model::{
-    Applied, BackupPlan, BaseUrl, Concurrency, Credential, CredentialKind, Cron, Declaration, Destination, Generation,
-    KeepRules, Lineage, Part, Place, PlanRetention, PlannedProject, Project, Recipient, Retention, Sealed, Server,
-    Source, Timetable,
+    Address, Applied, BackupPlan, BaseUrl, Concurrency, Credential, CredentialKind, Cron, Declaration, Destination,
+    Generation, Inventory, KeepRules, Lineage, ListedRepository, Observations, Part, Place, PlanRetention,
+    PlannedProject, Project, ProjectId, Recipient, RepoId, RepositoryState, Retention, Sealed, Server, Source,
+    Timetable, Uid,
 };
 
 /// One of everything, with one additional credential that no plan enables.
@@ -42,13 +43,31 @@ pub(crate) fn applied(declaration: Declaration) -> Applied {
         lineage: Lineage::from_parts(1, 1),
         generation: Generation(41),
         declaration,
-        uids: BTreeMap::new(),
+        uids: BTreeMap::from([
+            (Address::plan(&"nightly".parse().unwrap()), Uid::from_parts(1, 1)),
+            (Address::server(&"bb".parse().unwrap()), Uid::from_parts(1, 2)),
+        ]),
         source: Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new() },
         plan_id: "7f31c09ad2e4".into(),
         applied_by: "ada@vault".into(),
         applied_at: Timestamp::UNIX_EPOCH,
         rollback_of: None,
     }
+}
+
+/// A listing of the sample's project, with numbers in this order and a snapshot of 1 GiB for each.
+pub(crate) fn listing(slugs: &[&str]) -> Observations {
+    let repository = |slug: &&str| ListedRepository {
+        project: "PAY".parse().unwrap(),
+        project_id: ProjectId(1),
+        slug: slug.parse().unwrap(),
+        state: RepositoryState::Available,
+        archived: false,
+        stored: Some(1 << 30),
+    };
+    let repositories = (1..).map(RepoId).zip(slugs.iter().map(repository)).collect();
+    let inventory = Inventory { observed_at: Timestamp::UNIX_EPOCH, repositories };
+    Observations { inventories: BTreeMap::from([("PAY".parse().unwrap(), inventory)]), ..Observations::default() }
 }
 
 fn server(url: &str) -> Server {

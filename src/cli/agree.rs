@@ -64,7 +64,9 @@ pub(super) async fn put_in_force(
         (None, Some(id)) => (Approval::Approved(id.clone()), false),
         (None, None) if agree.auto_approve => (Approval::Auto, false),
         (None, None) => {
-            let mut changes = reconcile::plan(applied.as_ref(), &proposal.declaration, context.clock.now());
+            let (applied, declaration) = (applied.as_ref(), &proposal.declaration);
+            let known = reconcile::known(state, applied, declaration, proposal.identities).await?;
+            let mut changes = reconcile::plan(applied, declaration, &known, context.clock.now());
             if changes.is_empty() {
                 (Approval::Auto, false)
             } else {
@@ -102,7 +104,12 @@ pub(super) async fn put_in_force(
 /// Asks on the terminal, with the plan on it. Anything but `yes` ends the command.
 fn ask(context: &Context, changes: &ChangeSet, command: &str) -> Result<(), CliError> {
     if changes.needs_approval() {
-        let error = ReconcileError::RefusedByRail { plan_id: changes.plan_id.clone(), rails: changes.rails.clone() };
+        let (plan_id, rails) = (changes.plan_id.clone(), changes.rails.clone());
+        let error = if changes.is_refused() {
+            ReconcileError::Refused { plan_id, rails }
+        } else {
+            ReconcileError::RefusedByRail { plan_id, rails }
+        };
         return Err(refused(error, command));
     }
     let on_screen = io::stdin().is_terminal() && io::stderr().is_terminal() && context.output.is_terminal();

@@ -30,12 +30,15 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
     let (tree, decoded) = &declared;
     let state = context.create_state().await?;
     let (who, base) = (env::who(), context.base());
+    // They only tell what is inside of sealed values that are exchanged: it works without.
+    let identities = context.identities().ok();
     let proposal = Proposal {
         declaration: decoded.declaration.clone(),
         source: tree.source(),
         rollback_of: None,
         who: &who,
         base: &base,
+        identities: identities.as_ref(),
     };
     let request = Request {
         command: "apply".to_owned(),

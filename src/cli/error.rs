@@ -143,7 +143,7 @@ impl From<ReconcileError> for CliError {
             ReconcileError::Store(error) => return error.into(),
             ReconcileError::SamePlace { .. } => exit_code::INVALID_FILE,
             ReconcileError::Stale { .. } | ReconcileError::PlanOfAnother { .. } => exit_code::STALE_PLAN,
-            ReconcileError::RefusedByRail { .. } => exit_code::REFUSED,
+            ReconcileError::RefusedByRail { .. } | ReconcileError::Refused { .. } => exit_code::REFUSED,
             ReconcileError::WritePlan { .. }
             | ReconcileError::ReadPlan { .. }
             | ReconcileError::UnreadablePlan { .. } => exit_code::FAILED,

@@ -6,11 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::{CliError, Context, exit_code, look};
-use crate::change::ChangeSet;
+use crate::change::{ChangeSet, Known};
 use crate::clock::Clock;
 use crate::config::{Decoded, FileId};
 use crate::model::Address;
-use crate::reconcile::observe::Part;
+use crate::reconcile::observe::{Looked, Part};
 use crate::reconcile::{self, SavedPlan};
 use crate::source::SourceTree;
 use crate::ui::change_set;
@@ -45,12 +45,21 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
         Some(state) => state.applied().await?,
         None => None,
     };
-    let mut changes = reconcile::plan(applied.as_ref(), &decoded.declaration, context.clock.now());
-    if !arguments.offline {
+    let looked = if arguments.offline {
+        Looked::default()
+    } else {
         let (declaration, state) = (&decoded.declaration, state.as_ref());
-        let looked = look::look(context, declaration, state, applied.as_ref(), Part::InUse).await?;
-        look::annotate(&mut changes, &looked);
-    }
+        look::look(context, declaration, state, applied.as_ref(), Part::InUse).await?
+    };
+    let known = match &state {
+        Some(state) => {
+            let identities = context.identities().ok();
+            reconcile::known(state, applied.as_ref(), &decoded.declaration, identities.as_ref()).await?
+        }
+        None => Known::default(),
+    };
+    let mut changes = reconcile::plan(applied.as_ref(), &decoded.declaration, &known, context.clock.now());
+    look::annotate(&mut changes, &looked);
     if arguments.markdown {
         context.output.data(&change_set::render_markdown(&changes, &place_of(&declared)));
     } else {
@@ -104,10 +113,12 @@ pub(super) fn show(context: &Context, changes: &ChangeSet, declared: Option<&(So
 fn place_of((tree, decoded): &(SourceTree, Decoded)) -> impl Fn(&Address) -> Option<String> {
     |address| {
         let place = decoded.places.get(address)?;
-        // Most files include no others: their name says nothing.
-        Some(match place.span.file {
-            FileId::MAIN => format!("line {}", place.line),
-            included => format!("{}:{}", tree.sources().file(included).name, place.line),
-        })
+        let name = &tree.sources().file(place.span.file).name;
+        // Of the file itself its own name is enough: the way to it was given on the command line.
+        let name = match place.span.file {
+            FileId::MAIN => name.rsplit('/').next().unwrap_or(name),
+            _ => name,
+        };
+        Some(format!("{name}:{}", place.line))
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::agree::{self, AgreeArgs, Request};
 use super::{CliError, Context, env, exit_code};
-use crate::change::{ChangeSet, Value};
+use crate::change::{ChangeSet, Known, Value};
 use crate::clock::Clock;
 use crate::config;
 use crate::model::{Declaration, Generation};
@@ -28,12 +28,15 @@ pub async fn run(context: &Context, arguments: &RollbackArgs) -> Result<u8, CliE
     let state = context.existing_state().await?;
     let earlier = super::history::remembered(&state, arguments.generation).await?;
     let (who, base) = (env::who(), context.base());
+    // They only tell what is inside of sealed values that are exchanged: it works without.
+    let identities = context.identities().ok();
     let proposal = Proposal {
         declaration: earlier.declaration.clone(),
         source: earlier.source.clone(),
         rollback_of: Some(&earlier),
         who: &who,
         base: &base,
+        identities: identities.as_ref(),
     };
     let number = arguments.generation;
     let command = format!("rollback {number}");
@@ -79,6 +82,7 @@ fn differs(context: &Context, declared: &Declaration) -> bool {
     let Ok(tree) = context.source() else { return false };
     let Ok(decoded) = config::decode(tree.sources()) else { return true };
     // Only the difference matters: what it is compared with needs no generation of its own.
-    let to = |declaration: &Declaration| reconcile::plan(None, declaration, context.clock.now()).plan_id;
+    let to =
+        |declaration: &Declaration| reconcile::plan(None, declaration, &Known::default(), context.clock.now()).plan_id;
     to(&decoded.declaration) != to(declared)
 }

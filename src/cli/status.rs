@@ -81,7 +81,12 @@ async fn look(context: &Context) -> Result<Status, CliError> {
         Err(error) => File::Unreadable(error.text()),
         Ok(tree) => match config::decode(tree.sources()) {
             Ok(decoded) => {
-                let changes = reconcile::plan(applied.as_ref(), &decoded.declaration, context.clock.now());
+                let (applied, declared) = (applied.as_ref(), &decoded.declaration);
+                let known = match &state {
+                    Some(state) => reconcile::known(state, applied, declared, None).await?,
+                    None => crate::change::Known::default(),
+                };
+                let changes = reconcile::plan(applied, declared, &known, context.clock.now());
                 File::Valid(Box::new((decoded.declaration, changes)))
             }
             Err(invalid) => {

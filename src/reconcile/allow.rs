@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::change::{Rail, RailKind};
+use crate::change::{Rail, RailKind, Risk};
 use crate::model::Address;
 
 /// The key of the trailer. Case does not matter, as in git.
@@ -25,10 +25,12 @@ pub enum Act {
     Tighten,
     /// Give a server another address.
     Move,
+    /// Let many repositories leave a plan.
+    Narrow,
 }
 
 impl Act {
-    const ALL: [Self; 3] = [Self::Retire, Self::Tighten, Self::Move];
+    const ALL: [Self; 4] = [Self::Retire, Self::Tighten, Self::Move, Self::Narrow];
 
     /// The word in the trailer.
     pub const fn as_str(self) -> &'static str {
@@ -36,15 +38,19 @@ impl Act {
             Self::Retire => "retire",
             Self::Tighten => "tighten",
             Self::Move => "move",
+            Self::Narrow => "narrow",
         }
     }
 
-    /// What has to be allowed so that a rail opens.
-    pub const fn that_opens(rail: RailKind) -> Self {
+    /// What has to be allowed so that a rail opens. Nothing opens one that is refused, or a source that went back: it
+    /// brings its own trailers.
+    pub const fn that_opens(rail: RailKind) -> Option<Self> {
         match rail {
-            RailKind::PlanLeaves | RailKind::ManyPlansLeave => Self::Retire,
-            RailKind::TightenedRetention => Self::Tighten,
-            RailKind::ServerMoved => Self::Move,
+            RailKind::PlanLeaves | RailKind::ManyPlansLeave => Some(Self::Retire),
+            RailKind::TightenedRetention => Some(Self::Tighten),
+            RailKind::ServerMoved => Some(Self::Move),
+            RailKind::RepositoriesLeave => Some(Self::Narrow),
+            RailKind::NoPlans | RailKind::SealedElsewhere | RailKind::MoveConflict | RailKind::SourceRewound => None,
         }
     }
 }
@@ -60,7 +66,7 @@ pub struct Allowance {
 
 /// A trailer that allows nothing, because it cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a trailer allows `retire`, `tighten` or `move` of one address, such as `retire plan/old-weekly`")]
+#[error("a trailer allows `retire`, `tighten`, `move` or `narrow` of one address, such as `retire plan/old-weekly`")]
 pub struct InvalidAllowance;
 
 impl FromStr for Allowance {
@@ -107,13 +113,15 @@ impl Allowed {
 
     /// Whether a rail opens: everything that it is about is allowed by name.
     pub fn opens(&self, rail: &Rail) -> bool {
-        !rail.addresses.is_empty() && self.missing(rail).next().is_none()
+        let can_open = rail.risk == Risk::Guarded && Act::that_opens(rail.kind).is_some();
+        can_open && !rail.addresses.is_empty() && self.missing(rail).next().is_none()
     }
 
     /// What would have to be allowed besides, for a message: each is the value of a trailer.
     pub fn missing<'a>(&'a self, rail: &'a Rail) -> impl Iterator<Item = Allowance> + 'a {
-        let act = Act::that_opens(rail.kind);
-        let all = rail.addresses.iter().map(move |address| Allowance { act, address: address.clone() });
+        let acts = Act::that_opens(rail.kind).into_iter();
+        let all =
+            acts.flat_map(|act| rail.addresses.iter().map(move |address| Allowance { act, address: address.clone() }));
         all.filter(|allowance| !self.acts.contains(allowance))
     }
 }
@@ -134,13 +142,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::change::{change_set, sample};
+    use crate::change::{Known, change_set, sample};
 
     fn rails() -> Vec<Rail> {
         let mut declared = sample::declaration();
-        declared.plans.clear();
+        let plan = declared.plans.remove(&"nightly".parse().unwrap()).unwrap();
+        declared.plans.insert("hot".parse().unwrap(), plan);
         declared.retentions.values_mut().next().unwrap().keep.daily = 1;
-        change_set(Some(&sample::applied(sample::declaration())), &declared, jiff::Timestamp::UNIX_EPOCH).rails
+        let applied = sample::applied(sample::declaration());
+        change_set(Some(&applied), &declared, &Known::default(), jiff::Timestamp::UNIX_EPOCH).rails
     }
 
     #[test]
@@ -158,6 +168,17 @@ mod tests {
         for other in ["tighten plan/nightly", "retire plan/weekly", "retire retention/gfs"] {
             assert!(!Allowed::by([format!("x\n\nXopero-Allow: {other}").as_str()]).opens(&rails[0]), "{other}");
         }
+    }
+
+    #[test]
+    fn no_trailer_opens_what_is_refused() {
+        let applied = sample::applied(sample::declaration());
+        let nothing = crate::model::Declaration::default();
+        let set = change_set(Some(&applied), &nothing, &Known::default(), jiff::Timestamp::UNIX_EPOCH);
+        let allowed = Allowed::by(["x\n\nXopero-Allow: retire plan/nightly"]);
+        let closed: Vec<RailKind> =
+            set.rails.iter().filter(|rail| !allowed.opens(rail)).map(|rail| rail.kind).collect();
+        assert_eq!(closed, [RailKind::NoPlans]);
     }
 
     #[test]

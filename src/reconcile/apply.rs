@@ -5,12 +5,14 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::known::known;
 use super::{ReconcileError, SavedPlan};
-use crate::change::{ChangeSet, PlanId, change_set};
+use crate::change::{ChangeSet, Known, PlanId, change_set};
 use crate::clock::Clock;
 use crate::model::{
     Address, Applied, Declaration, DestinationId, DestinationName, Generation, Lineage, Place, Source, Uid,
 };
+use crate::secret::Identities;
 use crate::state::{StateLock, StateStore};
 use crate::store::{Access, Store, StoreError, prepare};
 
@@ -57,8 +59,8 @@ pub enum Outcome {
 }
 
 /// What an apply would do.
-pub fn plan(state: Option<&Applied>, declaration: &Declaration, now: Timestamp) -> ChangeSet {
-    change_set(state, declaration, now)
+pub fn plan(state: Option<&Applied>, declaration: &Declaration, known: &Known, now: Timestamp) -> ChangeSet {
+    change_set(state, declaration, known, now)
 }
 
 /// What is to come into force.
@@ -75,6 +77,8 @@ pub struct Proposal<'a> {
     pub who: &'a str,
     /// Where relative paths begin.
     pub base: &'a Path,
+    /// What opens sealed values, to tell whether those that are exchanged have the same inside.
+    pub identities: Option<&'a Identities>,
 }
 
 /// Puts a proposal in force as far as `approval` allows. All of it or nothing.
@@ -92,8 +96,9 @@ pub async fn apply(
     store.abandon_running(now).await?;
 
     let applied = store.applied().await?;
-    let Proposal { declaration, source, rollback_of, who, base } = proposal;
-    let change_set = plan(applied.as_ref(), &declaration, now);
+    let Proposal { declaration, source, rollback_of, who, base, identities: opening } = proposal;
+    let known = known(store, applied.as_ref(), &declaration, opening).await?;
+    let change_set = plan(applied.as_ref(), &declaration, &known, now);
     agree(&change_set, applied.as_ref(), &source, approval)?;
     if change_set.is_empty() {
         return Ok(Outcome::InSync { generation: change_set.based_on, change_set });
@@ -104,7 +109,7 @@ pub async fn apply(
     let next = Applied {
         lineage: store.lineage(),
         generation,
-        uids: identities([applied.as_ref(), rollback_of], &declaration, clock),
+        uids: identities([applied.as_ref(), rollback_of], &change_set.origins(), &declaration, clock),
         declaration,
         source,
         plan_id: change_set.plan_id.to_string(),
@@ -177,6 +182,9 @@ fn agree(
         });
     }
     match approval {
+        _ if change_set.is_refused() => {
+            Err(ReconcileError::Refused { plan_id: found.clone(), rails: change_set.rails.clone() })
+        }
         Approval::Approved(_) | Approval::Saved(_) => Ok(()),
         Approval::Auto | Approval::Confirmed(_) if !change_set.needs_approval() => Ok(()),
         Approval::Auto | Approval::Confirmed(_) => {
@@ -217,11 +225,19 @@ fn moved(
     })
 }
 
-/// The identities of servers and plans: those they have; those they had in the generation that is taken back; new ones
+/// The identities of servers and plans: those they have, also under the names they are moved from; those they had in the generation that is taken back; new ones
 /// for new names. A name that was given up and comes back in the file is something new: nothing tells that it means the
 /// same, and old backups must not fall under new rules.
-fn identities(known: [Option<&Applied>; 2], declared: &Declaration, clock: &dyn Clock) -> BTreeMap<Address, Uid> {
-    let known = |address: &Address| known.into_iter().flatten().find_map(|applied| applied.uids.get(address).copied());
+fn identities(
+    known: [Option<&Applied>; 2],
+    origins: &BTreeMap<&Address, &Address>,
+    declared: &Declaration,
+    clock: &dyn Clock,
+) -> BTreeMap<Address, Uid> {
+    let known = |address: &Address| {
+        let origin = origins.get(address).copied().unwrap_or(address);
+        known.into_iter().flatten().find_map(|applied| applied.uids.get(origin).copied())
+    };
     let servers = declared.servers.keys().map(Address::server);
     let plans = declared.plans.keys().map(Address::plan);
     servers
@@ -264,7 +280,8 @@ mod tests {
         async fn take_back(&self, number: u64) -> Outcome {
             let earlier = self.store.generation(Generation(number)).await.unwrap().unwrap();
             let proposal = Proposal { rollback_of: Some(&earlier), ..proposal(&earlier.declaration, self.home.path()) };
-            let id = plan(Some(&self.applied().await), &earlier.declaration, self.clock.now()).plan_id;
+            let id =
+                plan(Some(&self.applied().await), &earlier.declaration, &Known::default(), self.clock.now()).plan_id;
             let approval = Approval::Approved(id);
             apply(&self.store, &lock(&self.store), proposal, &approval, &self.clock).await.unwrap()
         }
@@ -280,7 +297,13 @@ mod tests {
 
     fn proposal<'a>(declaration: &Declaration, base: &'a Path) -> Proposal<'a> {
         let (declaration, source) = (declaration.clone(), source());
-        Proposal { declaration, source, rollback_of: None, who: "ada@vault", base }
+        Proposal { declaration, source, rollback_of: None, who: "ada@vault", base, identities: None }
+    }
+
+    /// One plan leaves, and another comes.
+    fn replace_plan(declared: &mut Declaration) {
+        let plan = declared.plans.remove(&"nightly".parse().unwrap()).unwrap();
+        declared.plans.insert("hot".parse().unwrap(), plan);
     }
 
     fn lock(store: &StateStore) -> StateLock {
@@ -304,14 +327,14 @@ mod tests {
         assert_eq!((&applied.declaration, applied.applied_by.as_str()), (&declared, "ada@vault"));
         let second = world.apply(&declared, Approval::Auto).await.unwrap();
         assert!(matches!(second, Outcome::InSync { generation: Some(Generation(1)), .. }));
-        assert!(plan(Some(&applied), &declared, world.clock.now()).is_empty());
+        assert!(plan(Some(&applied), &declared, &Known::default(), world.clock.now()).is_empty());
     }
 
     #[tokio::test]
     async fn a_plan_made_before_there_was_a_state_can_be_approved() {
         let world = World::new().await;
         let declared = sample::declaration();
-        let id = plan(None, &declared, world.clock.now()).plan_id;
+        let id = plan(None, &declared, &Known::default(), world.clock.now()).plan_id;
         world.apply(&declared, Approval::Approved(id)).await.unwrap();
     }
 
@@ -335,15 +358,15 @@ mod tests {
         let world = World::new().await;
         world.apply(&sample::declaration(), Approval::Auto).await.unwrap();
         let mut declared = sample::declaration();
-        declared.plans.clear();
-        let id = plan(Some(&world.applied().await), &declared, world.clock.now()).plan_id;
+        replace_plan(&mut declared);
+        let id = plan(Some(&world.applied().await), &declared, &Known::default(), world.clock.now()).plan_id;
         for approval in [Approval::Auto, Approval::Confirmed(id.clone())] {
             let error = world.apply(&declared, approval).await.unwrap_err();
             assert!(error.hint().unwrap().contains(&format!("`xopero apply --approve {id}`")));
             let ReconcileError::RefusedByRail { rails, .. } = error else { panic!("{error}") };
             assert_eq!(rails[0].kind, RailKind::PlanLeaves);
         }
-        let other = plan(None, &declared, world.clock.now()).plan_id;
+        let other = plan(None, &declared, &Known::default(), world.clock.now()).plan_id;
         for approval in [Approval::Confirmed(other.clone()), Approval::Approved(other)] {
             let error = world.apply(&declared, approval).await.unwrap_err();
             assert!(matches!(&error, ReconcileError::Stale { found: Some(found), .. } if *found == id), "{error}");
@@ -352,7 +375,37 @@ mod tests {
 
         let done = world.apply(&declared, Approval::Approved(id)).await.unwrap();
         let Outcome::Applied { generation: Generation(2), change_set } = done else { panic!("{done:?}") };
-        assert_eq!(change_set.counts(), Counts { retire: 1, ..Counts::default() });
+        assert_eq!(change_set.counts(), Counts { add: 1, retire: 1, ..Counts::default() });
+    }
+
+    #[tokio::test]
+    async fn a_moved_plan_keeps_its_identity() {
+        let world = World::new().await;
+        world.apply(&sample::declaration(), Approval::Auto).await.unwrap();
+        let before = world.applied().await.uids;
+        let mut declared = sample::declaration();
+        replace_plan(&mut declared);
+        let address = |name: &str| Address::parse(name).unwrap();
+        declared.moved.insert(address("plan/nightly"), address("plan/hot"));
+        world.apply(&declared, Approval::Auto).await.unwrap();
+        let after = world.applied().await.uids;
+        assert_eq!(after[&address("plan/hot")], before[&address("plan/nightly")]);
+        assert!(matches!(world.apply(&declared, Approval::Auto).await.unwrap(), Outcome::InSync { .. }));
+    }
+
+    #[tokio::test]
+    async fn no_approval_lets_through_what_is_refused() {
+        let world = World::new().await;
+        world.apply(&sample::declaration(), Approval::Auto).await.unwrap();
+        let mut declared = sample::declaration();
+        declared.plans.clear();
+        let id = plan(Some(&world.applied().await), &declared, &Known::default(), world.clock.now()).plan_id;
+        for approval in [Approval::Auto, Approval::Confirmed(id.clone()), Approval::Approved(id)] {
+            let error = world.apply(&declared, approval).await.unwrap_err();
+            assert!(matches!(&error, ReconcileError::Refused { .. }), "{error}");
+            assert!(error.hint().unwrap().contains("retire each of them"));
+        }
+        assert_eq!(world.applied().await.generation, Generation(1), "what is in force stays");
     }
 
     #[tokio::test]
@@ -361,17 +414,17 @@ mod tests {
         world.apply(&sample::declaration(), Approval::Auto).await.unwrap();
         let applied = world.applied().await;
         let mut declared = sample::declaration();
-        declared.plans.clear();
-        let set = plan(Some(&applied), &declared, world.clock.now());
+        replace_plan(&mut declared);
+        let set = plan(Some(&applied), &declared, &Known::default(), world.clock.now());
         let saved = SavedPlan::new(&set, Some(&applied), source());
         let approval = || Approval::Saved(Box::new(saved.clone()));
 
         let error = world.apply(&sample::declaration(), approval()).await.unwrap_err();
         let ReconcileError::Stale { found: None, moved, .. } = error else { panic!("{error}") };
-        assert!(moved[0].starts_with("plan/nightly: to retire then"), "{moved:?}");
+        assert!(moved.iter().any(|line| line.starts_with("plan/nightly: to retire then")), "{moved:?}");
 
         let mut foreign = saved.clone();
-        foreign.plan_id = plan(None, &declared, world.clock.now()).plan_id;
+        foreign.plan_id = plan(None, &declared, &Known::default(), world.clock.now()).plan_id;
         foreign.based_on.as_mut().unwrap().lineage = Lineage::from_parts(7, 7);
         let error = world.apply(&declared, Approval::Saved(Box::new(foreign))).await.unwrap_err();
         assert!(matches!(error, ReconcileError::PlanOfAnother { .. }), "{error}");
@@ -399,8 +452,8 @@ mod tests {
         world.apply(&sample::declaration(), Approval::Auto).await.unwrap();
         let first = world.applied().await;
         let mut declared = sample::declaration();
-        declared.plans.clear();
-        let id = plan(Some(&first), &declared, world.clock.now()).plan_id;
+        replace_plan(&mut declared);
+        let id = plan(Some(&first), &declared, &Known::default(), world.clock.now()).plan_id;
         world.apply(&declared, Approval::Approved(id)).await.unwrap();
 
         assert!(matches!(world.take_back(1).await, Outcome::Applied { generation: Generation(3), .. }));
@@ -431,9 +484,12 @@ mod tests {
                 let world = World::new().await;
                 for declared in [before, after] {
                     let state = world.store.applied().await.unwrap();
-                    let id = plan(state.as_ref(), &declared, world.clock.now()).plan_id;
-                    world.apply(&declared, Approval::Approved(id)).await.unwrap();
-                    assert!(plan(Some(&world.applied().await), &declared, world.clock.now()).is_empty());
+                    let set = plan(state.as_ref(), &declared, &Known::default(), world.clock.now());
+                    if set.is_refused() {
+                        return;
+                    }
+                    world.apply(&declared, Approval::Approved(set.plan_id)).await.unwrap();
+                    assert!(plan(Some(&world.applied().await), &declared, &Known::default(), world.clock.now()).is_empty());
                 }
             });
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::UnreadablePlan;
-use crate::change::{PlanId, Rail};
+use crate::change::{PlanId, Rail, Risk};
 use crate::model::{Address, DestinationName, Lineage};
 use crate::state::StateError;
 use crate::store::StoreError;
@@ -54,6 +54,14 @@ pub enum ReconcileError {
         /// What asks for approval.
         rails: Vec<Rail>,
     },
+    /// Something in the change set is not let through by any approval.
+    #[error("plan {plan_id} is refused, and no approval lets it through")]
+    Refused {
+        /// The change set.
+        plan_id: PlanId,
+        /// What stands in its way, also what an approval would open.
+        rails: Vec<Rail>,
+    },
     /// A plan could not be saved.
     #[error("cannot write the plan {}", path.display())]
     WritePlan {
@@ -95,6 +103,12 @@ impl ReconcileError {
             Self::RefusedByRail { plan_id, rails: _ } => {
                 Some(format!("look at it with `xopero plan`; if it is meant, run `xopero apply --approve {plan_id}`"))
             }
+            Self::Refused { rails, .. } => {
+                let ways = rails.iter().filter(|rail| rail.risk == Risk::Refused).flat_map(|rail| &rail.ways);
+                let first = ways.map(|way| format!("{}: {}", way.when, way.lines.join("; "))).next();
+                let what = first.unwrap_or_else(|| "change the file".to_owned());
+                Some(format!("{}; what is in force stays in force", what.trim_end_matches([':', ' '])))
+            }
             Self::WritePlan { .. } => {
                 Some("check that the directory exists and that this user may write it".to_owned())
             }
@@ -108,7 +122,9 @@ impl ReconcileError {
     pub fn details(&self) -> Vec<String> {
         match self {
             Self::Stale { moved, .. } => moved.clone(),
-            Self::RefusedByRail { rails, .. } => rails.iter().map(describe_rail).collect(),
+            Self::RefusedByRail { rails, .. } | Self::Refused { rails, .. } => {
+                rails.iter().map(describe_rail).collect()
+            }
             Self::State(_)
             | Self::Store(_)
             | Self::SamePlace { .. }
@@ -123,5 +139,6 @@ impl ReconcileError {
 /// A rail on one line: kind, addresses, numbers.
 pub(super) fn describe_rail(rail: &Rail) -> String {
     let addresses: Vec<&str> = rail.addresses.iter().map(Address::as_str).collect();
-    format!("{}: {}: {}", rail.kind.as_str(), addresses.join(", "), rail.message)
+    let parts = [rail.kind.as_str(), &addresses.join(", "), &rail.message];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::plan;
-use crate::change::{ChangeSet, Counts};
+use crate::change::{ChangeSet, Counts, Known};
 use crate::model::{Applied, Generation, Source};
 
 /// One generation, for people who look back.
@@ -31,10 +31,11 @@ impl Entry {
     pub fn new(applied: &Applied, before: Option<&Applied>) -> (Self, Option<ChangeSet>) {
         let known = before.is_some() || applied.generation == Generation::after(None);
         let changes = known.then(|| {
-            let mut changes = plan(before, &applied.declaration, applied.applied_at);
+            let mut changes = plan(before, &applied.declaration, &Known::default(), applied.applied_at);
             // What there was to know besides is over, and what was guarded was approved.
             changes.notes.clear();
             changes.rails.clear();
+            changes.impacts.clear();
             changes
         });
         let entry = Self {

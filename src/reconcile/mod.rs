@@ -8,6 +8,7 @@ pub mod allow;
 mod apply;
 mod error;
 pub mod history;
+mod known;
 pub mod observe;
 mod plan_file;
 mod saved_plan;
@@ -15,6 +16,7 @@ pub mod status;
 
 pub use apply::{Approval, Outcome, Proposal, apply, plan};
 pub use error::ReconcileError;
+pub use known::known;
 pub use saved_plan::{Base, SavedPlan, UnreadablePlan};
 
 use error::describe_rail;

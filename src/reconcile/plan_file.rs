@@ -51,14 +51,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::change::{change_set, sample};
+    use crate::change::{Known, change_set, sample};
     use crate::model::Source;
 
     #[test]
     fn the_file_is_private_and_replaced_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nightly.xplan");
-        let set = change_set(None, &sample::declaration(), jiff::Timestamp::UNIX_EPOCH);
+        let set = change_set(None, &sample::declaration(), &Known::default(), jiff::Timestamp::UNIX_EPOCH);
         let source = Source { file: "xopero.kdl".into(), sha256: "aa".into(), files: Vec::new() };
         let saved = SavedPlan::new(&set, None, source);
         std::fs::write(&path, "something else").unwrap();
@@ -76,7 +76,7 @@ mod tests {
         assert!(matches!(SavedPlan::read(folder.path()), Err(ReconcileError::ReadPlan { .. })));
         assert!(matches!(
             SavedPlan::new(
-                &change_set(None, &sample::declaration(), jiff::Timestamp::UNIX_EPOCH),
+                &change_set(None, &sample::declaration(), &Known::default(), jiff::Timestamp::UNIX_EPOCH),
                 None,
                 Source { file: "x".into(), sha256: "aa".into(), files: Vec::new() }
             )

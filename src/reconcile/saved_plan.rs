@@ -218,7 +218,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::change::{change_set, sample};
+    use crate::change::{Known, change_set, sample};
     use crate::model::{Declaration, Sealed};
 
     fn source(sha256: &str) -> Source {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     fn set(applied: &Applied, declaration: &Declaration) -> ChangeSet {
-        change_set(Some(applied), declaration, Timestamp::UNIX_EPOCH)
+        change_set(Some(applied), declaration, &Known::default(), Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -282,7 +282,8 @@ mod tests {
         let moved = saved.moved(&set(&applied, &everything), Some(&applied), &source("aa"));
         assert_eq!(moved[0], "plan/nightly: to retire now, was to stay then");
         assert_eq!(moved[1], "retention/gfs: to update then, stays as it is now");
-        let first = saved.moved(&change_set(None, &daily(7), Timestamp::UNIX_EPOCH), None, &source("aa"));
+        let first =
+            saved.moved(&change_set(None, &daily(7), &Known::default(), Timestamp::UNIX_EPOCH), None, &source("aa"));
         assert_eq!(first[0], "the state has moved from generation 41 to nothing applied");
     }
 

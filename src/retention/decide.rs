@@ -68,9 +68,14 @@ pub enum Reason {
 impl Fate {
     /// Whether a reason keeps it, beyond the grace.
     pub const fn stays(&self) -> bool {
+        self.leaves_from().is_none()
+    }
+
+    /// From when on it may be pruned, if nothing keeps it.
+    pub const fn leaves_from(&self) -> Option<Timestamp> {
         match self {
-            Self::Stays(_) => true,
-            Self::Leaves { .. } => false,
+            Self::Stays(_) => None,
+            Self::Leaves { from } => Some(*from),
         }
     }
 }

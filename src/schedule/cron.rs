@@ -62,10 +62,21 @@ impl Schedule {
         self.patterns.iter().filter_map(|pattern| pattern.find_next_occurrence(&after, false).ok()).min()
     }
 
+    /// The first `count` runs after `after`.
+    pub fn upcoming(&self, after: Timestamp, count: usize) -> Vec<Zoned> {
+        let following = |run: &Zoned| self.next(run.timestamp());
+        std::iter::successors(self.next(after), following).take(count).collect()
+    }
+
     /// The schedule in words, with its time zone.
     pub fn describe(&self) -> String {
         format!("{} ({})", self.whole.describe().trim_end_matches('.'), self.zone_name)
     }
+}
+
+/// The zone of a schedule's days; UTC without one.
+pub fn zone_of(cron: Option<&Cron>) -> TimeZone {
+    cron.and_then(|cron| TimeZone::get(&cron.time_zone).ok()).unwrap_or(TimeZone::UTC)
 }
 
 fn pattern(expression: &str) -> Result<Pattern, ScheduleError> {
@@ -118,13 +129,8 @@ mod tests {
         Schedule::parse(&Cron { expression: expression.into(), time_zone: zone.into() })
     }
 
-    fn upcoming(schedule: &Schedule, after: Timestamp, count: usize) -> Vec<Zoned> {
-        let following = |run: &Zoned| schedule.next(run.timestamp());
-        std::iter::successors(schedule.next(after), following).take(count).collect()
-    }
-
     fn runs(expression: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
-        let upcoming = upcoming(&schedule(expression, zone).unwrap(), after.parse().unwrap(), count);
+        let upcoming = schedule(expression, zone).unwrap().upcoming(after.parse().unwrap(), count);
         upcoming.iter().map(|run| run.strftime("%m-%d %H:%M%:::z").to_string()).collect()
     }
 
@@ -219,7 +225,7 @@ mod tests {
             let hours = hours.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
             let schedule = schedule(&format!("{minute} {hours} * * *"), "Australia/Lord_Howe").unwrap();
             let start = Timestamp::from_second(start).unwrap();
-            let runs = upcoming(&schedule, start, 5);
+            let runs = schedule.upcoming(start, 5);
             prop_assert_eq!(runs.len(), 5);
             prop_assert!(runs[0].timestamp() > start);
             prop_assert!(runs.windows(2).all(|pair| pair[0] < pair[1]));

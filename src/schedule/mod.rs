@@ -7,5 +7,5 @@
 mod cron;
 mod error;
 
-pub use cron::{Schedule, time_zones};
+pub use cron::{Schedule, time_zones, zone_of};
 pub use error::ScheduleError;

@@ -131,6 +131,12 @@ pub fn open(sealed: &Sealed, identities: &Identities, expected: &Expected) -> Re
     Ok(SecretString::from(&*wire.secret))
 }
 
+/// Whether two sealed values have the same inside: the secret, and what it is for. `None` if not both can be opened.
+pub fn same_content(one: &Sealed, other: &Sealed, identities: &Identities) -> Option<bool> {
+    let (one, other) = (opened(one, identities).ok()?, opened(other, identities).ok()?);
+    Some(*one == *other)
+}
+
 /// The plain text in a sealed value.
 fn opened(sealed: &Sealed, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let mut plain = Zeroizing::new(Vec::with_capacity(LONGEST_PLAIN + 1));

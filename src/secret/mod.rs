@@ -17,7 +17,7 @@ mod identity;
 mod scan;
 mod stream;
 
-pub use envelope::{Envelope, Expected, open, reseal, seal};
+pub use envelope::{Envelope, Expected, open, reseal, same_content, seal};
 pub use error::SecretError;
 pub use identity::{FoundIdentities, Identities, IdentitySources, find_identities, keygen, locate_identities};
 pub use scan::{Leak, LeakKind, scan};

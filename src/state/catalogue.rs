@@ -179,6 +179,23 @@ impl StateStore {
         rows.iter().map(|row| self.read("a snapshot", row).json("body")).collect()
     }
 
+    /// Every snapshot, and whether damage was found in it. Nothing, if there are more than `most`.
+    pub async fn whole_catalogue(&self, most: u32) -> Result<Option<Vec<(SnapshotRecord, bool)>>, StateError> {
+        let rows = sqlx::query("SELECT body, damaged FROM snapshots ORDER BY id LIMIT $1")
+            .bind(i64::from(most) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed("read the catalogue of snapshots"))?;
+        if rows.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+            return Ok(None);
+        }
+        let read = |row| {
+            let read = self.read("a snapshot", row);
+            Ok((read.json("body")?, read.get::<Option<String>>("damaged")?.is_some()))
+        };
+        rows.iter().map(read).collect::<Result<_, _>>().map(Some)
+    }
+
     /// The snapshot with this id, or the only one whose id begins like this. Case does not matter.
     pub async fn snapshot(&self, text: &str) -> Result<SnapshotRecord, StateError> {
         let unknown = || StateError::UnknownSnapshot { path: self.path(), text: text.chars().take(64).collect() };

@@ -40,7 +40,8 @@ fn whole_commands(text: &str) -> Vec<String> {
 /// longer than a line is not broken: people copy it.
 pub(super) fn wrap<'a>(first: &str, indent: usize, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = first.trim_end().to_owned();
+    let blank = first.trim().is_empty();
+    let mut line = if blank { first.to_owned() } else { first.trim_end().to_owned() };
     for word in words {
         if line.trim().is_empty() {
             line.push_str(word);

@@ -102,8 +102,15 @@ fn a_credential_sealed_for_another_server_is_never_sent() {
     std::fs::write(home.path().join(FILE), &moved).unwrap();
     let lines = home.xopero(&["plan", "--json"]).success().json();
     let id = lines.iter().find_map(|line| line["plan_id"].as_str()).unwrap().to_owned();
-    home.xopero(&["apply", "--auto-approve"]).expect(4).says("server-moved").says(&id);
-    home.xopero(&["apply", "--approve", &id]).success();
+    home.xopero(&["apply", "--auto-approve"]).expect(4).says("sealed-elsewhere").says(&id);
+    let refused = home.xopero(&["apply", "--approve", &id]).expect(4).says("no approval");
+    for word in [home.server.url(), thief.url(), "xopero credential add PAY --account main"] {
+        assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);
+    }
+    // Somebody who begins anew with that file gets no further.
+    std::fs::remove_dir_all(home.path().join(".xopero")).unwrap();
+    std::fs::remove_dir_all(home.destination("nas")).unwrap();
+    home.apply();
     let refused = home.xopero(&["run", "nightly"]).expect(7).says("credential/PAY");
     for word in [home.server.url(), thief.url(), "xopero credential add"] {
         assert!(refused.stderr.contains(word), "{word}: {}", refused.stderr);

@@ -200,8 +200,13 @@ fn a_plan_that_leaves_the_file_is_guarded_and_its_backups_stay() {
     let home = usual(world);
     home.run("nightly");
     let text = file_text(&home);
-    write_text(&home, &text[..text.find("plan \"nightly\"").unwrap()]);
+    // A file without any plan changes nothing.
+    let without = text[..text.find("plan \"nightly\"").unwrap()].to_owned();
+    write_text(&home, &without);
+    home.xopero(&["apply", "--approve", &plan_id(&home)]).expect(4).says("no-plans").says("retire each of them");
+    write_text(&home, &text.replace("plan \"nightly\"", "plan \"weekly\""));
     let shown = plan(&home);
+    assert!(shown.contains("moved \"plan/nightly\" to=\"plan/weekly\""), "{shown}");
     assert!(shown.lines().any(|line| line.trim_start().starts_with("- plan/nightly")), "{shown}");
     home.xopero(&["apply", "--auto-approve"]).expect(4).says("plan-leaves");
     home.run("nightly");

@@ -380,7 +380,12 @@ mod tests {
         let File::Valid(both) = &known.file else { panic!() };
         let mut declared = both.0.clone();
         declared.retentions.values_mut().next().unwrap().keep.daily = 1;
-        let set = crate::reconcile::plan(known.applied.as_ref(), &declared, at("2026-11-22T06:00:00Z"));
+        let set = crate::reconcile::plan(
+            known.applied.as_ref(),
+            &declared,
+            &crate::change::Known::default(),
+            at("2026-11-22T06:00:00Z"),
+        );
         known.file = File::Valid(Box::new((declared, set)));
         assert_eq!(sync(&known), [Sync::PendingApproval; 2]);
         known.file = File::Unreadable("it is gone".into());

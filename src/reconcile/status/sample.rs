@@ -40,7 +40,7 @@ pub(crate) fn known() -> Known {
     applied.uids.insert(Address::plan(&"weekly".parse().unwrap()), Uid::from_parts(1, 2));
     let mut declared = declaration;
     declared.plans.insert("hot".parse().unwrap(), plan);
-    let set = change_set(Some(&applied), &declared, at("2026-11-22T00:00:00Z"));
+    let set = change_set(Some(&applied), &declared, &crate::change::Known::default(), at("2026-11-22T00:00:00Z"));
     let rejected = Sighting {
         address: Address::parse("credential/PAY/extra-1").unwrap(),
         kind: ConditionKind::CredentialRejected,

@@ -6,8 +6,8 @@ use super::BACKUPS_DELETED;
 use crate::change::{Action, AttributeChange, Change, ChangeSet, Value};
 use crate::model::Address;
 
-/// What `xopero plan --json` prints after its first line: `change`, `note`, `rail` and one `summary`. `places` gives the
-/// place in the file at which an address is declared: `file`, `line` and `col`.
+/// What `xopero plan --json` prints after its first line: `change`, `impact`, `note`, `rail` and one `summary`. `places`
+/// gives the place in the file at which an address is declared: `file`, `line` and `col`.
 pub fn to_json_lines(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<Json>) -> Vec<Json> {
     let touched = set.changes.iter().filter(|change| change.action != Action::Keep);
     let counts = set.counts();
@@ -17,15 +17,19 @@ pub fn to_json_lines(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<Json>)
         "based_on": set.based_on,
         "add": counts.add,
         "change": counts.change,
+        "move": counts.moved,
         "retire": counts.retire,
         "remove": counts.remove,
         "backups_deleted": BACKUPS_DELETED,
         "needs_approval": set.needs_approval(),
+        "refused": set.is_refused(),
     });
     let notes = set.notes.iter().map(|note| typed("note", note));
     let rails = set.rails.iter().map(|rail| typed("rail", rail));
+    let impacts = set.impacts.iter().map(|impact| typed("impact", impact));
     touched
         .map(|change| json_change(change, places(&change.address).as_ref()))
+        .chain(impacts)
         .chain(notes)
         .chain(rails)
         .chain([summary])
@@ -46,6 +50,7 @@ fn json_change(change: &Change, at: Option<&Json>) -> Json {
         "type": "change",
         "address": change.address,
         "action": change.action,
+        "moved_from": change.moved_from,
         "risk": change.risk,
         "reasons": change.reasons,
         "attributes": attributes,
@@ -55,14 +60,14 @@ fn json_change(change: &Change, at: Option<&Json>) -> Json {
 }
 
 fn json_attribute(attribute: &AttributeChange) -> Json {
-    let AttributeChange { path, before, after } = attribute;
+    let AttributeChange { path, before, after, content } = attribute;
     let digest = |value: &Option<Value>| value.as_ref().and_then(Value::short_digest).map(str::to_owned);
     let (sealed_before, sealed_after) = (digest(before), digest(after));
     let (before, after) = (before.as_ref().map(json_value), after.as_ref().map(json_value));
     if sealed_before.is_some() || sealed_after.is_some() {
         json!({
             "path": path, "before": before, "after": after, "sensitive": true,
-            "sealed_before": sealed_before, "sealed_after": sealed_after,
+            "sealed_before": sealed_before, "sealed_after": sealed_after, "content": content,
         })
     } else {
         json!({ "path": path, "before": before, "after": after })
@@ -91,14 +96,18 @@ mod tests {
         let place = json!({"file": "xopero.kdl", "line": 84, "col": 1});
         let lines = to_json_lines(&set, &|address| (address.as_str() == "plan/hot").then(|| place.clone()));
         let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["change", "change", "change", "change", "change", "note", "rail", "rail", "summary"]);
+        assert_eq!(
+            kinds,
+            ["change", "change", "change", "change", "change", "impact", "note", "rail", "rail", "summary"]
+        );
         let token = &lines[0]["attributes"][0];
         assert_eq!((&token["before"], &token["sensitive"]), (&Json::Null, &json!(true)));
         assert_eq!(token["sealed_after"], json!(Sealed::new("another").digest()));
+        assert_eq!((&token["content"], &lines[5]["effect"]), (&json!("unknown"), &json!("rotation")));
         assert_eq!(lines[4]["attributes"][0], json!({"path": "keep.daily", "before": 14, "after": 7}));
         assert_eq!((&lines[2]["at"], &lines[3]["at"]), (&place, &Json::Null));
-        assert_eq!(lines[6]["kind"], json!("plan-leaves"));
-        let summary = &lines[8];
+        assert_eq!(lines[7]["kind"], json!("plan-leaves"));
+        let summary = &lines[9];
         assert_eq!((&summary["plan_id"], &summary["based_on"]), (&json!(set.plan_id), &json!(41)));
         assert_eq!((&summary["retire"], &summary["needs_approval"]), (&json!(1), &json!(true)));
     }

@@ -26,7 +26,11 @@ pub fn render_markdown(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<Stri
     if !set.rails.is_empty() {
         head.push('\n');
     }
-    let tail = if set.is_empty() { String::new() } else { format!("To apply: {}\n", code(&apply_command(set))) };
+    let tail = if set.is_empty() || set.is_refused() {
+        String::new()
+    } else {
+        format!("To apply: {}\n", code(&apply_command(set)))
+    };
     if set.is_empty() && set.notes.is_empty() {
         return head + &tail;
     }
@@ -51,10 +55,15 @@ fn heading(set: &ChangeSet) -> String {
     if set.is_empty() {
         return format!("### xopero plan: no changes\n\nThe file declares what is in force: {based_on}.\n\n");
     }
-    let Counts { add, change, retire, remove } = set.counts();
-    let all = [(add, "to add"), (change, "to change"), (retire, "to retire"), (remove, "to remove")];
+    let Counts { add, change, moved, retire, remove } = set.counts();
+    let all =
+        [(add, "to add"), (change, "to change"), (moved, "to move"), (retire, "to retire"), (remove, "to remove")];
     let counts: Vec<String> = all.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
-    let approval = if set.needs_approval() { " **It needs an approval of its own:**" } else { "" };
+    let approval = match (set.is_refused(), set.needs_approval()) {
+        (true, _) => " **No approval lets it through:**",
+        (false, true) => " **It needs an approval of its own:**",
+        (false, false) => "",
+    };
     format!(
         "### xopero plan `{}`: {}\n\nAgainst {based_on}. Backups deleted: {BACKUPS_DELETED}.{approval}\n\n",
         set.plan_id,
@@ -64,8 +73,10 @@ fn heading(set: &ChangeSet) -> String {
 
 fn guard(rail: &Rail) -> String {
     let addresses: Vec<&str> = rail.addresses.iter().map(Address::as_str).collect();
-    let text = format!("{}: {}", addresses.join(", "), rail.message);
-    format!("- {}: {}\n", rail.kind.as_str(), code(&shown(&text)))
+    let text =
+        if addresses.is_empty() { rail.message.clone() } else { format!("{}: {}", addresses.join(", "), rail.message) };
+    let ways = rail.ways.iter().flat_map(|way| &way.lines).map(|line| format!("  - {}\n", code(&shown(line))));
+    [format!("- {}: {}\n", rail.kind.as_str(), code(&shown(&text)))].into_iter().chain(ways).collect()
 }
 
 /// A line of text with its mark in the first column, where viewers of differences look for it.

@@ -4,7 +4,10 @@
 //! note and rail, and a summary; `schema/plan-output.schema.json` describes the lines, and what is added to them is added
 //! there.
 
+mod attribute;
+mod impact;
 mod json;
+mod lines;
 mod markdown;
 #[cfg(test)]
 mod sample;

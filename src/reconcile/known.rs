@@ -1,0 +1,42 @@
+//! Finds out what a change set needs to say what it means.
+
+use crate::change::{Catalogue, Content, Known, Wanted};
+use crate::model::{Applied, Declaration};
+use crate::secret::{Identities, same_content};
+use crate::state::{StateError, StateStore};
+
+/// The most snapshots that are looked at. Of more, nothing is said.
+const MOST_SNAPSHOTS: u32 = 200_000;
+
+/// What the state remembers of the outside world, and of the snapshots that a change would touch; and what `identities`,
+/// if there are some, tell of sealed values that are exchanged.
+pub async fn known(
+    store: &StateStore,
+    applied: Option<&Applied>,
+    declared: &Declaration,
+    identities: Option<&Identities>,
+) -> Result<Known, StateError> {
+    let wanted = Wanted::between(applied, declared);
+    let mut known = Known { observations: store.observations(applied).await?, ..Known::default() };
+    if wanted.catalogue {
+        let records = store.whole_catalogue(MOST_SNAPSHOTS).await?;
+        known.catalogue = records.map(|records| {
+            let mut catalogue = Catalogue::default();
+            for (record, damaged) in &records {
+                catalogue.add(record, *damaged);
+            }
+            catalogue
+        });
+    }
+    if let Some(identities) = identities {
+        for (before, after) in &wanted.secrets {
+            let content = match same_content(before, after, identities) {
+                Some(true) => Content::Same,
+                Some(false) => Content::Other,
+                None => Content::Unknown,
+            };
+            known.contents.learn(before, after, content);
+        }
+    }
+    Ok(known)
+}
