@@ -57,6 +57,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn quirk_28_numbers_of_builds_come_in_any_form() {
+        for build in [r#""9004001""#, "9004001", "null"] {
+            let body = format!(r#"{{"version":"9.4.1","buildNumber":{build},"buildDate":{build}}}"#);
+            let client = Canned::answer(PATH, &body).serve().await;
+            assert_eq!(client.application_properties(&authorization()).await.unwrap().version, "9.4.1");
+        }
+    }
+
+    #[tokio::test]
     async fn quirk_05_success_without_an_account_confirms_nobody() {
         let client = Canned::answer(PATH, r#"{"version":"9.4.1"}"#).serve().await;
         let version = client.application_properties(&authorization()).await.unwrap();

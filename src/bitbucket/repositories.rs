@@ -176,6 +176,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn quirk_33_a_fork_of_something_invisible_is_a_repository() {
+        let forks = [r#""origin":{"slug":"x","id":1}"#, r#""origin":null"#, r#""origin":{"project":null}"#];
+        let path = "/bb/rest/api/latest/projects/PAY/repos?start=0&limit=1";
+        for origin in forks {
+            let fork = format!(r#"{{"slug":"fork","id":9,"project":{{"key":"PAY","id":7,"owner":null}},{origin}}}"#);
+            let body = format!(r#"{{"isLastPage":true,"values":[{fork}]}}"#);
+            let page =
+                Canned::answer(path, &body).serve().await.first_repository(&authorization(), &key()).await.unwrap();
+            assert_eq!((page.values.len(), page.quarantined.len()), (1, 0), "{origin}");
+        }
+    }
+
+    #[tokio::test]
     async fn quirk_21_one_repository_under_an_old_name() {
         let client = Canned::answer("/bb/rest/api/latest/projects/PAY/repos/book", LEDGER).serve().await;
         let book = RepoSlug::new("book").unwrap();

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::AccountName;
+use crate::model::{AccountName, LoginRefusal};
 
 /// The request that failed: its address and the server's own number for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,20 @@ pub enum Refusal {
     Forged,
     /// The server did not say why.
     Unknown,
+}
+
+impl Refusal {
+    /// What it says of the credential as such; `None` if it says nothing about it.
+    pub const fn of_login(self) -> Option<LoginRefusal> {
+        match self {
+            Self::Rejected => Some(LoginRefusal::WrongSecret),
+            Self::Anonymous => Some(LoginRefusal::NotAccepted),
+            Self::Unlicensed => Some(LoginRefusal::Unlicensed),
+            Self::Captcha => Some(LoginRefusal::Captcha),
+            Self::BasicBlocked => Some(LoginRefusal::BasicBlocked),
+            Self::NoPermission | Self::Forged | Self::Unknown => None,
+        }
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -180,6 +180,19 @@ pub enum LoginRefusal {
     BasicBlocked,
 }
 
+impl LoginRefusal {
+    /// One word for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongSecret => "WrongSecret",
+            Self::NotAccepted => "NotAccepted",
+            Self::Unlicensed => "Unlicensed",
+            Self::Captcha => "Captcha",
+            Self::BasicBlocked => "BasicBlocked",
+        }
+    }
+}
+
 /// Whether something can be seen with a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,8 +3,8 @@
 use super::dispatch::{Context, Servers, Whole};
 use super::{Refused, TaskError};
 use crate::bitbucket::{Client, ServerVersion};
-use crate::http::{Authorization, HttpError, Refusal};
-use crate::model::{Applied, ServerName};
+use crate::http::{Authorization, HttpError};
+use crate::model::{Address, Applied, ConditionKind, LoginRefusal, Seen, ServerName, Sighting};
 
 /// What the server said to one secret of one account.
 struct Answer<'a> {
@@ -47,6 +47,8 @@ pub(super) async fn check_credentials(context: &Context, servers: &Servers, appl
             answers.len() - 1
         };
         let account = authorization.account();
+        let address = Address::credential(project, role);
+        let witness = |kind, seen| context.credentials.witness(Sighting { address: address.clone(), kind, seen });
         let other;
         let error = match &answers[index].said {
             Some(Err(error)) => error,
@@ -59,10 +61,24 @@ pub(super) async fn check_credentials(context: &Context, servers: &Servers, appl
                 };
                 &other
             }
-            Some(Ok(_)) | None => continue,
+            Some(Ok(_)) => {
+                for kind in [ConditionKind::CredentialRejected, ConditionKind::AccountMismatch] {
+                    witness(kind, Seen::Not);
+                }
+                continue;
+            }
+            None => continue,
         };
         let refused = Refused::new(project, role.clone(), account.clone(), error);
         let why = &refused.why;
+        let (kind, reason) = match (error.http(), error) {
+            (Some(HttpError::Unauthorized { meaning, .. }), _) => {
+                (ConditionKind::CredentialRejected, meaning.of_login().map_or("Refused", LoginRefusal::as_str))
+            }
+            (_, TaskError::OtherAccount { actual: None, .. }) => (ConditionKind::AccountMismatch, "Nobody"),
+            _ => (ConditionKind::AccountMismatch, "OtherAccount"),
+        };
+        witness(kind, Seen::Holds { reason, message: why.clone() });
         whole.warnings.push(format!("credential/{project}/{role} (account {account}) is not used: {why}"));
         context.credentials.reject(project, refused);
     }
@@ -71,15 +87,5 @@ pub(super) async fn check_credentials(context: &Context, servers: &Servers, appl
 /// Whether an answer says something about the credential. Where it does not, the requests that need it will tell.
 fn is_verdict(said: &Result<ServerVersion, TaskError>) -> bool {
     let Err(error) = said else { return true };
-    matches!(
-        error.http(),
-        Some(HttpError::Unauthorized {
-            meaning: Refusal::Rejected
-                | Refusal::Anonymous
-                | Refusal::Captcha
-                | Refusal::BasicBlocked
-                | Refusal::Unlicensed,
-            ..
-        })
-    )
+    matches!(error.http(), Some(HttpError::Unauthorized { meaning, .. }) if meaning.of_login().is_some())
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::permission::{Permissions, Scope};
 use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError, Refusal, Retry};
-use crate::model::{CredentialRole, ProjectSelector};
+use crate::model::{Address, ConditionKind, CredentialRole, ProjectKey, ProjectSelector, Seen, Sighting};
 use crate::throttle::{Acquired, CredentialPool, Lease, Outcome};
 
 /// How often a busy server (503) is asked again by one request.
@@ -24,6 +25,9 @@ pub(super) struct Credentials {
     authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
     /// Those that left the pool, and why.
     rejected: Mutex<BTreeMap<(ProjectSelector, CredentialRole), Refused>>,
+    permissions: Permissions,
+    /// What was learnt on the way, for the memory.
+    sightings: Mutex<Vec<Sighting>>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
     stop: CancellationToken,
@@ -35,20 +39,32 @@ pub(super) struct Caller<'a> {
     pub(super) project: &'a ProjectSelector,
     /// What the requests are for, for people.
     pub(super) subject: String,
+    scope: Scope<'a>,
     /// The credential that the caller goes on with.
     lease: Option<Lease>,
     /// Credentials that lack a permission which the caller needs.
     unfit: BTreeSet<CredentialRole>,
     refusals: Vec<Refused>,
+    /// Credentials that were told that there is no such project.
+    blind: Vec<(Lease, Refused)>,
     /// The account book.
     pub(super) ledger: Ledger,
 }
 
 impl<'a> Caller<'a> {
     /// A caller without a lease.
-    pub(super) fn new(project: &'a ProjectSelector, subject: String) -> Self {
+    pub(super) fn new(project: &'a ProjectSelector, subject: String, scope: Scope<'a>) -> Self {
         let ledger = Ledger::default();
-        Self { project, subject, lease: None, unfit: BTreeSet::new(), refusals: Vec::new(), ledger }
+        Self {
+            project,
+            subject,
+            scope,
+            lease: None,
+            unfit: BTreeSet::new(),
+            refusals: Vec::new(),
+            blind: Vec::new(),
+            ledger,
+        }
     }
 }
 
@@ -57,7 +73,7 @@ impl<'a> Caller<'a> {
     pub(super) fn main(project: &'a ProjectSelector, subject: String, credentials: &Credentials) -> Self {
         let of_project = credentials.authorizations.keys().filter(|(declared, _)| declared == project);
         let others = of_project.map(|(_, role)| role).filter(|role| **role != CredentialRole::Main);
-        Self { unfit: others.cloned().collect(), ..Self::new(project, subject) }
+        Self { unfit: others.cloned().collect(), ..Self::new(project, subject, Scope::Server) }
     }
 }
 
@@ -70,7 +86,16 @@ impl Credentials {
         events: Arc<dyn EventSink>,
         stop: CancellationToken,
     ) -> Self {
-        Self { pool: Mutex::new(pool), authorizations, rejected: Mutex::default(), clock, events, stop }
+        Self {
+            pool: Mutex::new(pool),
+            authorizations,
+            rejected: Mutex::default(),
+            permissions: Permissions::default(),
+            sightings: Mutex::default(),
+            clock,
+            events,
+            stop,
+        }
     }
 
     /// The opened credentials, in the order of projects and roles.
@@ -138,19 +163,18 @@ impl Credentials {
                 Some(HttpError::Unauthorized { meaning, .. }) => {
                     let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), &error);
                     caller.lease = None;
-                    match meaning {
-                        Refusal::Rejected
-                        | Refusal::Anonymous
-                        | Refusal::Unlicensed
-                        | Refusal::Captcha
-                        | Refusal::BasicBlocked => {
-                            self.reject(&lease.project, refused);
+                    if let Some(reason) = meaning.of_login() {
+                        let message = refused.why.clone();
+                        let seen = Seen::Holds { reason: reason.as_str(), message };
+                        self.witness_credential(&lease, ConditionKind::CredentialRejected, seen);
+                        self.reject(&lease.project, refused);
+                    } else {
+                        self.settle(&lease, Outcome::Answered);
+                        if *meaning == Refusal::NoPermission {
+                            self.doubt(caller, &lease, authorization, &refused).await;
                         }
-                        Refusal::NoPermission | Refusal::Forged | Refusal::Unknown => {
-                            caller.refusals.push(refused);
-                            caller.unfit.insert(lease.role.clone());
-                            self.settle(&lease, Outcome::Answered);
-                        }
+                        caller.refusals.push(refused);
+                        caller.unfit.insert(lease.role.clone());
                     }
                 }
                 Some(HttpError::Busy { .. }) if busy + 1 < BUSY_ATTEMPTS => {
@@ -168,6 +192,66 @@ impl Credentials {
                 }
             }
         }
+    }
+
+    /// Takes a credential out of the rotation of the caller's project, if it does not see it at all.
+    async fn doubt(&self, caller: &mut Caller<'_>, lease: &Lease, authorization: &Authorization, refused: &Refused) {
+        let project = match caller.scope {
+            Scope::Server => return,
+            Scope::Listing(project) => project,
+            Scope::Repository(project, http) => {
+                let account = lease.account.clone();
+                let sent = || *caller.ledger.requests.entry(account).or_default() += 1;
+                if self.permissions.sees(project, &lease.role, http, authorization, sent).await {
+                    return;
+                }
+                project
+            }
+        };
+        self.lose(project, lease, refused.clone());
+    }
+
+    /// Takes a credential out of the rotation of one project.
+    fn lose(&self, project: &ProjectKey, lease: &Lease, refused: Refused) {
+        let why = refused.why.clone();
+        if !self.permissions.lose(project, refused) {
+            return;
+        }
+        let message = format!("project {project}: {why}");
+        self.witness_credential(lease, ConditionKind::PermissionLost, Seen::Holds { reason: "ProjectHidden", message });
+        let (credential, account) = (lease.role.clone(), lease.account.clone());
+        self.events.emit(&Event::PermissionLost { project: project.clone(), credential, account, why });
+    }
+
+    /// A project was listed: what the caller was told before was about its credentials, not about the project.
+    pub(super) fn listed(&self, caller: &mut Caller<'_>) {
+        let Some(project) = caller.scope.project() else { return };
+        for (lease, refused) in std::mem::take(&mut caller.blind) {
+            self.lose(project, &lease, refused);
+        }
+        if let (Some(lease), ProjectSelector::Key(_)) = (&caller.lease, caller.project) {
+            self.witness_credential(lease, ConditionKind::PermissionLost, Seen::Not);
+        }
+    }
+
+    /// Remembers what was seen, until the run ends.
+    pub(super) fn witness(&self, sighting: Sighting) {
+        self.sightings.lock().expect("no holder panics").push(sighting);
+    }
+
+    fn witness_credential(&self, lease: &Lease, kind: ConditionKind, seen: Seen) {
+        self.witness(Sighting { address: Address::credential(&lease.project, &lease.role), kind, seen });
+    }
+
+    /// What was seen on the way, in order.
+    pub(super) fn sightings(&self) -> Vec<Sighting> {
+        std::mem::take(&mut *self.sightings.lock().expect("no holder panics"))
+    }
+
+    /// The credentials that are of no use to the caller.
+    fn ruled_out(&self, caller: &Caller<'_>) -> BTreeSet<CredentialRole> {
+        let lost = caller.scope.project().map(|project| self.permissions.ruled_out(project));
+        lost.into_iter().flatten().chain(caller.unfit.iter().cloned()).collect()
     }
 
     /// Waits, or ends early because the run is stopped.
@@ -190,7 +274,8 @@ impl Credentials {
         let mut since = None;
         loop {
             let now = self.clock.monotonic();
-            let acquired = self.pool().acquire(caller.project, &caller.unfit, now);
+            let ruled_out = self.ruled_out(caller);
+            let acquired = self.pool().acquire(caller.project, &ruled_out, now);
             match acquired {
                 Acquired::Lease(lease) => {
                     if let Some(from) = since {
@@ -213,8 +298,14 @@ impl Credentials {
                 Acquired::Exhausted => {
                     let rejected = self.rejected();
                     let of_project = rejected.iter().filter(|((project, _), _)| project == caller.project);
-                    let tried =
+                    let mut tried: Vec<Refused> =
                         of_project.map(|(_, refused)| refused.clone()).chain(caller.refusals.drain(..)).collect();
+                    let lost = caller.scope.project().map(|project| self.permissions.refusals(project));
+                    for refused in lost.into_iter().flatten() {
+                        if tried.iter().all(|known| known.credential != refused.credential) {
+                            tried.push(refused);
+                        }
+                    }
                     return Err(TaskError::NoCredential { project: caller.project.clone(), tried });
                 }
             }
@@ -226,7 +317,8 @@ impl Credentials {
         let until = self.pool().settle(&lease, Outcome::RateLimited { retry_after }, now);
         caller.lease = None;
         self.tell_rest(&lease, until, now);
-        let next = self.pool().acquire(caller.project, &caller.unfit, now);
+        let ruled_out = self.ruled_out(caller);
+        let next = self.pool().acquire(caller.project, &ruled_out, now);
         if let Acquired::Lease(next) = next {
             if next.account != lease.account {
                 caller.ledger.exchanges += 1;
@@ -263,6 +355,22 @@ impl Credentials {
 }
 
 impl Caller<'_> {
+    /// Lets the caller go on with another credential, because this one was told that there is no such project. Other
+    /// accounts may see it.
+    pub(super) fn doubt_own_eyes(&mut self, error: &TaskError) {
+        let Some(lease) = self.lease.take() else { return };
+        let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
+        self.unfit.insert(lease.role.clone());
+        self.blind.push((lease, refused));
+    }
+
+    /// Lets the caller go on with another credential.
+    pub(super) fn pass_on(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.unfit.insert(lease.role);
+        }
+    }
+
     /// The account that the caller goes on with, once it has asked for something.
     pub(super) fn account(&self) -> Option<&crate::model::AccountName> {
         self.lease.as_ref().map(|lease| &lease.account)

@@ -1,6 +1,6 @@
 //! The run as a whole: what it needs is opened first, then tasks are kept under way until none is left.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,9 +24,10 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::http::Authorization;
+use crate::model::condition::holding;
 use crate::model::{
-    Address, Applied, BackupPlan, CredentialKind, CredentialRole, DestinationId, DestinationName, Generation, PlanName,
-    RepoSlug, RunId, ServerName, Uid,
+    Address, Applied, BackupPlan, ConditionKind, ConditionStatus, CredentialKind, CredentialRole, DestinationId,
+    DestinationName, Generation, PlanName, RepoSlug, RunId, ServerName, Transition, Uid,
 };
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{StateStore, TaskRow};
@@ -76,6 +77,8 @@ pub(super) struct Context {
     pub(super) destinations: Vec<DestinationContext>,
     pub(super) state: Arc<StateStore>,
     pub(super) credentials: Credentials,
+    /// Repositories that are known to be gone, or elsewhere.
+    pub(super) left: BTreeSet<Address>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn EventSink>,
     pub(super) stop: CancellationToken,
@@ -124,6 +127,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
     }
     let reports = work(&context, tasks).await?;
+    conclude(&context, &mut whole).await;
     let mut summary = whole.sum_up(&context, started, execution.only, reports);
     let failed = store_reports(&context, &summary).await;
     summary.add_failures(failed);
@@ -135,6 +139,41 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record, &in_order).await?;
     events.emit(&Event::RunFinished { summary: summary.clone() });
     Ok(summary)
+}
+
+/// Lets the conditions follow from what was seen on the way. A memory that fails is no reason to lose a run.
+async fn conclude(context: &Context, whole: &mut Whole) {
+    let sightings = context.credentials.sightings();
+    match context.state.settle_conditions(&sightings, Some(context.generation), context.clock.now()).await {
+        Ok(transitions) => {
+            for transition in transitions {
+                whole.warnings.extend(warning(&transition));
+                context.events.emit(&Event::ConditionChanged { transition });
+            }
+        }
+        Err(error) => {
+            whole.warnings.push(format!("what was observed is not remembered: {}", lines(&error).join(": ")));
+        }
+    }
+}
+
+/// What the summary says of a condition that began: renames and moves. The others have words of their own there.
+fn warning(transition: &Transition) -> Option<String> {
+    let Transition { kind, condition, .. } = transition;
+    let told = match kind {
+        ConditionKind::RepoRenamed
+        | ConditionKind::RepoMoved
+        | ConditionKind::ProjectRenamed
+        | ConditionKind::PermissionLost => condition.status == ConditionStatus::True,
+        ConditionKind::CredentialExpiring
+        | ConditionKind::CredentialRejected
+        | ConditionKind::AccountMismatch
+        | ConditionKind::Throttled
+        | ConditionKind::RepoGone
+        | ConditionKind::DestinationForeign
+        | ConditionKind::ServerUnreachable => false,
+    };
+    told.then(|| condition.message.clone())
 }
 
 /// What concerns the whole run.
@@ -243,6 +282,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         generation: applied.generation,
         plan_uid,
         plan_name: plan.clone(),
+        left: left(state).await?,
         destinations,
         state: Arc::clone(state),
         credentials,
@@ -251,6 +291,14 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         stop: stop.clone(),
     };
     Ok((context, servers, backup_plan))
+}
+
+/// The repositories that are known to be gone, or elsewhere: nobody asks for them again.
+async fn left(state: &StateStore) -> Result<BTreeSet<Address>, RunError> {
+    let conditions = state.conditions().await?;
+    let is_left = |kind| matches!(kind, ConditionKind::RepoGone | ConditionKind::RepoMoved);
+    let left = holding(&conditions).filter(|(_, kind, _)| is_left(*kind));
+    Ok(left.map(|(address, _, _)| address.clone()).collect())
 }
 
 /// Opens a destination for writing, once its marker has proven that it is the one that was applied.

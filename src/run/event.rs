@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Summary, TaskReport};
-use crate::model::{AccountName, CredentialRole, Generation, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId};
+use crate::model::{
+    AccountName, CredentialRole, Generation, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId, Transition,
+};
 
 /// The name of a task for people: project and repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -69,6 +71,22 @@ pub enum Event {
         account: AccountName,
         /// What the server said.
         why: String,
+    },
+    /// A credential is good and does not see a project: it left the rotation of that project.
+    PermissionLost {
+        /// The project.
+        project: ProjectKey,
+        /// Which credential.
+        credential: CredentialRole,
+        /// Its account.
+        account: AccountName,
+        /// What the server said.
+        why: String,
+    },
+    /// Something that lasts began, has another reason, or ended: a repository was renamed, a credential is rejected.
+    ConditionChanged {
+        /// What is from here on.
+        transition: Transition,
     },
     /// A task began to fetch objects.
     TaskFetching {

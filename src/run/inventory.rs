@@ -1,19 +1,24 @@
 //! What Bitbucket lists: the projects that a pattern selects, and the repositories of a project.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::credentials::{Caller, Credentials};
 use super::pages::{Listed, all_pages};
+use super::permission::Scope;
+use super::remember;
 use super::server::ServerContext;
 use super::task::Task;
 use super::{Event, EventSink, Ledger, TaskError, TaskName};
 use crate::bitbucket::{ListedProject, Repository};
-use crate::model::{PlannedProject, ProjectKey, ProjectSelector, RepoSlug};
+use crate::model::{ListedRepository, PlannedProject, ProjectKey, ProjectSelector, RepoId, RepoSlug};
 
 /// The repositories of one project.
 pub(super) struct Inventory {
     /// Those in scope, by slug.
     pub(super) tasks: Vec<Task>,
+    /// All of them, as the memory keeps them.
+    pub(super) listed: BTreeMap<RepoId, ListedRepository>,
     /// Entries that cannot be used, with the reason.
     pub(super) quarantined: Vec<String>,
 }
@@ -43,7 +48,7 @@ pub(super) async fn list_project(
     credentials: &Credentials,
     events: &Arc<dyn EventSink>,
 ) -> (Result<Inventory, TaskError>, Ledger) {
-    let mut caller = Caller::new(declared, format!("project {key}"));
+    let mut caller = Caller::new(declared, format!("project {key}"), Scope::Listing(key));
     let page = |client: crate::bitbucket::Client, authorization, start| async move {
         client.repositories(&authorization, key, start).await
     };
@@ -52,6 +57,7 @@ pub(super) async fn list_project(
     let ledger = std::mem::take(&mut caller.ledger);
     let inventory = listed.map(|Listed { entries, quarantined }| {
         let total = entries.len();
+        let listed = entries.values().map(|repository| (repository.id, remember::listed(repository))).collect();
         let in_scope = entries
             .into_values()
             .filter(|repository| planned.selects(&repository.slug) && only.is_none_or(|only| *only == repository.slug));
@@ -69,7 +75,7 @@ pub(super) async fn list_project(
             in_scope: tasks.len(),
             out_of_scope: total - tasks.len(),
         });
-        Inventory { tasks, quarantined }
+        Inventory { tasks, listed, quarantined }
     });
     (inventory, ledger)
 }

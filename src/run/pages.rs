@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::TaskError;
 use super::credentials::{Caller, Credentials};
+use super::permission::is_missing_project;
 use super::server::ServerContext;
 use super::task::{ATTEMPTS, retry_wait};
 use crate::bitbucket::{BitbucketError, Client, Page};
@@ -47,6 +48,7 @@ where
     let mut entries = BTreeMap::new();
     let mut quarantined = BTreeSet::new();
     let mut reader: Option<AccountName> = None;
+    let mut missing: Option<TaskError> = None;
     let (mut start, mut failures, mut restarts) = (0, 0, 0);
     for _ in 0..MOST_PAGES {
         let sent = credentials.send(caller, move |authorization| async move {
@@ -60,6 +62,14 @@ where
                 failures += 1;
                 credentials.wait(retry_wait(failures)).await?;
                 continue;
+            }
+            Err(error) if error.http().is_some_and(is_missing_project) => {
+                caller.doubt_own_eyes(&error);
+                missing.get_or_insert(error);
+                continue;
+            }
+            Err(TaskError::NoCredential { project, tried }) => {
+                return Err(missing.unwrap_or(TaskError::NoCredential { project, tried }));
             }
             Err(error) => return Err(error),
         };
@@ -78,7 +88,10 @@ where
             }
             _ if !same_reader && start > 0 => return Err(endless(caller)),
             Some(next) => start = next,
-            None => return Ok(Listed { entries, quarantined: quarantined.into_iter().collect() }),
+            None => {
+                credentials.listed(caller);
+                return Ok(Listed { entries, quarantined: quarantined.into_iter().collect() });
+            }
         }
     }
     Err(endless(caller))

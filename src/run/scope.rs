@@ -1,15 +1,17 @@
 //! What a run covers: the plan's projects, those that its patterns select, and their repositories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dispatch::{Context, Execution, Servers, Whole};
 use super::earlier::{Earlier, Gone};
 use super::error::lines;
 use super::inventory::{list_project, list_projects};
+use super::remember::Listing;
 use super::task::Task;
 use super::{Event, ProjectFailure, TaskError};
 use crate::model::{
-    BackupPlan, Declaration, Guard, Pattern, PlannedProject, ProjectKey, ProjectSelector, ServerName, Uid,
+    BackupPlan, Declaration, Guard, Pattern, PlannedProject, ProjectKey, ProjectSelector, Remembered, RepoId,
+    ServerName, Uid,
 };
 use crate::state::StateError;
 
@@ -37,6 +39,7 @@ pub(super) async fn survey(
         guard: plan.guard,
         tasks: Vec::new(),
         seen: BTreeSet::new(),
+        known: BTreeMap::new(),
         whole,
     };
     for (declared, planned) in &plan.projects {
@@ -60,6 +63,8 @@ struct Survey<'a> {
     tasks: Vec<Task>,
     /// Repositories that have a task: one that was moved while the projects were listed is on two listings.
     seen: BTreeSet<(Uid, crate::model::RepoId)>,
+    /// What is remembered of the repositories of each server.
+    known: BTreeMap<Uid, BTreeMap<RepoId, Remembered>>,
     whole: &'a mut Whole,
 }
 
@@ -138,11 +143,33 @@ impl Survey<'_> {
         if only.is_none() {
             self.miss(self.earlier.gone(server.uid, key, planned, &inventory.tasks, self.guard));
         }
+        let listing = Listing { context: self.context, server, declared, project: key, repositories: inventory.listed };
+        self.remember(listing).await;
         let seen = &mut self.seen;
         let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));
         self.tasks.extend(inventory.tasks.into_iter().filter(fresh));
         self.whole.projects_failed.extend(unusable(&project, &inventory.quarantined));
         Ok(())
+    }
+
+    /// Compares a listing with earlier ones. A memory that fails is no reason to lose a run.
+    async fn remember(&mut self, listing: Listing<'_>) {
+        let server = listing.server.uid;
+        if !self.known.contains_key(&server) {
+            match self.context.state.remembered(server).await {
+                Ok(known) => drop(self.known.insert(server, known)),
+                Err(error) => return self.forgot(&error),
+            }
+        }
+        let known = self.known.entry(server).or_default();
+        match listing.remember(known).await {
+            Ok(ledger) => self.whole.ledger.add(&ledger),
+            Err(error) => self.forgot(&error),
+        }
+    }
+
+    fn forgot(&mut self, error: &StateError) {
+        self.whole.warnings.push(format!("the listing is not remembered: {}", lines(error).join(": ")));
     }
 
     fn miss(&mut self, gone: Gone) {

@@ -7,6 +7,7 @@ use super::attempt::Attempt;
 use super::chain::Chain;
 use super::credentials::Caller;
 use super::dispatch::Context;
+use super::permission::Scope;
 use super::server::ServerContext;
 use super::{Ledger, TaskError, TaskName, TaskReport, TaskResult};
 use crate::bitbucket::Repository;
@@ -66,7 +67,8 @@ pub(super) fn defect_report(task: &Task) -> TaskReport {
 /// Takes the backup of one repository. Every failure ends in the report. `chains` are what the destinations have, if
 /// they were looked up already; an attempt that is begun anew looks again.
 pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<Vec<Chain>>) -> TaskReport {
-    let mut caller = Caller::new(&task.declared, task.name.to_string());
+    let mut caller =
+        Caller::new(&task.declared, task.name.to_string(), Scope::Repository(&task.name.project, &task.server.http));
     let mut report = blank_report(task);
     let mut attempt = 1;
     let mut broke = String::new();

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn two_credentials_of_one_account_are_one_bucket() {
+    fn quirk_07_two_credentials_of_one_account_are_one_bucket() {
         let (mut pool, project) = pool(&[("main", "a"), ("extra-1", "a")]);
         let now = SystemClock.monotonic();
         let lease = leased(&mut pool, &project, now);

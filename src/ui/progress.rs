@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::{Style, bytes, count, shown};
+use crate::model::ConditionStatus;
 use crate::run::{Event, EventSink, TaskName, TaskResult, Totals};
 
 /// What is said when a run is asked to stop.
@@ -123,6 +124,19 @@ impl EventSink for Progress {
                     shown(why)
                 );
                 self.line(&self.style.red(&text));
+            }
+            Event::PermissionLost { project, credential, account, why } => {
+                let text = format!(
+                    "credential {credential} ({}) is not used for project {project}: {}",
+                    shown(account.as_str()),
+                    shown(why)
+                );
+                self.line(&self.style.red(&text));
+            }
+            Event::ConditionChanged { transition } => {
+                if transition.condition.status == ConditionStatus::True {
+                    self.line(&self.style.yellow(&shown(&transition.condition.message)));
+                }
             }
             Event::TaskFetching { task, account } => {
                 let bar = self.in_flight_bar(task, account.as_str());

@@ -122,7 +122,7 @@ fn a_shallow_source_is_not_taken_for_whole() {
 }
 
 #[test]
-fn a_login_page_in_place_of_rest_is_named() {
+fn quirk_30_a_login_page_in_place_of_rest_is_named() {
     let home = with(&[]);
     home.server.fault(When::kind(Kind::Rest), Action::LoginPage);
     run_for_people(&home, 1)
@@ -212,7 +212,7 @@ fn a_server_that_falls_silent_is_given_up() {
 }
 
 #[test]
-fn a_busy_server_is_asked_again() {
+fn quirk_09_a_busy_server_is_asked_again() {
     let home = with(&["other"]);
     let busy = || Action::Answer {
         status: 503,

@@ -19,6 +19,7 @@ mod kills;
 mod limits;
 mod listed;
 mod lsp;
+mod observe;
 mod protocol;
 mod refusals;
 mod restore;

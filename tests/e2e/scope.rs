@@ -17,7 +17,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_page_is_read_and_what_the_account_cannot_see_is_not_there() {
+fn quirk_01_02_03_10_every_page_is_read_and_what_the_account_cannot_see_is_not_there() {
     let world = World::new();
     let made = world.project("PAY").many("repo", 60);
     for repository in &made[..3] {

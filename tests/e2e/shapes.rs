@@ -125,7 +125,7 @@ fn a_renamed_repository_gets_a_snapshot_with_its_new_name_and_no_new_pack() {
 }
 
 #[test]
-fn a_personal_project_is_a_project() {
+fn quirk_21_a_personal_project_is_a_project() {
     let world = World::new();
     let notes = world.project("~jdoe").repository("notes", |recipe| recipe.everything());
     let home = Home::new(world, options());

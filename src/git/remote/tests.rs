@@ -169,14 +169,14 @@ async fn a_missing_object_is_the_words_of_git() {
 }
 
 #[tokio::test]
-async fn a_login_page_is_named() {
+async fn quirk_30_a_login_page_is_named() {
     let (remote, _) = serve(Stock::empty(ObjectFormat::Sha1), Manner::Login).await;
     let error = remote.discover(&authorization()).await.unwrap_err();
     assert!(matches!(error, GitError::Http(HttpError::UnexpectedContent { .. })), "{error:?}");
 }
 
 #[test]
-fn clone_links_keep_only_what_follows_scm() {
+fn quirk_19_clone_links_keep_only_what_follows_scm() {
     let base = BaseUrl::new("https://bb.example.com/bitbucket").unwrap();
     let link = |link: &str| below_scm(&base, link).map(String::from);
     let ours = Some("https://bb.example.com/bitbucket/scm/pay/ledger.git".to_owned());

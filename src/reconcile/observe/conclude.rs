@@ -10,7 +10,7 @@ use crate::model::condition::holding;
 use crate::model::inventory::project_renamed;
 use crate::model::{
     Address, ConditionKind, CredentialRole, CredentialSeen, Declaration, DestinationSeen, DestinationState, Login,
-    LoginRefusal, Observations, ProjectSelector, Reach, Seen, ServerSeen, Sight, Sighting,
+    Observations, ProjectSelector, Reach, Seen, ServerSeen, Sight, Sighting,
 };
 
 /// Repositories of one kind of news that are told one by one.
@@ -108,7 +108,7 @@ fn of_credential(address: &Address, credential: &CredentialSeen) -> Vec<Sighting
             (Seen::Not, Seen::Holds { reason: "Nobody", message })
         }
         Login::Refused { reason, why } => {
-            let holds = Seen::Holds { reason: reason_of(*reason), message: why.clone() };
+            let holds = Seen::Holds { reason: reason.as_str(), message: why.clone() };
             return vec![sighting(ConditionKind::CredentialRejected, holds)];
         }
         Login::Sealed { .. } | Login::Unknown { .. } => return Vec::new(),
@@ -123,16 +123,6 @@ fn of_credential(address: &Address, credential: &CredentialSeen) -> Vec<Sighting
     };
     all.push(sighting(ConditionKind::PermissionLost, lost));
     all
-}
-
-const fn reason_of(refusal: LoginRefusal) -> &'static str {
-    match refusal {
-        LoginRefusal::WrongSecret => "WrongSecret",
-        LoginRefusal::NotAccepted => "NotAccepted",
-        LoginRefusal::Unlicensed => "Unlicensed",
-        LoginRefusal::Captcha => "Captcha",
-        LoginRefusal::BasicBlocked => "BasicBlocked",
-    }
 }
 
 fn foreign(destination: &DestinationSeen) -> Option<Seen> {
@@ -250,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::change::sample;
+    use crate::model::LoginRefusal;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

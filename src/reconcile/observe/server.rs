@@ -147,7 +147,7 @@ impl Asked<'_> {
             secret.users.iter().map(move |user| (&candidates[*user], authorization))
         });
         let views = stream::iter(users).map(|(candidate, authorization)| self.view(candidate, authorization));
-        let views: Vec<View> = views.buffer_unordered(limit).collect().await;
+        let views: Vec<View> = views.buffered(limit).collect().await;
         self.enter(views, answers).await;
     }
 

@@ -41,14 +41,7 @@ pub(super) fn verdict(said: Option<&Result<ServerVersion, BitbucketError>>, decl
 /// Why the server refuses the credential altogether, if that is what the error says.
 pub(super) fn login_refusal(error: &BitbucketError) -> Option<LoginRefusal> {
     let BitbucketError::Http(HttpError::Unauthorized { meaning, .. }) = error else { return None };
-    match meaning {
-        Refusal::Rejected => Some(LoginRefusal::WrongSecret),
-        Refusal::Anonymous => Some(LoginRefusal::NotAccepted),
-        Refusal::Unlicensed => Some(LoginRefusal::Unlicensed),
-        Refusal::Captcha => Some(LoginRefusal::Captcha),
-        Refusal::BasicBlocked => Some(LoginRefusal::BasicBlocked),
-        Refusal::NoPermission | Refusal::Forged | Refusal::Unknown => None,
-    }
+    meaning.of_login()
 }
 
 /// Whether the server itself can be asked, by an error that it gave.

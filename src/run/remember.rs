@@ -1,0 +1,123 @@
+//! What a listing says in the light of earlier ones: renames, moves, and repositories that are gone.
+
+use std::collections::BTreeMap;
+
+use super::credentials::Caller;
+use super::dispatch::Context;
+use super::permission::Scope;
+use super::server::ServerContext;
+use super::{Ledger, TaskError};
+use crate::bitbucket::{Client, Repository};
+use crate::http::HttpError;
+use crate::model::inventory::{compare, moved};
+use crate::model::{
+    Address, ConditionKind, Inventory, ListedRepository, ProjectKey, ProjectSelector, Remembered, RepoId, Seen,
+    Sighting,
+};
+use crate::state::StateError;
+
+/// Absent repositories that are asked for by name. If more are absent, somebody has to look anyway.
+const ASKED: usize = 10;
+
+/// How many accounts have to say that a repository is gone, if there are so many.
+const WITNESSES: usize = 2;
+
+/// The listing of one project, all of it.
+pub(super) struct Listing<'a> {
+    pub(super) context: &'a Context,
+    pub(super) server: &'a ServerContext,
+    pub(super) declared: &'a ProjectSelector,
+    pub(super) project: &'a ProjectKey,
+    pub(super) repositories: BTreeMap<RepoId, ListedRepository>,
+}
+
+/// A repository as the memory keeps it.
+pub(super) fn listed(repository: &Repository) -> ListedRepository {
+    ListedRepository {
+        project: repository.project.clone(),
+        project_id: repository.project_id,
+        slug: repository.slug.clone(),
+        state: repository.state,
+        archived: repository.archived,
+        stored: None,
+    }
+}
+
+impl Listing<'_> {
+    /// Compares the listing with `known`, which follows it, and remembers it. The account book comes back.
+    pub(super) async fn remember(self, known: &mut BTreeMap<RepoId, Remembered>) -> Result<Ledger, StateError> {
+        let Self { context, server, declared, project, repositories } = self;
+        let inventory = Inventory { observed_at: context.clock.now(), repositories };
+        let comparison = compare(&server.name, project, known, &inventory, context.generation);
+        for sighting in comparison.sightings {
+            context.credentials.witness(sighting);
+        }
+        let mut ledger = Ledger::default();
+        let absent = comparison.absent.iter().filter_map(|id| known.get(id).map(|known| (*id, known)));
+        for (id, last) in absent.take(ASKED) {
+            let settled = context.left.contains(&Address::repository(&server.name, id));
+            if settled {
+                continue;
+            }
+            let asked = Asked { context, server, declared, id, last };
+            asked.ask(&mut ledger).await;
+        }
+        context.state.record_listing(server.uid, project, inventory.observed_at, &comparison.remember).await?;
+        known.extend(comparison.remember);
+        Ok(ledger)
+    }
+}
+
+/// A repository that is not listed any more.
+struct Asked<'a> {
+    context: &'a Context,
+    server: &'a ServerContext,
+    declared: &'a ProjectSelector,
+    id: RepoId,
+    last: &'a Remembered,
+}
+
+impl Asked<'_> {
+    /// Asks for it by its last name. Bitbucket answers to former names, so the number decides whether what comes back
+    /// is the same one.
+    async fn ask(&self, ledger: &mut Ledger) {
+        let Self { context, server, declared, id, last } = *self;
+        let (key, slug) = (&last.last.project, &last.last.slug);
+        let mut caller = Caller::new(declared, format!("repository {key}/{slug}"), Scope::Server);
+        let client = &Client::new(server.http.clone());
+        let mut missing = 0;
+        for _ in 0..WITNESSES {
+            let sent = context.credentials.send(&mut caller, move |authorization| async move {
+                let _permit = server.listing.acquire().await.expect("never closed");
+                client.repository(&authorization, key, slug).await
+            });
+            match sent.await {
+                Ok(found) if found.id == id => {
+                    self.witness(ConditionKind::RepoMoved, moved(id, &last.before, &listed(&found)));
+                    self.witness(ConditionKind::RepoGone, Seen::Not);
+                    missing = 0;
+                    break;
+                }
+                // Its name is another one's.
+                Ok(_) => missing += 1,
+                Err(error) if matches!(error.http(), Some(HttpError::NotFound { .. })) => missing += 1,
+                Err(TaskError::NoCredential { .. }) if missing > 0 => break,
+                Err(_) => {
+                    missing = 0;
+                    break;
+                }
+            }
+            caller.pass_on();
+        }
+        ledger.add(&caller.ledger);
+        if missing > 0 {
+            let message = format!("repository {key}/{slug} (id {id}) is gone; its backups are kept");
+            self.witness(ConditionKind::RepoGone, Seen::Holds { reason: "NotFound", message });
+        }
+    }
+
+    fn witness(&self, kind: ConditionKind, seen: Seen) {
+        let address = Address::repository(&self.server.name, self.id);
+        self.context.credentials.witness(Sighting { address, kind, seen });
+    }
+}

@@ -1,0 +1,330 @@
+//! What `plan` and `apply` see of the outside world, and what runs remember of it.
+
+use fake_bitbucket::{Account, Action, Allowance, Kind, Permission, When, World, judge};
+use serde_json::Value;
+
+use crate::scene::{apply_pool, edit, listed, readers, run, run_for_people, summary, task, tidy};
+use crate::support::{Ended, Home, token_of};
+
+fn two() -> World {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe);
+    world.project("PAY").repository("other", |recipe| recipe.seed(7));
+    world
+}
+
+/// The notes of a plan that come of a look, as `kind address`.
+fn notes(ended: &Ended) -> Vec<String> {
+    let lines = ended.json().into_iter().filter(|line| line["type"] == "note");
+    let text = |value: &Value| value.as_str().expect("notes are text").to_owned();
+    lines.map(|line| format!("{} {}", text(&line["kind"]), text(&line["address"]))).collect()
+}
+
+fn plan(home: &Home) -> Ended {
+    let ended = home.xopero(&["plan", "--json"]).success();
+    tidy(home, &ended);
+    ended
+}
+
+/// The conditions that a run told, as `kind address status`.
+fn conditions(ended: &Ended) -> Vec<String> {
+    let lines = ended.json().into_iter().filter(|line| line["type"] == "condition_changed");
+    lines
+        .map(|line| {
+            let told = &line["transition"];
+            let part = |value: &Value| value.as_str().expect("it is text").to_owned();
+            format!("{} {} {}", part(&told["kind"]), part(&told["address"]), part(&told["condition"]["status"]))
+        })
+        .collect()
+}
+
+#[test]
+fn a_look_is_cheap_and_a_plan_without_trouble_has_no_notes() {
+    let home = Home::new(two(), readers(&["main", "one", "idle"]));
+    home.server.buckets().set_allowance("one", Allowance::Bucket { capacity: 500, per_second: 50.0 });
+    apply_pool(&home, &[("extra-1", "one"), ("extra-2", "idle")], &["extra-1"]);
+    home.server.log().clear();
+    assert_eq!(notes(&plan(&home)), ["never-enabled credential/PAY/extra-2"]);
+    let asked = |account: &str| home.server.log().count_account(account);
+    assert_eq!(asked("idle"), 0, "declared is not enabled");
+    // Login, limits of the server, a repository, git; login and a repository.
+    assert_eq!((asked("main"), asked("one")), (4, 2));
+    home.server.log().clear();
+    home.xopero(&["plan", "--offline"]).success();
+    assert!(home.server.log().is_empty());
+}
+
+#[test]
+fn a_look_tells_what_is_wrong_with_credentials_and_forgets_it_when_it_is_right_again() {
+    let home = Home::new(two(), readers(&["main", "one", "two"]));
+    apply_pool(&home, &[("extra-1", "one"), ("extra-2", "two")], &["extra-1", "extra-2"]);
+    home.server.set_account(Account::reader("one", "another"));
+    home.server.set_account(Account::reader("two", &token_of("two")).permission("PAY", Permission::None));
+    let seen = notes(&plan(&home));
+    assert_eq!(seen, ["credential-rejected credential/PAY/extra-1", "permission-lost credential/PAY/extra-2"]);
+    let text = home.xopero(&["plan"]).success().says("is not accepted").says("does not see its project").stdout;
+    assert!(text.lines().all(|line| line.chars().count() <= 80 || line.contains("http")), "{text}");
+    home.server.set_account(Account::reader("one", &token_of("one")));
+    home.server.set_account(Account::reader("two", &token_of("two")));
+    assert_eq!(notes(&plan(&home)), [""; 0]);
+}
+
+#[test]
+fn quirk_05_an_account_that_is_not_the_declared_one_is_told() {
+    let home = Home::new(two(), readers(&["main", "boss"]));
+    home.apply_usual();
+    home.server.set_account(Account::reader("main", "another"));
+    home.server.set_account(Account::reader("boss", &token_of("main")));
+    assert_eq!(notes(&plan(&home)), ["account-mismatch credential/PAY/main"]);
+    home.xopero(&["plan"]).success().says("logs in as boss, not as main");
+    let anonymous = Action::body(200, "application/json", r#"{"version":"9.4.18"}"#);
+    home.server.fault(When::any().path_contains("application-properties"), anonymous);
+    assert_eq!(notes(&plan(&home)), ["account-mismatch credential/PAY/main"]);
+    home.xopero(&["plan"]).success().says("is nobody's for the server");
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_a_note_and_is_asked_once() {
+    let home = Home::new(two(), readers(&["main", "one"]));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    let page = home.server.fault(When::any(), Action::LoginPage);
+    home.server.log().clear();
+    assert_eq!(notes(&plan(&home)), ["server-unreachable server/bb"]);
+    assert_eq!(home.server.log().len(), 1, "the second secret stays sealed");
+    home.xopero(&["apply", "--auto-approve"]).success();
+    page.remove();
+
+    home.server.fault(When::kind(Kind::Rest), Action::status(503));
+    let state = Action::body(200, "application/json", r#"{"state":"MAINTENANCE"}"#);
+    home.server.fault(When::any().path_contains("/status"), state);
+    assert_eq!(notes(&plan(&home)), ["server-unreachable server/bb"]);
+    home.xopero(&["plan"]).success().says("it is in maintenance");
+    let asked = home.server.log().snapshot();
+    let status = asked.iter().find(|entry| entry.path.ends_with("/status")).expect("the state was asked for");
+    assert_eq!(status.authorization_scheme, None, "a status asks for no credential");
+}
+
+#[test]
+fn quirk_06_no_cookie_comes_back_so_that_each_request_is_its_own_accounts() {
+    let home = Home::new(two(), readers(&["main", "one"]));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    home.server.log().clear();
+    plan(&home);
+    run(&home, 0);
+    assert_eq!(home.server.log().count(|entry| entry.had_cookie), 0, "the server sets one with every answer");
+    assert!(home.server.log().count_account("one") > 0);
+}
+
+#[test]
+fn quirk_08_an_account_without_budget_is_left_alone() {
+    let home = Home::new(two(), readers(&["main"]));
+    home.apply_usual();
+    home.server.fault(When::any(), Action::body(429, "text/html", "<html>slow down</html>"));
+    home.server.log().clear();
+    assert_eq!(notes(&plan(&home)), ["not-observed credential/PAY/main"]);
+    assert_eq!(home.server.log().len(), 1);
+}
+
+#[test]
+fn without_an_identity_nothing_is_asked() {
+    let home = Home::new(two(), readers(&["main"]));
+    home.apply_usual();
+    home.server.log().clear();
+    let bare = home.xopero_command(&["plan", "--json"]).output().expect("the executable starts");
+    let stdout = String::from_utf8_lossy(&bare.stdout);
+    assert_eq!(bare.status.code(), Some(0));
+    assert!(stdout.contains("not-observed") && stdout.contains("no credential of it can be opened"), "{stdout}");
+    assert!(home.server.log().is_empty());
+}
+
+#[test]
+fn a_destination_is_looked_at_and_left_as_it_is() {
+    let home = Home::new(two(), readers(&["main"]));
+    home.apply_usual();
+    let nas = home.destination("nas");
+    let before = crate::scene::files(&nas);
+    assert_eq!(notes(&plan(&home)), [""; 0]);
+    assert_eq!(crate::scene::files(&nas), before);
+    let marker = nas.join("xopero.json");
+    let text = std::fs::read_to_string(&marker).unwrap();
+    let mut foreign: Value = serde_json::from_str(&text).unwrap();
+    foreign["lineage"] = "01J00000000000000000000000".into();
+    std::fs::write(&marker, foreign.to_string()).unwrap();
+    assert_eq!(notes(&plan(&home)), ["destination-foreign destination/nas"]);
+    std::fs::remove_dir_all(&nas).unwrap();
+    assert_eq!(notes(&plan(&home)), ["destination-unusable destination/nas"]);
+}
+
+#[test]
+fn quirk_21_a_renamed_repository_keeps_its_chain_and_is_told_until_the_next_apply() {
+    let world = two();
+    let ledger = world.find("PAY", "ledger").unwrap();
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    run(&home, 0);
+    ledger.rename("book");
+    ledger.commit("main");
+    let ended = run(&home, 0);
+    let address = format!("repository/bb/{}", ledger.id());
+    assert_eq!(conditions(&ended), [format!("RepoRenamed {address} True")]);
+    let warning = summary(&ended)["warnings"].to_string();
+    assert!(
+        warning.contains("ledger") && warning.contains("book") && warning.contains("its backups go on"),
+        "{warning}"
+    );
+    assert_eq!(task(&ended, "book")["result"], "changed", "the chain goes on");
+    judge::compare(&ledger.path(), &home.restore("PAY/book")).unwrap();
+    assert_eq!(conditions(&run(&home, 0)), [""; 0], "told once");
+    assert_eq!(notes(&plan(&home)), [format!("renamed {address}")]);
+    edit(&home, "keep last=100", "keep last=101");
+    assert_eq!(conditions(&run(&home, 0)), [format!("RepoRenamed {address} False")]);
+    assert_eq!(notes(&plan(&home)), [""; 0]);
+}
+
+#[test]
+fn quirk_21_a_moved_repository_is_found_under_its_old_name_and_its_backups_stay() {
+    let world = two();
+    let ledger = world.find("PAY", "ledger").unwrap();
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    run(&home, 0);
+    ledger.move_to("OPS");
+    let ended = run(&home, 0);
+    let address = format!("repository/bb/{}", ledger.id());
+    assert_eq!(conditions(&ended), [format!("RepoMoved {address} True")]);
+    run_for_people(&home, 0);
+    assert_eq!(listed(&home), ["PAY/ledger", "PAY/other"]);
+    judge::compare(&ledger.path(), &home.restore("PAY/ledger")).unwrap();
+}
+
+#[test]
+fn quirk_21_another_repository_that_takes_the_old_name_is_another_one() {
+    let world = two();
+    let ledger = world.find("PAY", "ledger").unwrap();
+    let home = Home::new(world.clone(), readers(&["main"]));
+    home.apply_usual();
+    run(&home, 0);
+    ledger.rename("book");
+    let other = world.project("PAY").repository("ledger", |recipe| recipe.seed(99));
+    let ended = run(&home, 0);
+    assert_eq!(task(&ended, "book")["result"], "changed");
+    assert_eq!(task(&ended, "ledger")["result"], "new");
+    judge::compare(&other.path(), &home.restore("PAY/ledger")).unwrap();
+    judge::compare(&ledger.path(), &home.restore("PAY/book")).unwrap();
+}
+
+#[test]
+fn a_vanished_repository_is_gone_after_three_runs_and_keeps_its_backups() {
+    let world = two();
+    let ledger = world.find("PAY", "ledger").unwrap();
+    let home = Home::new(world, readers(&["main", "one"]));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    run(&home, 0);
+    let address = format!("repository/bb/{}", ledger.id());
+    ledger.delete();
+    home.server.log().clear();
+    assert_eq!(conditions(&run(&home, 0)), [""; 0]);
+    let asked = home.server.log().count(|entry| entry.path.ends_with("/repos/ledger"));
+    assert_eq!(asked, 2, "two accounts say so");
+    assert_eq!(conditions(&run(&home, 0)), [""; 0]);
+    assert_eq!(conditions(&run(&home, 0)), [format!("RepoGone {address} True")]);
+    home.server.log().clear();
+    run(&home, 0);
+    assert_eq!(home.server.log().count(|entry| entry.path.ends_with("/repos/ledger")), 0, "it is known");
+    assert_eq!(notes(&plan(&home)), [format!("gone {address}")]);
+    assert_eq!(listed(&home), ["PAY/ledger", "PAY/other"]);
+    let _bare = home.restore("PAY/ledger");
+}
+
+#[test]
+fn quirk_21_a_renamed_project_is_read_under_its_old_key_and_told() {
+    let world = two();
+    let home = Home::new(world.clone(), readers(&["main"]));
+    home.apply_usual();
+    run(&home, 0);
+    let _billing = world.project("PAY").rename("BILL");
+    let ended = run(&home, 0);
+    assert_eq!(conditions(&ended), ["ProjectRenamed project/PAY True"]);
+    assert_eq!(summary(&ended)["totals"]["unchanged"], 2);
+    assert_eq!(notes(&plan(&home)), ["renamed project/PAY"]);
+    home.xopero(&["plan"]).success().says("BILL").says("declare it under");
+}
+
+#[test]
+fn quirk_04_a_lost_permission_leaves_the_rotation_of_that_project_only() {
+    let world = World::new();
+    world.project("PAY").many("repo", 8);
+    world.project("OPS").many("tool", 4);
+    let home = Home::new(world, readers(&["main", "one"]));
+    let project = |key: &str| format!("    project \"{key}\" {{\n        enable-credentials \"extra-1\"\n    }}\n");
+    home.write_file(&["nas"], &format!("project \"PAY\" server=\"bb\" {{\n}}\nproject \"OPS\" server=\"bb\" {{\n}}\nplan \"nightly\" {{\n{}{}    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n}}\n", project("PAY"), project("OPS")));
+    for key in ["PAY", "OPS"] {
+        home.add_credential(key, None, "main");
+        home.add_credential(key, Some("extra-1"), "one");
+    }
+    home.apply();
+    home.server.set_account(Account::reader("one", &token_of("one")).permission("PAY", Permission::None));
+    home.server.log().clear();
+    let ended = run(&home, 0);
+    let told: Vec<Value> = ended.json().into_iter().filter(|line| line["type"] == "permission_lost").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["project"], &told[0]["account"]), (&Value::from("PAY"), &Value::from("one")));
+    let by_one = |part: &str| {
+        let of = |entry: &fake_bitbucket::Entry| entry.account.as_deref() == Some("one");
+        home.server.log().count(|entry| of(entry) && entry.path.to_lowercase().contains(part))
+    };
+    // As many tasks as are under way may have taken it before it left.
+    assert!(by_one("/scm/pay/") <= 8, "{}", by_one("/scm/pay/"));
+    assert_eq!(by_one("/projects/pay/"), 1, "its project is asked for once");
+    assert!(by_one("/scm/ops/") > 0, "the other project goes on with it");
+    assert_eq!(conditions(&ended), ["PermissionLost credential/PAY/extra-1 True"]);
+    home.server.log().clear();
+    home.server.set_account(Account::reader("one", &token_of("one")));
+    assert_eq!(notes(&plan(&home)), [""; 0], "a look sees that it is back");
+}
+
+#[test]
+fn a_password_that_was_refused_is_not_tried_again_by_a_plan() {
+    let world = two();
+    let options = fake_bitbucket::Options::new().account(Account::reader("main", "x").password("right"));
+    let home = Home::new(world, options);
+    home.write_file(&["nas"], "project \"PAY\" server=\"bb\" {\n}\nplan \"nightly\" {\n    project \"PAY\"\n    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n}\n");
+    let add = ["credential", "add", "PAY", "--account", "main", "--password"];
+    home.xopero_with_input(&add, "wrong").success();
+    home.apply();
+    assert_eq!(notes(&plan(&home)), ["credential-rejected credential/PAY/main"]);
+    home.server.log().clear();
+    for _ in 0..9 {
+        let ended = plan(&home);
+        assert_eq!(notes(&ended), ["not-observed credential/PAY/main"]);
+    }
+    assert!(home.server.log().is_empty(), "the account would be locked");
+    home.xopero(&["credential", "check", "PAY"]).expect(7).says("wrong secret");
+    home.xopero_with_input(&add, "right").success();
+    home.xopero(&["credential", "check", "PAY"]).success();
+}
+
+#[test]
+fn a_check_tells_what_each_credential_is() {
+    let home = Home::new(two(), readers(&["main", "one", "two"]));
+    home.server.buckets().manual_refill();
+    apply_pool(&home, &[("extra-1", "one"), ("extra-2", "two"), ("extra-3", "main")], &["extra-1"]);
+    let good = home.xopero(&["credential", "check", "--all"]).success();
+    tidy(&home, &good);
+    let good = good.says("PAY/main").says("PAY/extra-2").says("Bitbucket 9.4.18").says("accounts are not limited");
+    let shared = good.says("credential/PAY/extra-3").says("shares its account");
+    assert!(shared.stdout.lines().all(|line| line.chars().count() <= 80), "{}", shared.stdout);
+    home.server.set_account(Account::reader("one", &token_of("one")).permission("PAY", Permission::None));
+    home.xopero(&["credential", "check", "PAY", "extra-1"]).expect(1).says("does not see its project");
+    home.xopero(&["credential", "check", "PAY", "main"]).success();
+    home.server.set_account(Account::reader("two", "another"));
+    let ended = home.xopero(&["credential", "check", "--all", "--json"]).expect(7);
+    tidy(&home, &ended);
+    let lines = ended.json();
+    let line = lines.iter().find(|line| line["address"] == "credential/PAY/extra-2").expect("each has a line");
+    assert_eq!(line["login"]["refused"]["reason"], "wrong-secret", "{line}");
+    home.xopero(&["credential", "check", "PAYY"]).expect(3).says("declared projects: PAY");
+    home.xopero(&["credential", "check", "PAY", "extra-9"]).expect(3).says("its credentials: main, extra-1");
+    home.xopero(&["credential", "check"]).expect(64);
+    home.xopero_as("backup.txt", &["credential", "check", "PAY", "main"]).expect(7).says("not opened");
+}
