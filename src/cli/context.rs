@@ -129,7 +129,8 @@ impl Context {
         CliError::told(exit_code::INVALID_FILE)
     }
 
-    fn tell_diagnostics(&self, sources: &Sources, diagnostics: &[config::Diagnostic]) {
+    /// Shows diagnostics with the lines they are about.
+    pub fn tell_diagnostics(&self, sources: &Sources, diagnostics: &[config::Diagnostic]) {
         if diagnostics.is_empty() {
             return;
         }
@@ -194,12 +195,17 @@ impl Context {
 
     /// Finds the identities.
     pub fn identities(&self) -> Result<Identities, CliError> {
-        Ok(find_identities(&IdentitySources {
+        Ok(find_identities(&self.identity_sources())?)
+    }
+
+    /// Where identities are looked for.
+    pub fn identity_sources(&self) -> IdentitySources {
+        IdentitySources {
             explicit: self.identity.clone(),
             environment: env::path(env::IDENTITY_FILE),
             credentials_directory: env::credentials_directory(),
             home: env::config_home().map(|home| home.join("xopero").join("identity.txt")),
             system: PathBuf::from("/etc/xopero/identity.txt"),
-        })?)
+        }
     }
 }

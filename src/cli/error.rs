@@ -219,6 +219,19 @@ impl From<FormatError> for CliError {
 
 impl From<EditError> for CliError {
     fn from(error: EditError) -> Self {
-        Self::from_error(exit_code::INVALID_FILE, &error, error.hint())
+        let code = match error {
+            EditError::Enabled { .. } | EditError::LastRecipient { .. } => exit_code::REFUSED,
+            EditError::NotAKey { .. } => exit_code::USAGE,
+            EditError::Invalid { .. }
+            | EditError::WouldNotValidate { .. }
+            | EditError::NotDeclared { .. }
+            | EditError::NotPlanned { .. }
+            | EditError::Ambiguous { .. }
+            | EditError::NoSecret { .. }
+            | EditError::NoRecipient { .. }
+            | EditError::SeveralRecipients { .. }
+            | EditError::DoesNotFit { .. } => exit_code::INVALID_FILE,
+        };
+        Self::from_error(code, &error, error.hint())
     }
 }

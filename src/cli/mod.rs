@@ -7,6 +7,7 @@ mod agree;
 mod apply;
 mod context;
 mod credential;
+mod edit;
 pub mod env;
 mod error;
 pub mod exit_code;
@@ -14,11 +15,14 @@ mod export;
 mod fmt;
 mod history;
 mod hook;
+mod init;
+mod input;
 mod interrupt;
 mod locate;
 mod look;
 mod lsp;
 mod plan;
+mod recipients;
 mod restore;
 mod rollback;
 mod run;
@@ -52,6 +56,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Validate(validate::ValidateArgs),
     Fmt(fmt::FmtArgs),
     Schema(schema::SchemaArgs),
@@ -68,6 +73,7 @@ enum Command {
     Export(export::ExportArgs),
     Credential(credential::CredentialArgs),
     Secrets(secrets::SecretsArgs),
+    Recipients(recipients::RecipientsArgs),
     Hook(hook::HookArgs),
 }
 
@@ -114,6 +120,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
     match command {
+        Command::Init(arguments) => init::run(context, &arguments),
         Command::Validate(arguments) => validate::run(context, &arguments),
         Command::Fmt(arguments) => fmt::run(context, &arguments),
         Command::Schema(arguments) => Ok(schema::run(context, &arguments)),
@@ -129,7 +136,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Restore(arguments) => restore::run(context, &arguments).await,
         Command::Export(arguments) => export::run(context, &arguments).await,
         Command::Credential(arguments) => credential::run(context, &arguments).await,
-        Command::Secrets(arguments) => secrets::run(context, &arguments),
+        Command::Secrets(arguments) => secrets::run(context, &arguments).await,
+        Command::Recipients(arguments) => recipients::run(context, &arguments),
         Command::Hook(arguments) => hook::run(context, &arguments),
     }
 }

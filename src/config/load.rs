@@ -8,7 +8,7 @@ use super::error::{Diagnostic, FileId, Invalid, Report, Span};
 use super::gaps::Gaps;
 use super::position::position;
 use super::sources::Sources;
-use super::{resolve, shape, syntax};
+use super::{resolve, sealed_for, shape, syntax};
 use crate::model::{Address, Declaration};
 
 /// A declaration that can be used.
@@ -42,6 +42,7 @@ pub fn decode(sources: &Sources) -> Result<Decoded, Invalid> {
     let mut of_values = Report::default();
     let draft = checked_draft(sources.nodes(), &mut of_values);
     let (declaration, spans) = resolve::resolve(&draft, &mut of_values);
+    sealed_for::check(sources.nodes(), &draft, &mut of_values);
     of_values.drop_if(|found| sources.gaps().explain(found));
     report.extend(of_values.into_found());
     let warnings = report.warnings()?;

@@ -11,7 +11,7 @@
 //! others. What the [`schema`] does not name is an error, and so is what it names but this version cannot do: a file
 //! is obeyed wholly or not at all. A secret that is not sealed is refused, and [`render()`] never shows one.
 //!
-//! [`set_credential`] changes one credential by splicing text; every other byte of the file stays as it is.
+//! [`set_credential`] and its sisters edit the files by splicing text; every other byte stays as it is.
 
 mod braces;
 mod cursor;
@@ -34,13 +34,18 @@ mod repair;
 mod resolve;
 mod roles;
 pub mod schema;
+mod sealed_for;
 mod shape;
 mod sources;
 mod suggest;
 mod syntax;
 
 pub use cursor::{Cursor, NodeHead, Position, cursor};
-pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
+pub use edit::{
+    EditContext, EditError, NewCredential, Purpose, SealedValue, SecretAddress, Starter, add_recipient,
+    declared_recipients, disable_credential, edit_context, enable_credential, enabling_plans, remove_credential,
+    remove_recipient, replace_sealed, sealed_values, set_credential, starter,
+};
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
 pub use format::{FormatError, format};
 pub use load::{Decoded, Place, decode};

@@ -135,7 +135,9 @@ const NAME: &[ValueSpec] = &[required("name", ValueKind::Text)];
 const SEALED: &[ValueSpec] = &[required("sealed value", ValueKind::Sealed)];
 /// A sealed value, or the file that holds it.
 const SEALED_OR_FILE: &[ValueSpec] = &[optional("sealed value", ValueKind::Sealed)];
-const FILE: &[ValueSpec] = &[optional("file", ValueKind::Text)];
+const SEALED_FOR: ValueSpec = optional("sealed-for", ValueKind::Text);
+const FILE: &[ValueSpec] = &[optional("file", ValueKind::Text), SEALED_FOR];
+const KEY: &[ValueSpec] = &[SEALED_FOR];
 const GRACE: &[ValueSpec] = &[required("duration", ValueKind::Duration)];
 const KEEP: &[ValueSpec] = &[
     optional("last", KEPT),
@@ -259,8 +261,8 @@ pub static SCHEMA: &[NodeSpec] = &[
         "A bucket of an object store that speaks S3, at an endpoint, or at Amazon in a region; it can be declared, but \
          this version cannot write to it.",
     ),
-    node("destination", "access-key", (0, 1), SEALED, NO_VALUES, "The sealed id of the key to the bucket."),
-    node("destination", "secret-key", (0, 1), SEALED, NO_VALUES, "The sealed secret of the key to the bucket."),
+    node("destination", "access-key", (0, 1), SEALED, KEY, "The sealed id of the key to the bucket."),
+    node("destination", "secret-key", (0, 1), SEALED, KEY, "The sealed secret of the key to the bucket."),
     node(
         "destination",
         "object-lock",

@@ -44,6 +44,8 @@ pub type ReadNamed<'a> = dyn FnMut(&str, FileKind) -> Result<SourceFile, Unreada
 pub struct Sources {
     files: Vec<SourceFile>,
     nodes: Vec<Node>,
+    /// The files with one sealed value, by the path that names them.
+    values: BTreeMap<String, SourceFile>,
     found: Vec<Diagnostic>,
     gaps: Gaps,
 }
@@ -87,7 +89,7 @@ impl Sources {
                     .help(format!("write it in {}, which then lists all files", gathered.files[0].name)),
             );
         }
-        attach(&mut gathered.nodes, read, &mut report);
+        attach(&mut gathered.nodes, &mut gathered.values, read, &mut report);
         gathered.gaps.locate(&gathered.nodes);
         gathered.found = report.into_found();
         gathered
@@ -111,6 +113,34 @@ impl Sources {
     /// All files, the main one first, then the included ones in their order.
     pub fn files(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.files.iter().enumerate().map(|(index, file)| (FileId(index), file))
+    }
+
+    /// The files with one sealed value, by the path that names them.
+    pub const fn values(&self) -> &BTreeMap<String, SourceFile> {
+        &self.values
+    }
+
+    /// The same files with other texts: of the declaration's own by their ids, of those with a sealed value by their
+    /// paths. An edit does not change which files there are.
+    pub(super) fn replaced(&self, texts: &BTreeMap<FileId, String>, values: &BTreeMap<String, String>) -> Self {
+        let file = |id: FileId| {
+            let old = self.file(id);
+            SourceFile { name: old.name.clone(), text: texts.get(&id).unwrap_or(&old.text).clone() }
+        };
+        let mut next = 0;
+        Self::gather(file(FileId::MAIN), &mut |path, kind| {
+            let known = match kind {
+                FileKind::Included => {
+                    next += 1;
+                    (next < self.files.len()).then(|| file(FileId(next)))
+                }
+                FileKind::Value => self.values.get(path).map(|old| SourceFile {
+                    name: old.name.clone(),
+                    text: values.get(path).unwrap_or(&old.text).clone(),
+                }),
+            };
+            known.ok_or_else(|| Unreadable { reason: "the edit would need another file".into(), hint: None })
+        })
     }
 
     /// The nodes of all files, in their order.
@@ -144,14 +174,22 @@ fn included(nodes: &[Node]) -> Vec<(String, Span)> {
 }
 
 /// Gives every node that takes its value from a file what that file says.
-fn attach(nodes: &mut [Node], read: &mut ReadNamed<'_>, report: &mut Report) {
+fn attach(
+    nodes: &mut [Node],
+    values: &mut BTreeMap<String, SourceFile>,
+    read: &mut ReadNamed<'_>,
+    report: &mut Report,
+) {
     for node in nodes {
         if VALUE_NODES.contains(&node.name.as_str())
             && let Some((path, span)) = node.prop("file").and_then(Value::text)
         {
-            node.attached = named(path, span, FileKind::Value, read, report).map(|file| file.text);
+            let path = path.to_owned();
+            let file = named(&path, span, FileKind::Value, read, report);
+            node.attached = file.as_ref().map(|file| file.text.clone());
+            values.extend(file.map(|file| (path, file)));
         }
-        attach(node.children.as_deref_mut().unwrap_or_default(), read, report);
+        attach(node.children.as_deref_mut().unwrap_or_default(), values, read, report);
     }
 }
 

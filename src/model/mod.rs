@@ -30,6 +30,7 @@ pub mod names;
 pub mod observation;
 pub mod pattern;
 pub mod percent;
+pub mod recipients_mark;
 pub mod retention;
 pub mod sealed;
 pub mod selector;
@@ -59,6 +60,7 @@ pub use observation::{
 };
 pub use pattern::Pattern;
 pub use percent::{InvalidPercent, Percent};
+pub use recipients_mark::RecipientsMark;
 pub use retention::{KeepRules, Retention};
 pub use sealed::{CredentialKind, Sealed, SecretKind};
 pub use selector::ProjectSelector;

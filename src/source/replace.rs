@@ -2,30 +2,57 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use super::{SOURCE_LIMIT, SourceError, SourceText, read_file};
 
 impl SourceText {
     /// Replaces the file by `text`, unless it is no longer what was read: whoever edited it meanwhile loses nothing.
     pub fn replace(&self, text: &str) -> Result<(), SourceError> {
-        if read_file(&self.path, SOURCE_LIMIT)?.sha256 != self.sha256 {
-            return Err(SourceError::Changed { path: self.path.clone() });
-        }
-        replace(&self.path, text).map_err(|source| SourceError::Write { path: self.path.clone(), source })
+        replace_all(&[(self, text)])
     }
 }
 
-/// Replaces a file at once and keeps its mode: a reader sees the old text or the new one. A symbolic link stays.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// Replaces files, none of them if one was changed meanwhile or cannot be written.
+///
+/// Each is replaced at once and keeps its mode: a reader sees the old text or the new one. Everything that can fail for
+/// a lack of space or rights is done before the first is replaced.
+pub fn replace_all(changes: &[(&SourceText, &str)]) -> Result<(), SourceError> {
+    let failed = |file: &SourceText| {
+        let path = file.path.clone();
+        |source| SourceError::Write { path, source }
+    };
+    for (file, _) in changes {
+        if read_file(&file.path, SOURCE_LIMIT)?.sha256 != file.sha256 {
+            return Err(SourceError::Changed { path: file.path.clone() });
+        }
+    }
+    let mut staged = Vec::new();
+    for (file, text) in changes {
+        staged.push((file, stage(&file.path, text).map_err(failed(file))?));
+    }
+    for (file, (new, path)) in staged {
+        put(new, &path).map_err(failed(file))?;
+    }
+    Ok(())
+}
+
+/// The new text on the same disk, and the place where it goes. A symbolic link stays.
+fn stage(path: &Path, text: &str) -> io::Result<(NamedTempFile, PathBuf)> {
     let path = path.canonicalize()?;
     let parent = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".xopero-edit-").tempfile_in(parent)?;
     file.write_all(text.as_bytes())?;
     file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
     file.as_file().sync_all()?;
-    file.persist(&path)?;
-    File::open(parent)?.sync_all()
+    Ok((file, path))
+}
+
+fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
@@ -59,5 +86,24 @@ mod tests {
         assert!(matches!(error, SourceError::Changed { .. }) && error.hint().is_some());
         assert_eq!(fs::read_to_string(&path).unwrap(), "edited");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn all_files_are_replaced_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, "old").unwrap();
+            read_file(&path, SOURCE_LIMIT).unwrap()
+        };
+        let (one, two) = (read("one"), read("two"));
+        fs::write(&two.path, "edited").unwrap();
+        assert!(matches!(replace_all(&[(&one, "new"), (&two, "new")]), Err(SourceError::Changed { .. })));
+        assert_eq!(fs::read_to_string(&one.path).unwrap(), "old");
+        let two = read("two");
+        replace_all(&[(&one, "new"), (&two, "newer")]).unwrap();
+        assert_eq!(fs::read_to_string(&one.path).unwrap(), "new");
+        assert_eq!(fs::read_to_string(&two.path).unwrap(), "newer");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

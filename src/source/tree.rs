@@ -86,6 +86,11 @@ impl SourceTree {
         self.named.values().find(|file| id != FileId::MAIN && file.name == *name).unwrap_or(&self.main)
     }
 
+    /// The file with a sealed value that the declaration names by this path.
+    pub fn value(&self, path: &str) -> Option<&SourceText> {
+        self.named.get(path)
+    }
+
     /// What a generation remembers of it.
     pub fn source(&self) -> Source {
         let digest =

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::git_config::value;
+use super::ignore::ignores_state;
 use super::{SourceError, read_file};
 
 /// Larger than any configuration that a person keeps.
@@ -80,6 +81,18 @@ impl WorkTree {
         }
         Ok(Hooks::Here(plain(&self.common.join("hooks"))))
     }
+}
+
+/// Whether git keeps its hands off the state in `directory`, as far as `.gitignore` and `info/exclude` say so.
+pub fn is_state_ignored(work_tree: &WorkTree, directory: &Path) -> Result<bool, SourceError> {
+    let start = directory.canonicalize().map_err(|source| SourceError::Read { path: directory.to_owned(), source })?;
+    for (index, place) in start.ancestors().take_while(|place| place.starts_with(&work_tree.root)).enumerate() {
+        if text(&place.join(".gitignore"))?.is_some_and(|text| ignores_state(&text, index == 0)) {
+            return Ok(true);
+        }
+    }
+    let excluded = text(&work_tree.common.join("info/exclude"))?;
+    Ok(excluded.is_some_and(|text| ignores_state(&text, start == work_tree.root)))
 }
 
 /// What the file `.git` of a linked work tree or a submodule names.
