@@ -55,6 +55,11 @@ pub(super) fn lex(text: &str) -> Vec<Token> {
     tokens
 }
 
+/// A text in pieces of one token each. Put together they are the text, whatever it is.
+pub fn pieces(text: &str) -> Vec<&str> {
+    lex(text).into_iter().map(|token| &text[token.span.start..token.span.end]).collect()
+}
+
 /// The token that begins at a byte of `text`.
 pub(super) fn token_at(text: &str, position: usize) -> Token {
     let (kind, length, closed) = next(&text[position..], position == 0);
@@ -282,8 +287,7 @@ mod tests {
             ], 0..60)) {
             let text = parts.concat();
             let tokens = lex(&text);
-            let printed: String = tokens.iter().map(|token| &text[token.span.start..token.span.end]).collect();
-            prop_assert_eq!(printed, text);
+            prop_assert_eq!(pieces(&text).concat(), text);
             prop_assert!(tokens.windows(2).all(|pair| pair[0].span.end == pair[1].span.start));
         }
     }

@@ -14,7 +14,6 @@
 //! [`set_credential`] and its sisters edit the files by splicing text; every other byte stays as it is.
 
 mod braces;
-mod cursor;
 mod decode;
 mod document;
 mod edit;
@@ -46,8 +45,10 @@ pub use edit::{
     declared_recipients, disable_credential, edit_context, enable_credential, enabling_plans, remove_credential,
     remove_recipient, replace_sealed, sealed_values, set_credential, starter,
 };
+pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
 pub use format::{FormatError, format};
+pub use lexer::pieces;
 pub use load::{Decoded, Place, decode};
 pub use outline::{Outline, OutlineCursor, OutlineNode, OutlinePlace, Word};
 pub use redact::redacted;
