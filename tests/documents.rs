@@ -71,6 +71,9 @@ fn the_reference_of_the_language_is_what_the_table_says() {
     let stored = fs::read_to_string(root().join("schema/language.json")).unwrap();
     let made = xopero::ui::shown_json(&xopero::config::reference_json()) + "\n";
     assert!(stored == made, "make it anew: cargo run -- schema --json > schema/language.json");
+    let stored = fs::read_to_string(root().join("schema/language.kdl")).unwrap();
+    let anew = "make it anew: cargo run -- schema --format kdl > schema/language.kdl";
+    assert!(stored == xopero::config::reference_kdl(), "{anew}");
 }
 
 #[test]
