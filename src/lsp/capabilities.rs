@@ -30,6 +30,7 @@ pub(super) fn server() -> InitializeResult {
             }),
             definition_provider: Some(OneOf::Left(true)),
             document_symbol_provider: Some(OneOf::Left(true)),
+            document_formatting_provider: Some(OneOf::Left(true)),
             code_action_provider: Some(CodeActionProviderCapability::Options(code_actions)),
             ..ServerCapabilities::default()
         },

@@ -1,6 +1,6 @@
 //! Places as the protocol counts them: lines from 0, and UTF-16 units in a line. Ours are bytes.
 
-use lsp_types::{Position, Range};
+use lsp_types::{Position, Range, TextEdit};
 
 use crate::config::Span;
 
@@ -45,6 +45,20 @@ pub(super) fn offset(text: &str, place: Position) -> usize {
 /// The places of a range of bytes.
 pub(super) fn range(text: &str, span: Span) -> Range {
     Range { start: position(text, span.start), end: position(text, span.end.max(span.start)) }
+}
+
+/// The one edit that makes `before` into `after`; none if they are equal.
+pub(super) fn edit(before: &str, after: &str) -> Option<TextEdit> {
+    if before == after {
+        return None;
+    }
+    let same = before.bytes().zip(after.bytes()).take_while(|(one, other)| one == other).count();
+    let start = before.floor_char_boundary(same).min(after.floor_char_boundary(same));
+    let (rest_before, rest_after) = (&before[start..], &after[start..]);
+    let tails = rest_before.chars().rev().zip(rest_after.chars().rev()).take_while(|(one, other)| one == other);
+    let tail: usize = tails.map(|(c, _)| c.len_utf8()).sum();
+    let span = Span::new(start, before.len() - tail);
+    Some(TextEdit { range: range(before, span), new_text: after[start..after.len() - tail].to_owned() })
 }
 
 /// The end of each line, and the beginning of the next.
@@ -96,6 +110,18 @@ mod tests {
             let at = text.floor_char_boundary(at);
             let back = offset(&text, position(&text, at));
             prop_assert!(back == at || text[..at].ends_with('\r') && text[at..].starts_with('\n'));
+        }
+
+        #[test]
+        fn an_edit_makes_the_one_into_the_other(before in "[aż\n]{0,12}", after in "[aż\n]{0,12}") {
+            let made = match edit(&before, &after) {
+                None => before,
+                Some(edit) => {
+                    let (start, end) = (offset(&before, edit.range.start), offset(&before, edit.range.end));
+                    format!("{}{}{}", &before[..start], edit.new_text, &before[end..])
+                }
+            };
+            prop_assert_eq!(made, after);
         }
     }
 }

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use lsp_server::{ErrorCode, Request, Response};
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionParams, CompletionItem, CompletionItemKind, CompletionParams,
-    CompletionTextEdit, DocumentSymbol, DocumentSymbolParams, Documentation, GotoDefinitionParams, HoverContents,
-    HoverParams, Location, MarkupContent, MarkupKind, Range, SymbolKind, TextDocumentPositionParams, TextEdit,
-    WorkspaceEdit,
+    CompletionTextEdit, DocumentFormattingParams, DocumentSymbol, DocumentSymbolParams, Documentation,
+    GotoDefinitionParams, HoverContents, HoverParams, Location, MarkupContent, MarkupKind, Range, SymbolKind,
+    TextDocumentPositionParams, TextEdit, WorkspaceEdit,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,11 +17,11 @@ use super::completion::{Item, ItemKind, completion};
 use super::definition::{Destination, definition};
 use super::diagnostic;
 use super::hover::{Hover, hover};
-use super::position::{offset, range};
+use super::position::{edit, offset, range};
 use super::symbol::{Symbol, symbols};
 use super::target::Target;
 use super::workspace::{View, Workspace};
-use crate::config::{FileId, Span};
+use crate::config::{self, FileId, Span};
 
 /// The answer to a request.
 pub(super) fn answer(request: Request, workspace: &mut Workspace, editor: Editor, now: Timestamp) -> Response {
@@ -53,6 +53,12 @@ pub(super) fn answer(request: Request, workspace: &mut Workspace, editor: Editor
             let place = Span::new(offset(text, asked.range.start), offset(text, asked.range.end)).of(file);
             let found = actions(&view.found, file, place).into_iter();
             Some(found.filter_map(|action| shown_action(action, &view)).collect::<Vec<_>>())
+        }),
+        "textDocument/formatting" => with(request, |asked: DocumentFormattingParams| {
+            let (view, file) = workspace.view(&asked.text_document.uri)?;
+            // What cannot be laid out is broken, and its diagnostics say so already.
+            let text = config::format(view.tree.sources().file(file)).ok()?;
+            Some(edit(view.text(file), &text).into_iter().collect::<Vec<_>>())
         }),
         other => {
             let said = format!("xopero does not answer {}", other.chars().take(60).collect::<String>().escape_debug());

@@ -180,9 +180,21 @@ fn an_editor_is_served_from_hello_to_goodbye() {
     let symbols = editor.ask("textDocument/documentSymbol", &json!({"textDocument": document}));
     assert!(symbols.as_array().unwrap().iter().any(|symbol| symbol["name"] == "plan \"nightly\""), "{symbols}");
 
+    let untidy = whole.replacen("    parts \"git\"", "  parts   \"git\"", 1);
+    let change =
+        json!({"textDocument": {"uri": editor.uri("xopero.kdl"), "version": 3}, "contentChanges": [{"text": untidy}]});
+    editor.tell("textDocument/didChange", &change);
+    let options = json!({"tabSize": 4, "insertSpaces": true});
+    let edits = editor.ask("textDocument/formatting", &json!({"textDocument": document, "options": options}));
+    let change = json!({"textDocument": {"uri": editor.uri("xopero.kdl"), "version": 4},
+                        "contentChanges": [{"range": edits[0]["range"], "text": edits[0]["newText"]}]});
+    editor.tell("textDocument/didChange", &change);
+    let again = editor.ask("textDocument/formatting", &json!({"textDocument": document, "options": options}));
+    assert!(edits.as_array().unwrap().len() == 1 && again.as_array().unwrap().is_empty(), "{edits} {again}");
+
     let half = format!("{whole}plan \"next\" {{\n    project \"PAY\" {{\n        enable-credentials \"");
     let change =
-        json!({"textDocument": {"uri": editor.uri("xopero.kdl"), "version": 3}, "contentChanges": [{"text": half}]});
+        json!({"textDocument": {"uri": editor.uri("xopero.kdl"), "version": 5}, "contentChanges": [{"text": half}]});
     editor.tell("textDocument/didChange", &change);
     let offered = editor.ask_at("textDocument/completion", "xopero.kdl", &half, "        enable-credentials \"");
     assert_eq!(offered[0]["textEdit"]["newText"], "\"extra-1\"", "{offered}");
