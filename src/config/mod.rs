@@ -40,17 +40,15 @@ mod sources;
 mod suggest;
 mod syntax;
 
-pub use cursor::{Cursor, NodeHead, Position, cursor};
 pub use edit::{
     EditContext, EditError, NewCredential, Purpose, SealedValue, SecretAddress, Starter, add_recipient,
     declared_recipients, disable_credential, edit_context, enable_credential, enabling_plans, remove_credential,
     remove_recipient, replace_sealed, sealed_values, set_credential, starter,
 };
-pub use edit::{EditContext, EditError, edit_context, enables, set_credential};
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
 pub use format::{FormatError, format};
-pub use lexer::pieces;
 pub use kdl_schema::reference_kdl;
+pub use lexer::pieces;
 pub use load::{Decoded, Place, decode};
 pub use outline::{Outline, OutlineCursor, OutlineNode, OutlinePlace, Word};
 pub use redact::redacted;
