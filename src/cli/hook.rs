@@ -26,7 +26,9 @@ enum HookCommand {
 
 /// Make git run the checks of the file before every commit
 ///
-/// The pre-commit hook looks for secrets in clear text (secrets scan) and checks what the file says (validate). A hook that is there already stays, unless you say what to do with it. Installing
+/// The pre-commit hook checks how the file is laid out (fmt --check), looks for secrets in clear text (secrets scan)
+/// and plans without asking any server (plan --offline). A hook that is there already stays, unless you say what to do
+/// with it. Installing
 /// again brings the part of xopero up to date.
 #[derive(Debug, Args)]
 struct InstallArgs {
@@ -82,7 +84,7 @@ fn install(context: &Context, arguments: &InstallArgs) -> Result<u8, CliError> {
         Installation::NotAShellScript => {
             let message = format!("{} is not a shell script: nothing can be added to it", hook.display());
             return Err(CliError::new(exit_code::REFUSED, message)
-                .with_hint("call `xopero secrets scan` and `xopero validate` from it"));
+                .with_hint("call `xopero fmt --check`, `xopero secrets scan` and `xopero plan --offline` from it"));
         }
     };
     if let Some(text) = &text {

@@ -72,8 +72,9 @@ fn part(path: &str) -> String {
              echo 'pre-commit: xopero is not on the PATH, so nothing can be checked' >&2\n    \
              exit 1\n\
          fi\n\
-         xopero secrets scan &&\n    \
-             xopero -f {file} validate >/dev/null || {{\n    \
+         xopero -f {file} fmt --check >&2 &&\n    \
+             xopero secrets scan >&2 &&\n    \
+             xopero -f {file} plan --offline >/dev/null || {{\n    \
              echo 'pre-commit: refused by xopero (git commit --no-verify goes round it)' >&2\n    \
              exit 1\n\
          }}\n\
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn installing_twice_changes_nothing_and_a_new_path_replaces_the_old() {
         let first = written(None, "xopero.kdl", Foreign::Refuse);
-        assert!(first.starts_with("#!/bin/sh\n") && first.contains("xopero -f 'xopero.kdl' validate"));
+        assert!(first.starts_with("#!/bin/sh\n") && first.contains("xopero -f 'xopero.kdl' fmt --check"));
         assert_eq!(installation(Some(&first), "xopero.kdl", Foreign::Refuse), Installation::Unchanged);
         let moved = written(Some(&first), "it's/x.kdl", Foreign::Refuse);
         assert!(moved.contains(r"-f 'it'\''s/x.kdl' ") && !moved.contains("'xopero.kdl'"), "{moved}");

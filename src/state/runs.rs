@@ -366,7 +366,7 @@ mod tests {
             server: Uid::from_parts(1, 3),
             repository: RepoId(number),
             project: ProjectKey::new("PAY").unwrap(),
-            slug: RepoSlug::new(&format!("repo-{number:03}")).unwrap(),
+            slug: RepoSlug::new(format!("repo-{number:03}")).unwrap(),
             state: "unchanged".into(),
             detail: json!({"number": number}),
             changed: at(2),

@@ -3,6 +3,7 @@
 //! 2,000 projects and 2,000 plans are compared with an applied state of the same size, with 100 plans changed. A
 //! measurement is not a test: a missed expectation is printed and fails nothing.
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![expect(clippy::unwrap_used, reason = "a benchmark ends at the first surprise")]
 
 use std::collections::BTreeMap;
