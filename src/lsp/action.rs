@@ -1,5 +1,7 @@
 //! What an editor offers to change.
 
+use super::names::Names;
+use super::target::Target;
 use crate::config::{Diagnostic, FileId, Span};
 
 /// A change that can be made.
@@ -14,10 +16,12 @@ pub(super) struct Action {
 pub(super) enum Change {
     /// The diagnostic of this index proposes a text for these bytes.
     Replace { diagnostic: usize, span: Span, text: String },
+    /// An additional credential is enabled in a plan.
+    Enable { plan: String, project: String, credential: String },
 }
 
 /// What can be changed at a place.
-pub(super) fn actions(found: &[Diagnostic], file: FileId, place: Span) -> Vec<Action> {
+pub(super) fn actions(names: &Names, found: &[Diagnostic], file: FileId, place: Span) -> Vec<Action> {
     let mut actions = Vec::new();
     for (diagnostic, one) in found.iter().enumerate() {
         let is_here = one.labels.first().is_some_and(|label| touches(label.span, place.of(file)));
@@ -26,7 +30,31 @@ pub(super) fn actions(found: &[Diagnostic], file: FileId, place: Span) -> Vec<Ac
             actions.push(Action { title, change: Change::Replace { diagnostic, span, text } });
         }
     }
+    actions.extend(enabling(names, file, place));
     actions
+}
+
+/// The plans in which the credential around a place can be enabled: those that cover its project and do not use it.
+fn enabling(names: &Names, file: FileId, place: Span) -> Vec<Action> {
+    let around = names.declared().iter().find_map(|declared| match &declared.target {
+        Target::Credential(project, Some(credential)) if declared.file == file => {
+            let span = names.outline(file).node(declared.node).span;
+            touches(span, place.of(file)).then_some((project, credential))
+        }
+        _ => None,
+    });
+    let Some((project, credential)) = around else { return Vec::new() };
+    let covering = names.planned().filter(|planned| planned.project == project && !planned.enables(credential));
+    covering
+        .map(|planned| Action {
+            title: format!("Enable \"{credential}\" in plan \"{}\"", planned.plan),
+            change: Change::Enable {
+                plan: planned.plan.to_owned(),
+                project: project.clone(),
+                credential: credential.clone(),
+            },
+        })
+        .collect()
 }
 
 /// Whether two ranges have a place in common, their ends too.
@@ -36,7 +64,7 @@ fn touches(one: Span, other: Span) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::DECLARATION;
+    use super::super::sample::{DECLARATION, names};
     use super::*;
     use crate::config::{SourceFile, Sources, decode};
 
@@ -48,7 +76,7 @@ mod tests {
         };
         let start = text.find(at).unwrap_or_else(|| panic!("{at}"));
         let place = Span::new(start, start + at.len());
-        actions(&found, FileId::MAIN, place).into_iter().map(|action| action.title).collect()
+        actions(&names(text), &found, FileId::MAIN, place).into_iter().map(|action| action.title).collect()
     }
 
     #[test]
@@ -61,5 +89,12 @@ mod tests {
         let property = DECLARATION.replace("daily=14", "dayly=14");
         assert_eq!(titles(&property, "dayly"), ["Replace with daily"]);
         assert_eq!(titles(&property, "parts"), [""; 0]);
+    }
+
+    #[test]
+    fn a_credential_is_enabled_where_its_project_is_covered() {
+        assert_eq!(titles(DECLARATION, "spare"), ["Enable \"spare\" in plan \"nightly\""]);
+        assert_eq!(titles(DECLARATION, "svc-1"), [""; 0], "it is enabled");
+        assert_eq!(titles(DECLARATION, "ops-1"), [""; 0], "no plan covers its project");
     }
 }

@@ -6,7 +6,7 @@ use lsp_types::{
     CodeAction, CodeActionKind, CodeActionParams, CompletionItem, CompletionItemKind, CompletionParams,
     CompletionTextEdit, DocumentFormattingParams, DocumentSymbol, DocumentSymbolParams, Documentation,
     GotoDefinitionParams, HoverContents, HoverParams, Location, MarkupContent, MarkupKind, Range, SymbolKind,
-    TextDocumentPositionParams, TextEdit, WorkspaceEdit,
+    TextDocumentPositionParams, TextEdit, Uri, WorkspaceEdit,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +21,8 @@ use super::position::{edit, offset, range};
 use super::symbol::{Symbol, symbols};
 use super::target::Target;
 use super::workspace::{View, Workspace};
-use crate::config::{self, FileId, Span};
+use crate::config::{self, FileId, Sources, Span};
+use crate::model::{CredentialName, PlanName, ProjectSelector};
 
 /// The answer to a request.
 pub(super) fn answer(request: Request, workspace: &mut Workspace, editor: Editor, now: Timestamp) -> Response {
@@ -51,7 +52,7 @@ pub(super) fn answer(request: Request, workspace: &mut Workspace, editor: Editor
             let (view, file) = workspace.view(&asked.text_document.uri)?;
             let text = view.text(file);
             let place = Span::new(offset(text, asked.range.start), offset(text, asked.range.end)).of(file);
-            let found = actions(&view.found, file, place).into_iter();
+            let found = actions(&view.names, &view.found, file, place).into_iter();
             Some(found.filter_map(|action| shown_action(action, &view)).collect::<Vec<_>>())
         }),
         "textDocument/formatting" => with(request, |asked: DocumentFormattingParams| {
@@ -157,6 +158,12 @@ fn shown_action(action: Action, view: &View) -> Option<CodeAction> {
             let told = diagnostic::shown(view.found.get(diagnostic)?, span, sources, &view.uris);
             (CodeActionKind::QUICKFIX, vec![(uri, vec![edit])], Some(vec![told]))
         }
+        Change::Enable { plan, project, credential } => {
+            let (plan, project) = (PlanName::new(plan).ok()?, ProjectSelector::new(project).ok()?);
+            let credential = CredentialName::new(credential).ok()?;
+            let after = config::enable_credential(sources, &plan, &project, &credential).ok()?;
+            (CodeActionKind::REFACTOR_REWRITE, edits(view, &after), None)
+        }
     };
     Some(CodeAction {
         title: action.title,
@@ -166,4 +173,13 @@ fn shown_action(action: Action, view: &View) -> Option<CodeAction> {
         edit: Some(WorkspaceEdit { changes: Some(edits.into_iter().collect()), ..WorkspaceEdit::default() }),
         ..CodeAction::default()
     })
+}
+
+/// What makes the files of a view into others.
+fn edits(view: &View, after: &Sources) -> Vec<(Uri, Vec<TextEdit>)> {
+    let files = after.files().filter_map(|(id, file)| {
+        let edit = edit(view.text(id), &file.text)?;
+        Some((view.uris.get(&id)?.clone(), vec![edit]))
+    });
+    files.collect()
 }

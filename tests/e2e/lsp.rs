@@ -180,6 +180,13 @@ fn an_editor_is_served_from_hello_to_goodbye() {
     let symbols = editor.ask("textDocument/documentSymbol", &json!({"textDocument": document}));
     assert!(symbols.as_array().unwrap().iter().any(|symbol| symbol["name"] == "plan \"nightly\""), "{symbols}");
 
+    let at = place(&whole, "additional-credential \"ext");
+    let asked = json!({"textDocument": document, "range": {"start": at, "end": at}, "context": {"diagnostics": []}});
+    let actions = editor.ask("textDocument/codeAction", &asked);
+    assert_eq!(actions[0]["title"], "Enable \"extra-1\" in plan \"nightly\"", "{actions}");
+    let edits = &actions[0]["edit"]["changes"][editor.uri("xopero.kdl")];
+    assert!(edits[0]["newText"].as_str().unwrap().contains("enable-credentials \"extra-1\""), "{actions}");
+
     let untidy = whole.replacen("    parts \"git\"", "  parts   \"git\"", 1);
     let change =
         json!({"textDocument": {"uri": editor.uri("xopero.kdl"), "version": 3}, "contentChanges": [{"text": untidy}]});
