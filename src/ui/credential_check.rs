@@ -190,10 +190,10 @@ mod tests {
         let shared = [(address("extra-2"), address("main"))];
         let text = render(&found, &looked, &notes, &shared, 80, Style { color: false });
         let expected = "\
-CREDENTIAL    ACCOUNT       LOGIN         PROJECT  READS  EXPIRES
-PAY/main      svc-backup    ok            seen     yes    2027-03-01
-PAY/extra-1   svc-backup-1  wrong secret  -        -      not said
-PAY/extra-2   SVC-backup    ok            seen     no     not said
+CREDENTIAL   ACCOUNT       LOGIN         PROJECT  READS  EXPIRES
+PAY/main     svc-backup    ok            seen     yes    2027-03-01
+PAY/extra-1  svc-backup-1  wrong secret  -        -      not said
+PAY/extra-2  SVC-backup    ok            seen     no     not said
 
 ! credential/PAY/extra-1: is not accepted:
     https://bb.example.com/rest/api/1.0/application-properties (request @1x2):

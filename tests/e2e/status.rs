@@ -84,7 +84,9 @@ fn a_failed_run_and_a_plan_that_left_are_told() {
     assert!(plan_line(&lines)["last_success"].is_string(), "{shown}");
     let path = home.path().join("xopero.kdl");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, &text[..text.find("plan \"nightly\"").unwrap()]).unwrap();
+    let other = "plan \"weekly\" {\n    project \"PAY\"\n    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n}\n";
+    let kept = &text[..text.find("plan \"nightly\"").unwrap()];
+    std::fs::write(&path, format!("{kept}{other}")).unwrap();
     home.xopero(&["plan", "--out", "gone.xplan"]).success();
     home.xopero(&["apply", "gone.xplan"]).success();
     let (shown, lines) = status(&home);

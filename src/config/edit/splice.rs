@@ -36,6 +36,7 @@ impl Edit<'_> {
         let mut splices = self.splices;
         // From the end, so that the places before stay where they are.
         splices.sort_by_key(|splice| std::cmp::Reverse((splice.span.start, splice.span.end)));
+        let moved: Vec<(Span, usize)> = splices.iter().map(|splice| (splice.span, splice.text.len())).collect();
         for Splice { span, text } in splices {
             let file = texts.entry(span.file).or_insert_with(|| sources.file(span.file).text.clone());
             file.replace_range(span.start..span.end, &text);
@@ -52,7 +53,12 @@ impl Edit<'_> {
             return Err(EditError::DoesNotFit { address: self.address });
         }
         let known = errors(sources);
-        let diagnostics: Vec<Diagnostic> = errors(&after).into_iter().filter(|error| !among(error, &known)).collect();
+        let places: Vec<Span> = known.iter().filter_map(main_place).map(|span| shifted(span, &moved)).collect();
+        // What was wrong at a place may be wrong there for another reason: the file is no less valid than before.
+        let worse = |error: &Diagnostic| {
+            !among(error, &known) && !main_place(error).is_some_and(|place| places.contains(&place))
+        };
+        let diagnostics: Vec<Diagnostic> = errors(&after).into_iter().filter(worse).collect();
         if diagnostics.is_empty() {
             Ok(after)
         } else {
@@ -65,6 +71,17 @@ impl Edit<'_> {
 fn errors(sources: &Sources) -> Vec<Diagnostic> {
     let found = decode(sources).err().map(|invalid| invalid.diagnostics).unwrap_or_default();
     found.into_iter().filter(|one| one.severity == Severity::Error).collect()
+}
+
+fn main_place(error: &Diagnostic) -> Option<Span> {
+    error.labels.first().map(|label| label.span)
+}
+
+/// Where a place is after texts of these lengths took the spans.
+fn shifted(place: Span, moved: &[(Span, usize)]) -> Span {
+    let before = moved.iter().filter(|(span, _)| span.file == place.file && span.end <= place.start);
+    let (cut, put) = before.fold((0, 0), |(cut, put), (span, length)| (cut + (span.end - span.start), put + length));
+    Span { file: place.file, start: place.start - cut + put, end: place.end - cut + put }
 }
 
 fn among(error: &Diagnostic, known: &[Diagnostic]) -> bool {
