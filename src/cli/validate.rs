@@ -23,11 +23,20 @@ pub fn run(context: &Context, arguments: &ValidateArgs) -> Result<u8, CliError> 
         return Err(CliError::new(exit_code::INVALID_FILE, format!("{name} has {warnings}"))
             .with_hint("without --strict, warnings do not matter"));
     }
+    for address in declaration.never_enabled() {
+        let line = decoded.places.get(&address).map(|place| {
+            let file = tree.sources().file(place.span.file);
+            format!("{}:{}: ", file.name, place.line)
+        });
+        let place = line.unwrap_or_default();
+        context.output.say(&format!("notice: {place}{address} is declared, but no plan enables it: it is not used"));
+    }
     let files = tree.sources().files().count();
     if context.output.is_json() {
         context.output.json(&serde_json::json!({
             "type": "valid", "file": name, "files": files, "projects": declaration.projects.len(),
             "plans": declaration.plans.len(), "warnings": decoded.warnings.len(),
+            "never_enabled": declaration.never_enabled(),
         }));
     } else {
         let projects = count(declaration.projects.len() as u64, "project");

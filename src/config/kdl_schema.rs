@@ -1,5 +1,6 @@
 //! The language in the words of KDL Schema, made from its table: for editors and validators that read it.
 
+use super::document::in_quotes;
 use super::schema::{Availability, NodeSpec, ValueKind, ValueSpec, children_of};
 
 /// The table as a KDL document. What this version refuses is not in it.
@@ -11,10 +12,6 @@ pub fn reference_kdl() -> String {
         page.nodes("");
     });
     page.text
-}
-
-fn in_quotes(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 struct Page {

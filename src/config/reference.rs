@@ -56,6 +56,35 @@ fn form(node: &NodeSpec, later: &mut Vec<(String, &'static str)>) -> String {
     form
 }
 
+/// The least that a node is written with; the first of what may be said where nothing must be.
+pub(super) fn example(node: &NodeSpec) -> String {
+    let arguments = node.arguments.iter().map(|value| (value, false));
+    let all: Vec<_> = arguments.chain(node.properties.iter().map(|value| (value, true))).collect();
+    let mut shown: Vec<_> = all.iter().filter(|(value, _)| value.required).collect();
+    if shown.is_empty() {
+        shown.extend(all.first());
+    }
+    let mut text = node.name.to_owned();
+    for (value, is_property) in shown {
+        let sample = if let ValueKind::Word([first, ..]) = value.kind {
+            format!("\"{}\"", first.name)
+        } else if let ValueKind::Integer(only, last) = value.kind
+            && only == last
+        {
+            only.to_string()
+        } else {
+            written(value, node, &mut Vec::new())
+        };
+        let name = if *is_property { format!("{}=", value.name) } else { String::new() };
+        write!(text, " {name}{sample}").expect("strings take everything");
+    }
+    if shown_as_block(node) { text + " { … }" } else { text }
+}
+
+fn shown_as_block(node: &NodeSpec) -> bool {
+    children_of(&node.path()).any(|child| child.min > 0)
+}
+
 fn written(value: &ValueSpec, node: &NodeSpec, later: &mut Vec<(String, &'static str)>) -> String {
     match value.kind {
         ValueKind::Text => format!("\"{}\"", sample(value.name)),

@@ -196,14 +196,14 @@ impl Reader<'_, '_> {
             }
             return end;
         }
+        if let Some(end) = self.other_quotes(start, word) {
+            return end;
+        }
         if word.ends_with(':') && is(next, TokenKind::LineComment) {
             return self.address(token.span);
         }
         if word.starts_with('$') {
             return self.variable(index);
-        }
-        if let Some(end) = self.other_quotes(start, word) {
-            return end;
         }
         self.bare(index)
     }

@@ -40,18 +40,23 @@ pub(super) fn resolve(draft: &Draft, report: &mut Report) -> (Declaration, BTree
 
 /// Reports names that are declared more than once.
 fn once<'a, T: Display + Ord + 'a>(what: &str, names: impl IntoIterator<Item = &'a Spanned<T>>, report: &mut Report) {
-    let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+    let mut seen: BTreeMap<String, &Spanned<T>> = BTreeMap::new();
     for name in names {
         // Bitbucket does not tell keys apart by case; two names that differ only in case help nobody.
         let key = name.value.to_string().to_lowercase();
         if let Some(first) = seen.get(&key) {
+            let twice = if first.value == name.value {
+                format!("the {what} `{}` is there twice", name.value)
+            } else {
+                format!("`{}` and `{}` differ only in case: they are one {what}", first.value, name.value)
+            };
             report.add(
-                Diagnostic::error("xopero::duplicate", format!("the {what} `{}` is there twice", name.value))
+                Diagnostic::error("xopero::duplicate", twice)
                     .at(name.span, "again here")
-                    .at(*first, "already here"),
+                    .at(first.span, "already here"),
             );
         } else {
-            seen.insert(key, name.span);
+            seen.insert(key, name);
         }
     }
 }
@@ -198,6 +203,14 @@ fn enabled_credentials(
     for enabled in planned.enabled.iter().filter(|enabled| !names.contains(enabled.value.as_str())) {
         let name = enabled.value.as_str();
         let mut elsewhere = declared.projects.values().filter(|other| additional(other).any(|other| other == name));
+        if name == "main" {
+            report.add(
+                Diagnostic::error("xopero::unknown-name", "the main credential is not enabled")
+                    .at(enabled.span, "no additional credential")
+                    .help("remove it: every plan on the project uses the main credential"),
+            );
+            continue;
+        }
         let Some(other) = elsewhere.next() else {
             let label = format!("not declared in project {}", project.key.value);
             exists("additional credential", &label, enabled, &names, report);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Node, Property, Scalar, Value, in_quotes};
 use super::error::{Diagnostic, Report, Span, quoted};
+use super::reference::example;
 use super::schema::{self, Availability, NodeSpec, ValueKind, ValueSpec, Word};
 use super::suggest::nearest;
 
@@ -119,7 +120,7 @@ fn properties(found: &Node, spec: &NodeSpec, report: &mut Report) -> bool {
         report.add(
             Diagnostic::error("xopero::missing-property", message)
                 .at(found.name_span, format!("add {}=…", known.name))
-                .help(spec.docs),
+                .help(what_to_write(spec)),
         );
     }
     if spec.arguments.is_empty() && !spec.properties.is_empty() && found.props.is_empty() {
@@ -149,7 +150,7 @@ fn arguments(found: &Node, spec: &NodeSpec, replaced: bool, report: &mut Report)
         report.add(
             Diagnostic::error("xopero::missing-argument", format!("`{}` needs a {}", spec.name, missing.name))
                 .at(found.name_span, format!("add the {}", missing.name))
-                .help(spec.docs),
+                .help(what_to_write(spec)),
         );
     }
 }
@@ -175,6 +176,14 @@ fn value(given: &Value, known: &ValueSpec, spec: &NodeSpec, report: &mut Report)
     if let Some(help) = footgun(given) {
         report
             .add(Diagnostic::error("xopero::unquoted", "this is not what it seems").at(given.span, "here").help(help));
+        return;
+    }
+    if let Some((_, span)) = given.text().filter(|(text, _)| text.contains("${")) {
+        report.add(
+            Diagnostic::error("xopero::variable", "the language has no variables")
+                .at(span, "this stays as it is")
+                .help("write the value itself"),
+        );
         return;
     }
     let wrong = |expected: &str| {
@@ -203,18 +212,22 @@ fn value(given: &Value, known: &ValueSpec, spec: &NodeSpec, report: &mut Report)
         }
         ValueKind::Word(words) => match given.text() {
             None => report.add(wrong("a string").help("put it in double quotes")),
-            Some(written) => report.extend(word(written, words, known)),
+            Some(written) => report.extend(word(written, words, spec)),
         },
         ValueKind::Sealed => {}
     }
 }
 
-fn word((text, span): (&str, Span), words: &[Word], known: &ValueSpec) -> Option<Diagnostic> {
+fn word((text, span): (&str, Span), words: &[Word], spec: &NodeSpec) -> Option<Diagnostic> {
     let Some(word) = words.iter().find(|word| word.name == text) else {
-        let names: Vec<&str> = words.iter().map(|word| word.name).collect();
+        let built = words.iter().filter(|word| word.availability == Availability::Built);
+        let built: Vec<&str> = built.map(|word| word.name).collect();
+        let listed =
+            if let [only] = built[..] { format!("not {only}") } else { format!("not one of {}", built.join(", ")) };
+        let names = words.iter().map(|word| word.name);
         return Some(
-            Diagnostic::error("xopero::unknown-word", format!("there is no {} {}", known.name, quoted(text)))
-                .at(span, format!("not one of {}", names.join(", ")))
+            Diagnostic::error("xopero::unknown-word", format!("`{}` does not take {}", spec.name, quoted(text)))
+                .at(span, listed)
                 .did_you_mean(nearest(text, names), span, in_quotes),
         );
     };
@@ -290,9 +303,9 @@ fn unknown_node(found: &Node, context: &str) -> Diagnostic {
 fn unknown_property(property: &Property, spec: &NodeSpec) -> Diagnostic {
     let names = spec.properties.iter().map(|known| known.name);
     let message = format!("`{}` has no property {}", spec.name, quoted(&property.name));
-    let child = schema::children_of(&spec.path())
-        .find(|child| nearest(&property.name, [child.name]).is_some())
-        .map(|child| format!("write it as a node of its own, in the block: {} …", child.name));
+    let path = spec.path();
+    let child = nearest(&property.name, schema::children_of(&path).map(|child| child.name))
+        .map(|child| format!("write it as a node of its own, in the block: {child} …"));
     Diagnostic::error("xopero::unknown-property", message)
         .at(property.name_span, "unknown")
         .maybe_help(child)
@@ -310,9 +323,17 @@ fn missing_node(spec: &NodeSpec, parent: Option<&Node>) -> Diagnostic {
     let diagnostic = Diagnostic::error("xopero::missing-node", message).at(span, format!("add `{}`", spec.name));
     if spec.name == "credential" {
         // It holds a sealed value, which nobody writes by hand.
-        return diagnostic.help("seal a token and put it here: xopero credential add PROJECT --account NAME");
+        let project = parent.and_then(Node::text).map_or("PROJECT", |(key, _)| key);
+        let project = if project.bytes().all(|byte| byte.is_ascii_alphanumeric()) { project } else { "PROJECT" };
+        return diagnostic
+            .help(format!("seal a token and put it here: xopero credential add {project} --account NAME"));
     }
-    diagnostic.help(spec.docs)
+    diagnostic.help(what_to_write(spec))
+}
+
+/// An example of a node, and what it means.
+fn what_to_write(spec: &NodeSpec) -> String {
+    format!("write `{}`. {}", example(spec), spec.docs)
 }
 
 fn not_built(name: &str, what: &str, span: Span) -> Diagnostic {

@@ -1,8 +1,9 @@
 //! The language as a whole: the examples and mutations of them.
 
+mod generated;
 mod grammar;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -156,66 +157,95 @@ fn replaced(text: &str, span: Span, by: &str) -> String {
     format!("{}{by}{}", &text[..span.start], &text[span.end..])
 }
 
-/// Every error of the mutated text, at least one of which lies in the node that was mutated.
-fn assert_refused(text: &str, within: Span, what: &str) {
-    let found = invalid(text);
-    let inside = |found: &Diagnostic| found.labels.iter().any(|label| within.contains(label.span));
-    assert!(found.iter().any(|one| one.severity == Severity::Error && inside(one)), "{what}: {found:?}");
+/// A text with one mistake in it.
+struct Mutation {
+    text: String,
+    /// The node that was mutated; for one that was taken out, the node that it was in.
+    within: Span,
+    what: String,
+}
+
+impl Mutation {
+    fn new(text: String, within: Span, what: impl Into<String>) -> Self {
+        Self { text, within, what: what.into() }
+    }
+
+    /// At least one error lies in the node that was mutated.
+    fn assert_refused(&self) {
+        let found = invalid(&self.text);
+        let inside = |found: &Diagnostic| found.labels.iter().any(|label| self.within.contains(label.span));
+        let refused = found.iter().any(|one| one.severity == Severity::Error && inside(one));
+        assert!(refused, "{}: {found:?}\n{}", self.what, self.text);
+    }
+}
+
+/// Every single mutation of a valid text: something dropped, renamed, of another type, too much, or twice.
+fn mutations(valid: &str) -> Vec<Mutation> {
+    let tree = nodes(valid);
+    let mut all = Vec::new();
+    each(&tree, "", &mut |path, node| {
+        let row = SCHEMA.iter().find(|row| row.path() == path).unwrap();
+        let mut add = |text: String, what: &str| {
+            let within = Span::new(node.span.start, node.span.end + text.len().saturating_sub(valid.len()));
+            all.push(Mutation::new(text, within, format!("{what} {path}")));
+        };
+        add(replaced(valid, node.name_span, "zzzzzzzzzzzzzz"), "unknown node");
+        add(replaced(valid, node.name_span, &format!("{}x", node.name)), "misspelt");
+        let end = Span::new(node.name_span.end, node.name_span.end);
+        add(replaced(valid, end, " zzz=1"), "unknown property");
+        let head = node.args.iter().map(|value| value.span.end).fold(node.name_span.end, usize::max);
+        if !row.arguments.last().is_some_and(|last| last.repeated) && path != "plan/retention" {
+            add(replaced(valid, Span::new(head, head), " \"extra\""), "extra argument");
+        }
+        for (index, value) in node.args.iter().enumerate() {
+            add(replaced(valid, value.span, "#null"), "wrong type");
+            add(replaced(valid, value.span, "\"\u{7}:\""), "wrong text");
+            let known = row.arguments.get(index).or(row.arguments.last()).unwrap();
+            if known.required && node.args.len() == 1 && known.kind != ValueKind::Sealed {
+                add(replaced(valid, value.span, ""), "missing argument");
+            }
+        }
+        for property in &node.props {
+            add(replaced(valid, property.value.span, "#true"), "wrong type of property");
+            let twice = format!("{}=1 {}", property.name, &valid[property.name_span.start..property.name_span.end]);
+            add(replaced(valid, property.name_span, &twice), "duplicate property");
+            if row.properties.iter().any(|known| known.name == property.name && known.required) {
+                let whole = Span::new(property.name_span.start, property.value.span.end);
+                add(replaced(valid, whole, ""), "missing property");
+            }
+        }
+        if row.max == 1 || row.arguments.first().is_some_and(|argument| argument.required) && path != "plan/parts" {
+            let text = &valid[node.span.start..node.span.end];
+            add(replaced(valid, node.span, &format!("{text}\n{text}")), "duplicate");
+        }
+    });
+    let is_only = |siblings: &[Node], child: &Node, path: &str| {
+        let row = SCHEMA.iter().find(|row| row.path() == path).unwrap();
+        row.min > 0 && siblings.iter().filter(|other| other.name == child.name).count() == 1
+    };
+    for child in tree.iter().filter(|child| is_only(&tree, child, &child.name)) {
+        all.push(Mutation::new(
+            replaced(valid, child.span, ""),
+            Span::new(0, valid.len()),
+            format!("missing {}", child.name),
+        ));
+    }
+    each(&tree, "", &mut |path, node| {
+        for child in node.children() {
+            let path = format!("{path}/{}", child.name);
+            if is_only(node.children(), child, &path) {
+                all.push(Mutation::new(replaced(valid, child.span, ""), node.span, format!("missing {path}")));
+            }
+        }
+    });
+    all
 }
 
 #[test]
 fn every_single_mutation_is_refused_at_its_place() {
-    let tree = nodes(COMPLETE);
-    let mut count = 0;
-    each(&tree, "", &mut |path, node| {
-        let row = SCHEMA.iter().find(|row| row.path() == path).unwrap();
-        let grown = |by: usize| Span::new(node.span.start, node.span.end + by);
-        let mut refuse = |text: String, what: &str| {
-            let within = grown(text.len().saturating_sub(COMPLETE.len()));
-            assert_refused(&text, within, &format!("{what} {path}"));
-            count += 1;
-        };
-        refuse(replaced(COMPLETE, node.name_span, "zzzzzzzzzzzzzz"), "unknown node");
-        refuse(replaced(COMPLETE, node.name_span, &format!("{}x", node.name)), "misspelt");
-        let end = Span::new(node.name_span.end, node.name_span.end);
-        refuse(replaced(COMPLETE, end, " zzz=1"), "unknown property");
-        let head = node.args.iter().map(|value| value.span.end).fold(node.name_span.end, usize::max);
-        if !row.arguments.last().is_some_and(|last| last.repeated) && path != "plan/retention" {
-            refuse(replaced(COMPLETE, Span::new(head, head), " \"extra\""), "extra argument");
-        }
-        for (index, value) in node.args.iter().enumerate() {
-            refuse(replaced(COMPLETE, value.span, "#null"), "wrong type");
-            refuse(replaced(COMPLETE, value.span, "\"\u{7}:\""), "wrong text");
-            let known = row.arguments.get(index).or(row.arguments.last()).unwrap();
-            if known.required && node.args.len() == 1 && known.kind != ValueKind::Sealed {
-                refuse(replaced(COMPLETE, value.span, ""), "missing argument");
-            }
-        }
-        for property in &node.props {
-            refuse(replaced(COMPLETE, property.value.span, "#true"), "wrong type of property");
-            let twice = format!("{}=1 {}", property.name, &COMPLETE[property.name_span.start..property.name_span.end]);
-            refuse(replaced(COMPLETE, property.name_span, &twice), "duplicate property");
-            if row.properties.iter().any(|known| known.name == property.name && known.required) {
-                let whole = Span::new(property.name_span.start, property.value.span.end);
-                refuse(replaced(COMPLETE, whole, ""), "missing property");
-            }
-        }
-        if row.max == 1 || row.arguments.first().is_some_and(|argument| argument.required) && path != "plan/parts" {
-            let text = &COMPLETE[node.span.start..node.span.end];
-            let twice = format!("{text}\n{text}");
-            refuse(replaced(COMPLETE, node.span, &twice), "duplicate");
-        }
-    });
-    each(&tree, "", &mut |path, node| {
-        for child in node.children() {
-            let row = SCHEMA.iter().find(|row| row.path() == format!("{path}/{}", child.name)).unwrap();
-            if row.min > 0 && node.children_named(&child.name).count() == 1 {
-                assert_refused(&replaced(COMPLETE, child.span, ""), node.span, &format!("missing {}", row.path()));
-                count += 1;
-            }
-        }
-    });
-    assert!(count > 250, "{count}");
+    let all = mutations(COMPLETE);
+    assert!(all.len() > 250, "{}", all.len());
+    all.iter().for_each(Mutation::assert_refused);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use url::{Host, Url};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBaseUrl {
     /// It is not an absolute URL.
-    #[error("not an address such as \"https://bitbucket.example.com\"")]
+    #[error("is not an address such as \"https://bitbucket.example.com\"")]
     Malformed,
     /// It carries a user name, a password, a query or a fragment.
     #[error("must not contain a user name, password, `?` or `#`")]

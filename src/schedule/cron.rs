@@ -83,20 +83,31 @@ fn pattern(expression: &str) -> Result<Pattern, ScheduleError> {
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     parser.parse(expression).map_err(|error| ScheduleError::Malformed {
         expression: expression.to_owned(),
-        reason: error.to_string().trim_end_matches('.').replace(char::is_control, "?"),
+        reason: reason(&error.to_string()),
     })
+}
+
+/// What the parser says, as a fragment.
+fn reason(said: &str) -> String {
+    let said = said.trim_start_matches("Component error: ").trim_end_matches('.').replace(char::is_control, "?");
+    let mut chars = said.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn check_interval(minutes: &[u16], hours: &[u16]) -> Result<(), ScheduleError> {
     let mut times: Vec<u16> =
         hours.iter().flat_map(|hour| minutes.iter().map(move |minute| hour * 60 + minute)).collect();
     times.sort_unstable();
-    let over_midnight = times.first().zip(times.last()).map(|(first, last)| first + MINUTES_OF_DAY - last);
-    let within_the_day = times.windows(2).map(|pair| pair[1] - pair[0]);
-    if within_the_day.chain(over_midnight).any(|gap| gap < SHORTEST_INTERVAL) {
-        return Err(ScheduleError::TooOften);
+    // A whole day, and on into the next.
+    let day = times.len();
+    let on: Vec<u16> = (0..3).flat_map(|next| times.iter().map(move |time| time + next * MINUTES_OF_DAY)).collect();
+    match on.windows(3).take(day).find(|runs| runs[1] - runs[0] < SHORTEST_INTERVAL) {
+        None => Ok(()),
+        Some(runs) => {
+            let shown = |run: u16| format!("{:02}:{:02}", run % MINUTES_OF_DAY / 60, run % 60);
+            Err(ScheduleError::TooOften { runs: [shown(runs[0]), shown(runs[1]), shown(runs[2])] })
+        }
     }
-    Ok(())
 }
 
 fn zone(name: &str) -> Result<TimeZone, ScheduleError> {
@@ -197,8 +208,14 @@ mod tests {
         assert_eq!(refused(""), ScheduleError::Fields { fields: 0 });
         assert_eq!(refused("0 2 13 * 5"), ScheduleError::AmbiguousDays { day_of_week: "5".into() });
         assert_eq!(refused("0 2 30 2 *"), ScheduleError::NeverRuns { expression: "0 2 30 2 *".into() });
-        for often in ["* * * * *", "*/4 * * * *", "0,3 2 * * *", "58,2 * * * *", "2,58 0,23 * * *"] {
-            assert_eq!(refused(often), ScheduleError::TooOften, "{often}");
+        for (often, expected) in [
+            ("* * * * *", ["00:00", "00:01", "00:02"]),
+            ("*/4 * * * *", ["00:00", "00:04", "00:08"]),
+            ("0,3 2 * * *", ["02:00", "02:03", "02:00"]),
+            ("58,2 * * * *", ["00:58", "01:02", "01:58"]),
+            ("2,58 0,23 * * *", ["23:58", "00:02", "00:58"]),
+        ] {
+            assert_eq!(refused(often), ScheduleError::TooOften { runs: expected.map(str::to_owned) }, "{often}");
         }
         for fine in ["*/5 * * * *", "58,3 * * * *", "0 2 29 2 *", "0 2 * * MON-FRI"] {
             assert!(schedule(fine, "UTC").is_ok(), "{fine}");

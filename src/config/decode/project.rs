@@ -106,10 +106,10 @@ fn draft(node: &Node, report: &mut Report) -> Option<DraftSecret> {
             }
             let (text, span) = same_as.text()?;
             let value = text.parse::<CredentialReference>();
-            if let Err(error) = &value {
+            if value.is_err() {
                 report.add(
                     Diagnostic::error("xopero::invalid-reference", format!("{} names no credential", quoted(text)))
-                        .at(span, error.to_string())
+                        .at(span, "not a credential")
                         .help("write same-as=\"PAY\" for the main credential of PAY, or same-as=\"PAY/extra-1\""),
                 );
             }

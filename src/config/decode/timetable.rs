@@ -40,7 +40,7 @@ fn cron(node: &Node, report: &mut Report) -> Option<Cron> {
             };
             report.add(
                 Diagnostic::error("xopero::invalid-schedule", error.to_string())
-                    .at(place, "this schedule cannot be used")
+                    .at(place, error.label())
                     .maybe_help(error.hint()),
             );
             None

@@ -120,7 +120,9 @@ pub(super) fn base_url(given: Option<&Value>, report: &mut Report) -> Option<Bas
     BaseUrl::new(text)
         .map_err(|error| {
             report.add(
-                Diagnostic::error("xopero::invalid-url", "the address cannot be used").at(span, error.to_string()),
+                Diagnostic::error("xopero::invalid-url", "the address cannot be used")
+                    .at(span, "this address")
+                    .help(format!("it {error}")),
             );
         })
         .ok()
@@ -181,6 +183,17 @@ pub(super) fn sealed_or_file(node: &Node, report: &mut Report) -> Option<Sealed>
 /// The first argument of `node` as a public key.
 pub(super) fn public_key(node: &Node, report: &mut Report) -> Option<Spanned<PublicKey>> {
     let (text, span) = node.text()?;
+    if text.trim_start().starts_with("AGE-SECRET-KEY-") {
+        report.add(
+            Diagnostic::error("xopero::plaintext-secret", "this is an identity, and in clear text")
+                .at(span, "a public key begins with `age1`")
+                .help(
+                    "make another identity with `xopero secrets keygen` and write its public key here: whoever has \
+                     seen this file can open what was encrypted to this one",
+                ),
+        );
+        return None;
+    }
     let reason = match PublicKey::new(text) {
         Ok(key) => match public_key::check(text) {
             Ok(()) => return Some(Spanned { value: key, span }),
