@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::event_lines::version_line;
 use super::shown::shown_explanation;
-use super::wrap::paragraph;
+use super::wrap::{paragraph, whole_words};
 use super::{Style, shown_json, shown_lines};
 
 /// Columns of everything that is laid out, whatever the terminal has: the same text in a log as on a screen.
@@ -113,7 +113,8 @@ impl Output {
     /// Says something on stderr; foreign text in it is made safe. Silent in JSON mode.
     pub fn say(self, text: &str) {
         if !self.json {
-            self.talk(&shown_lines(text));
+            let text = shown_lines(text);
+            self.talk(&if io::stderr().is_terminal() { whole_words(&text) } else { text });
         }
     }
 

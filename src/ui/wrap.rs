@@ -21,6 +21,19 @@ pub(super) fn paragraph(indent: &str, (label, styled): (&str, &str), text: &str,
     lines.join("\n")
 }
 
+/// The lines of a text, each put on as many as it needs so that no word is broken at the edge of a terminal.
+pub(super) fn whole_words(text: &str) -> String {
+    let lines = text.lines().flat_map(|line| {
+        if line.width() <= WIDTH {
+            return vec![line.to_owned()];
+        }
+        let indent = line.len() - line.trim_start().len();
+        let words = whole_commands(line.trim_start());
+        wrap(&line[..indent], indent + 4, words.iter().map(String::as_str))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// The words of a text. What stands between backquotes is one: people copy commands.
 fn whole_commands(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
@@ -60,6 +73,15 @@ pub(super) fn wrap<'a>(first: &str, indent: usize, words: impl IntoIterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lines_break_between_words_and_short_ones_stay() {
+        let path = "/very".repeat(13);
+        let text = format!("  Made {path}: it opens the tokens in the file.\n\nshort   line");
+        let lines: Vec<String> = whole_words(&text).lines().map(str::to_owned).collect();
+        assert_eq!(lines, [&format!("  Made {path}: it"), "      opens the tokens in the file.", "", "short   line"]);
+        assert!(lines.iter().all(|line| line.width() <= WIDTH));
+    }
 
     #[test]
     fn commands_stay_whole() {

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use super::super::schema::{NodeSpec, ValueSpec, children_of};
 use super::*;
 
-/// Keys of the examples, which nobody has the identities of.
+/// Keys whose identities nobody has.
 const KEYS: [&str; 4] = [
     "age10gragpv26w0gse85md709kmt3fc8zgnt8qnw7qptae402e2c9asqtsfjjv",
     "age12krxvxscp97fte73xve20nlp2pzwl4lc8p9asgc8z34rt8vuagyqm0w3d3",
     "age1p6pql489v8xuhn5wqxudxfgvhsf2dvwggd5r0gfpewnd589y8fnq9f3nlc",
-    KEY,
+    "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
 ];
 const SEALED: &str = "(age)\"YWdlLWVuY3J5cHRpb24ub3JnL3YxCg==\"";
 
