@@ -5,21 +5,7 @@ use serde_json::Value;
 
 use crate::file;
 use crate::proof::{options, usual};
-use crate::support::Home;
-
-fn file_text(home: &Home) -> String {
-    std::fs::read_to_string(home.path().join("xopero.kdl")).expect("the file exists")
-}
-
-fn write_text(home: &Home, text: &str) {
-    std::fs::write(home.path().join("xopero.kdl"), text).expect("the file can be written");
-}
-
-fn edit(home: &Home, from: &str, to: &str) {
-    let text = file_text(home);
-    assert_eq!(text.matches(from).count(), 1, "{from:?} once in\n{text}");
-    write_text(home, &text.replace(from, to));
-}
+use crate::support::{Home, edit, file_text, write_text};
 
 fn plan(home: &Home) -> String {
     let text = home.xopero(&["plan"]).success().stdout;

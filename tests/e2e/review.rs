@@ -14,20 +14,13 @@ use xopero::state::{LockBody, StateLock};
 use crate::json_schema::demand_valid;
 use crate::proof::usual;
 use crate::scene::{PATIENCE, safe, tidy};
-use crate::support::Home;
+use crate::support::{Home, edit};
 
 /// Lines of a plan that have a schema.
 const SCHEMA: &str = "plan-output.schema.json";
 
 fn path(home: &Home, name: &str) -> std::path::PathBuf {
     home.path().join(name)
-}
-
-/// Edits the file without applying it.
-fn edit(home: &Home, from: &str, to: &str) {
-    let text = std::fs::read_to_string(path(home, "xopero.kdl")).unwrap();
-    assert_eq!(text.matches(from).count(), 1, "{from:?} once in\n{text}");
-    std::fs::write(path(home, "xopero.kdl"), text.replace(from, to)).unwrap();
 }
 
 fn world() -> World {

@@ -245,6 +245,23 @@ impl Drop for Running {
     }
 }
 
+/// The text of the file.
+pub fn file_text(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join("xopero.kdl")).expect("the file exists")
+}
+
+/// Writes the file.
+pub fn write_text(home: &Home, text: &str) {
+    std::fs::write(home.path().join("xopero.kdl"), text).expect("the file can be written");
+}
+
+/// Puts `to` in the one place of `from`, without applying it.
+pub fn edit(home: &Home, from: &str, to: &str) {
+    let text = file_text(home);
+    assert_eq!(text.matches(from).count(), 1, "{from:?} once in\n{text}");
+    write_text(home, &text.replace(from, to));
+}
+
 #[expect(clippy::disallowed_methods, reason = "the programs of this machine are found through it")]
 fn path_variable() -> std::ffi::OsString {
     std::env::var_os("PATH").expect("there is a PATH")
