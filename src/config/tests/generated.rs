@@ -98,7 +98,7 @@ impl<'a> Author<'a> {
         let mut said = 0;
         for (place, value) in row.properties.iter().enumerate() {
             let excluded = match (row.name, value.name) {
-                ("token" | "password", "file") | (_, "same-as") => true,
+                ("token" | "password", "file") | (_, "same-as" | "sealed-for") => true,
                 ("missed", "within") => missed_is_skipped,
                 _ => false,
             };
