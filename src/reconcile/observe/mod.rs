@@ -6,11 +6,11 @@
 //! of the usual bucket, beginning with what was not looked at for the longest time. A secret is opened right before
 //! it is sent, and only to the server that it was sealed for; without one that opens, a server is not asked at all.
 //!
-//! - [`candidates`]: which credentials are looked at, and in which order;
+//! - [`candidates()`]: which credentials are looked at, and in which order;
 //! - [`deadline`]: how long, and how much;
 //! - [`server`] and [`destination`]: asking;
 //! - [`verdict`]: what an answer means (pure);
-//! - [`checked`]: what is said of single credentials (pure);
+//! - [`checked()`]: what is said of single credentials (pure);
 //! - [`conclude`]: which conditions and notes follow (pure).
 //!
 //! A look is never an error: what could not be seen is a note. It changes nothing, anywhere but in the memory of what

@@ -1,7 +1,7 @@
 //! How things stand: does what is in force say what the file says, and do the backups come?
 //!
 //! Two questions that are answered apart, for each plan: [`Sync`] is about the file, [`Health`] about the runs.
-//! [`status`] is a function of what is known and of `now`; [`gather`] finds out what is known.
+//! [`status`] is a function of what is known and of `now`; [`gather()`] finds out what is known.
 
 mod gather;
 mod plans;
