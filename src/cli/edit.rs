@@ -98,6 +98,7 @@ pub fn refused(context: &Context, before: &Sources, error: EditError) -> CliErro
         | EditError::Ambiguous { .. }
         | EditError::Enabled { .. }
         | EditError::NoSecret { .. }
+        | EditError::NoBucket { .. }
         | EditError::NoRecipient { .. }
         | EditError::SeveralRecipients { .. }
         | EditError::LastRecipient { .. }

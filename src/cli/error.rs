@@ -228,6 +228,7 @@ impl From<EditError> for CliError {
             | EditError::NotPlanned { .. }
             | EditError::Ambiguous { .. }
             | EditError::NoSecret { .. }
+            | EditError::NoBucket { .. }
             | EditError::NoRecipient { .. }
             | EditError::SeveralRecipients { .. }
             | EditError::DoesNotFit { .. } => exit_code::INVALID_FILE,

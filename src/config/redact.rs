@@ -5,8 +5,9 @@ use super::lexer::{TokenKind, lex};
 use super::shape::is_age;
 use crate::model::is_hidden;
 
-/// What follows these names is masked unless it is sealed.
-const SECRET_NAMES: [&str; 4] = ["token", "password", "access-key", "secret-key"];
+/// Nodes with a sealed value, or with a property `file` that names one. What follows these names is masked unless it is
+/// sealed.
+pub(super) const SECRET_NAMES: [&str; 4] = ["token", "password", "access-key", "secret-key"];
 
 /// Wherever these stand, what follows is masked: tokens of Bitbucket, identities of age.
 const SECRET_PREFIXES: [&str; 2] = ["BBDC-", "AGE-SECRET-KEY-"];

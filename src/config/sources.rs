@@ -10,13 +10,11 @@ use std::collections::BTreeMap;
 use super::document::{Node, Value};
 use super::error::{Diagnostic, FileId, Report, SourceFile, Span, quoted};
 use super::gaps::Gaps;
+use super::redact::SECRET_NAMES;
 use super::syntax;
 
 /// More files than this are not a declaration that a person keeps.
 const MOST_FILES: usize = 256;
-
-/// Nodes whose property `file` names a file with a sealed value.
-const VALUE_NODES: [&str; 4] = ["token", "password", "access-key", "secret-key"];
 
 /// What a named file is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +179,7 @@ fn attach(
     report: &mut Report,
 ) {
     for node in nodes {
-        if VALUE_NODES.contains(&node.name.as_str())
+        if SECRET_NAMES.contains(&node.name.as_str())
             && let Some((path, span)) = node.prop("file").and_then(Value::text)
         {
             let path = path.to_owned();

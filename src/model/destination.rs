@@ -51,7 +51,12 @@ pub struct S3Place {
 impl S3Place {
     /// The address of the store: what the keys are sealed for.
     pub fn origin(&self) -> String {
-        self.endpoint.as_ref().map_or_else(|| format!("https://s3.{}.amazonaws.com", self.region), BaseUrl::origin)
+        Self::origin_of(&self.region, self.endpoint.as_ref())
+    }
+
+    /// The address of a store that is given by a region and, unless it is Amazon's, an endpoint.
+    pub fn origin_of(region: &Region, endpoint: Option<&BaseUrl>) -> String {
+        endpoint.map_or_else(|| format!("https://s3.{region}.amazonaws.com"), BaseUrl::origin)
     }
 }
 

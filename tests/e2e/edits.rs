@@ -118,6 +118,35 @@ fn a_token_is_replaced_where_it_stands() {
 }
 
 #[test]
+fn the_keys_to_a_bucket_are_sealed_into_the_file() {
+    let home = usual(World::new());
+    let path = home.path().join("xopero.kdl");
+    let key = home.public_key("backup.txt");
+    let bucket = "destination \"offsite\" {\n    s3 \"corp-backups\" region=\"eu-central-1\"\n";
+    let declared = format!("{}{bucket}    encrypt-to \"{key}\"\n}}\n", text(&home));
+    std::fs::write(&path, &declared).unwrap();
+    home.xopero(&["validate"]).expect(3).says("xopero secrets set destination/offsite/access-key");
+    let set = |key: &str, rest: &[&str], value: &str| {
+        let address = format!("destination/offsite/{key}");
+        home.xopero_with_input(&[&["secrets", "set", &address], rest].concat(), value)
+    };
+    set("access-key", &["--dry-run"], "AKIAIOSFODNN7EXAMPLE\n").success();
+    assert_eq!(text(&home), declared, "a dry run writes nothing");
+    let done = set("access-key", &[], "AKIAIOSFODNN7EXAMPLE\n").success();
+    assert!(done.stdout.starts_with("Set destination/offsite/access-key in xopero.kdl"), "{}", done.stdout);
+    set("secret-key", &[], "a-secret-of-forty-characters\n").success();
+    let all = format!("{}{}{}", text(&home), done.stdout, done.stderr);
+    assert!(!all.contains("AKIA") && !all.contains("forty"), "{all}");
+    home.xopero(&["validate"]).success();
+    let verified = home.xopero(&["secrets", "verify"]).success();
+    let row = verified.stdout.lines().find(|line| line.contains("destination/offsite/secret-key"));
+    assert!(row.is_some_and(|row| row.ends_with("opens")), "{}", verified.stdout);
+    let listed = home.xopero_with_input(&["secrets", "set", "destination/offsite/key"], "x").expect(64);
+    listed.says("write access-key or secret-key");
+    home.xopero_with_input(&["secrets", "set", "destination/nas/access-key"], "x").expect(3).says("only `s3` has keys");
+}
+
+#[test]
 fn the_doctor_says_what_is_wrong_and_what_to_do() {
     let home = with_extra();
     let well = home.xopero(&["secrets", "doctor"]).success();

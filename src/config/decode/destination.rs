@@ -6,7 +6,7 @@ use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span};
 use super::value::{base_url, name, public_key, sealed};
 use super::{DraftDestination, Named};
-use crate::model::{BucketName, Destination, DestinationName, KeyPrefix, Place, PublicKey, Region, S3Place};
+use crate::model::{BaseUrl, BucketName, Destination, DestinationName, KeyPrefix, Place, PublicKey, Region, S3Place};
 
 /// What requests are signed for where an endpoint is given without a region: stores other than Amazon's take it.
 const USUAL_REGION: &str = "us-east-1";
@@ -87,7 +87,51 @@ fn path(node: &Node, report: &mut Report) -> Option<String> {
     Some(path.to_owned())
 }
 
+/// Where a bucket is.
+pub(in crate::config) struct Bucket {
+    pub(in crate::config) name: BucketName,
+    prefix: Option<KeyPrefix>,
+    region: Region,
+    endpoint: Option<BaseUrl>,
+}
+
+impl Bucket {
+    /// The address of the store that it is in.
+    pub(in crate::config) fn origin(&self) -> String {
+        S3Place::origin_of(&self.region, self.endpoint.as_ref())
+    }
+}
+
 fn decode_s3(node: &Node, s3: &Node, report: &mut Report) -> Option<S3Place> {
+    let bucket = bucket(s3, report);
+    let destination = node.text().map_or("NAME", |(name, _)| name);
+    let mut key = |child: &str| {
+        let found = node.child(child);
+        if found.is_none() {
+            report.add(
+                Diagnostic::error("xopero::missing-node", format!("the bucket has no `{child}`"))
+                    .at(s3.name_span, format!("add `{child}` to the destination"))
+                    .help(format!("seal it: xopero secrets set destination/{destination}/{child}")),
+            );
+        }
+        found.and_then(sealed)
+    };
+    let (access_key, secret_key) = (key("access-key"), key("secret-key"));
+    let days = node.child("object-lock").and_then(|lock| lock.prop("days")).and_then(Value::integer);
+    let bucket = bucket?;
+    Some(S3Place {
+        bucket: bucket.name,
+        prefix: bucket.prefix,
+        region: bucket.region,
+        endpoint: bucket.endpoint,
+        access_key: access_key?,
+        secret_key: secret_key?,
+        object_lock_days: days.and_then(|days| u32::try_from(days).ok()),
+    })
+}
+
+/// The bucket that an `s3` node names.
+pub(in crate::config) fn bucket(s3: &Node, report: &mut Report) -> Option<Bucket> {
     let text = |name: &str| s3.prop(name).and_then(Value::text);
     let bucket = name(s3.text(), BucketName::new, report);
     let prefix = name(text("prefix"), KeyPrefix::new, report);
@@ -104,29 +148,8 @@ fn decode_s3(node: &Node, s3: &Node, report: &mut Report) -> Option<S3Place> {
             None
         }
     };
-    let mut key = |child: &str| {
-        let found = node.child(child);
-        if found.is_none() {
-            report.add(
-                Diagnostic::error("xopero::missing-node", format!("the bucket has no `{child}`"))
-                    .at(s3.name_span, format!("add `{child}` to the destination"))
-                    .help("seal it for the address of the store, as kind \"s3\" and with the bucket as account"),
-            );
-        }
-        found.and_then(sealed)
-    };
-    let (access_key, secret_key) = (key("access-key"), key("secret-key"));
-    let days = node.child("object-lock").and_then(|lock| lock.prop("days")).and_then(Value::integer);
     // What is there and broken is reported; the destination must not be taken for another one without it.
     let whole = |given: Option<&Value>, understood: bool| given.is_none() || understood;
     (whole(s3.prop("prefix"), prefix.is_some()) && whole(s3.prop("endpoint"), endpoint.is_some())).then_some(())?;
-    Some(S3Place {
-        bucket: bucket?.value,
-        prefix: prefix.map(|prefix| prefix.value),
-        region: region?,
-        endpoint,
-        access_key: access_key?,
-        secret_key: secret_key?,
-        object_lock_days: days.and_then(|days| u32::try_from(days).ok()),
-    })
+    Some(Bucket { name: bucket?.value, prefix: prefix.map(|prefix| prefix.value), region: region?, endpoint })
 }

@@ -14,6 +14,7 @@ mod statement;
 mod timetable;
 mod value;
 
+pub(super) use destination::bucket;
 pub(super) use plan::{DraftPlan, DraftPlannedProject, DraftRetention};
 pub(super) use project::{DraftCredential, DraftProject, DraftSecret, credential, role};
 pub(super) use statement::DraftMove;

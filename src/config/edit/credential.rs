@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::EditError;
 use super::enable::{disabling, enabling_plans};
 use super::layout::{Layout, comments, lines_of, quote};
-use super::sealed::{SEALED_FOR, raw_lines, says};
+use super::sealed::{says, sealed_lines};
 use super::splice::{Edit, Splice, is, only, parsed};
 use crate::config::decode;
 use crate::config::document::Node;
@@ -141,18 +141,8 @@ fn lines(one: &str, role: &CredentialRole, credential: &NewCredential, comments:
     let NewCredential { account, kind, sealed, recipients, expires } = credential;
     let mut lines = vec![format!("{name} account={} {{", quote(account.as_str()))];
     lines.extend(comments.iter().map(|comment| format!("{one}{comment}")));
-    let mark = format!(" {SEALED_FOR}={}", quote(recipients.as_str()));
-    let raw = raw_lines(sealed);
-    if let [_, line, _] = &raw[..] {
-        lines.push(format!("{one}{kind} (age){}{mark}", quote(line)));
-    } else {
-        let (last, first) = (raw.len() - 1, format!("{one}{kind} (age)"));
-        lines.extend(raw.iter().enumerate().map(|(index, line)| match index {
-            0 => format!("{first}{line}"),
-            index if index == last => format!("{one}{one}{line}{mark}"),
-            _ => format!("{one}{one}{line}"),
-        }));
-    }
+    let secret = sealed_lines(kind.as_str(), sealed, recipients, one);
+    lines.extend(secret.iter().map(|line| format!("{one}{line}")));
     lines.extend(expires.map(|date| format!("{one}expires \"{date}\"")));
     lines.push("}".to_owned());
     lines

@@ -3,7 +3,7 @@
 use super::SecretAddress;
 use crate::config::error::{Diagnostic, Invalid};
 use crate::config::sources::Sources;
-use crate::model::{Address, CredentialName, PlanName, ProjectSelector, PublicKey};
+use crate::model::{Address, CredentialName, DestinationName, PlanName, ProjectSelector, PublicKey};
 
 /// Why the files were left alone.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,12 @@ pub enum EditError {
     NoSecret {
         /// The credential.
         address: SecretAddress,
+    },
+    /// The destination has no bucket that keys could be for.
+    #[error("destination {destination} names no bucket that keys are for")]
+    NoBucket {
+        /// The destination.
+        destination: DestinationName,
     },
     /// No recipient has that name or key.
     #[error("no recipient is {wanted}")]
@@ -123,6 +129,7 @@ impl EditError {
                     .to_owned(),
             )
             }
+            Self::NoBucket { .. } => Some("only `s3` has keys; correct what `xopero validate` reports of it".to_owned()),
             Self::NoRecipient { known, .. } => Some(format!("recipients: {}", known.join(", "))),
             Self::SeveralRecipients { .. } => Some("name the one by its key".to_owned()),
             Self::LastRecipient { .. } => Some("add the one that takes its place first".to_owned()),

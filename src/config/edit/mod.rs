@@ -14,6 +14,7 @@ mod recipients;
 mod sealed;
 mod splice;
 mod starter;
+mod store_key;
 
 pub use context::{EditContext, declared_recipients, edit_context};
 pub use credential::{NewCredential, remove_credential, set_credential};
@@ -23,6 +24,7 @@ pub use recipients::{add_recipient, remove_recipient};
 pub(super) use sealed::SEALED_FOR;
 pub use sealed::{Purpose, SealedValue, SecretAddress, replace_sealed, sealed_values};
 pub use starter::{Starter, starter};
+pub use store_key::{StoreKey, set_store_key, store_key_purpose};
 
 #[cfg(test)]
 mod tests;

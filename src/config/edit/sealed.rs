@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::EditError;
 use super::layout::{head_end, leading, quote};
 use super::splice::{Edit, Splice, parsed};
+use super::store_key::{StoreKey, store_purpose};
 use crate::config::decode::{self, Draft};
 use crate::config::document::{Node, Value};
 use crate::config::error::{Report, Span};
 use crate::config::load::checked_draft;
 use crate::config::shape::is_age;
 use crate::config::sources::Sources;
-use crate::model::Place as DestinationPlace;
 use crate::model::{
     AccountName, Address, CredentialRole, DestinationName, ProjectSelector, RecipientsMark, Sealed, SecretKind,
 };
@@ -34,8 +34,8 @@ impl SecretAddress {
     }
 
     /// One of the keys to the bucket of a destination.
-    pub fn store_key(destination: &DestinationName, key: &str) -> Self {
-        Self(format!("destination/{destination}/{key}"))
+    pub fn store_key(destination: &DestinationName, key: StoreKey) -> Self {
+        Self(format!("destination/{destination}/{}", key.as_str()))
     }
 
     /// The address as text.
@@ -49,9 +49,6 @@ impl fmt::Display for SecretAddress {
         f.write_str(&self.0)
     }
 }
-
-/// The nodes of a destination that are sealed.
-const STORE_KEYS: [&str; 2] = ["access-key", "secret-key"];
 
 /// A sealed value of the files.
 #[derive(Debug, Clone)]
@@ -115,7 +112,7 @@ fn places(nodes: &[Node]) -> Vec<Place<'_>> {
     let mut places = Vec::new();
     for top in nodes.iter().filter(|node| node.name == "destination") {
         let Some((name, _)) = top.text() else { continue };
-        let keys = top.children().iter().filter(|child| STORE_KEYS.contains(&child.name.as_str()));
+        let keys = top.children().iter().filter(|child| StoreKey::is(child));
         places.extend(keys.map(|node| {
             let address = SecretAddress(format!("destination/{name}/{}", node.name));
             Place { address, node, parent: top, top }
@@ -137,26 +134,12 @@ fn purpose(place: &Place<'_>, draft: &Draft) -> Option<Purpose> {
     let kind = match place.node.name.as_str() {
         "token" => SecretKind::Token,
         "password" => SecretKind::Password,
-        _ => return store_purpose(place.top, draft),
+        _ => return store_purpose(place.top),
     };
     let (server, _) = place.top.prop("server").and_then(Value::text)?;
     let server = draft.servers.iter().find(|found| found.name.value.as_str() == server)?.value.as_ref()?;
     let (account, _) = place.parent.prop("account").and_then(Value::text)?;
     Some(Purpose { kind, origin: server.url.origin(), account: AccountName::new(account).ok()? })
-}
-
-/// The keys to a bucket are sealed for the address of the store, with the bucket as the account.
-fn store_purpose(destination: &Node, draft: &Draft) -> Option<Purpose> {
-    let (name, _) = destination.text()?;
-    let found = draft.destinations.iter().find(|found| found.name.value.as_str() == name)?.value.as_ref()?;
-    match &found.destination.place {
-        DestinationPlace::S3(s3) => Some(Purpose {
-            kind: SecretKind::S3,
-            origin: s3.origin(),
-            account: AccountName::new(s3.bucket.as_str()).ok()?,
-        }),
-        DestinationPlace::Local { .. } => None,
-    }
 }
 
 /// The files with other sealed values at these addresses, each marked with the recipients it is sealed for. How a value
@@ -212,7 +195,7 @@ pub(super) fn says(node: &Node, sealed: &Sealed, recipients: &RecipientsMark) ->
 fn take_out(nodes: &mut [Node], chosen: &dyn Fn(&SecretAddress) -> bool) {
     for top in nodes.iter_mut().filter(|node| node.name == "destination") {
         let Some(name) = top.text().map(|(name, _)| name.to_owned()) else { continue };
-        for node in top.children.iter_mut().flatten().filter(|child| STORE_KEYS.contains(&child.name.as_str())) {
+        for node in top.children.iter_mut().flatten().filter(|child| StoreKey::is(child)) {
             if chosen(&SecretAddress(format!("destination/{name}/{}", node.name))) {
                 empty(node);
             }
@@ -256,10 +239,26 @@ fn written(text: &str, node: &Node, old: &Value, sealed: &Sealed) -> String {
 }
 
 /// A raw string of many lines, from its quotes to its quotes.
-pub(super) fn raw_lines(sealed: &Sealed) -> Vec<String> {
+fn raw_lines(sealed: &Sealed) -> Vec<String> {
     let lines = sealed.as_str().lines().map(str::trim).filter(|line| !line.is_empty());
     let open = std::iter::once("#\"\"\"".to_owned());
     open.chain(lines.map(str::to_owned)).chain(["\"\"\"#".to_owned()]).collect()
+}
+
+/// A node with a sealed value and its mark, line by line; those behind the first are indented by a step.
+pub(super) fn sealed_lines(name: &str, sealed: &Sealed, recipients: &RecipientsMark, step: &str) -> Vec<String> {
+    let mark = format!(" {SEALED_FOR}={}", quote(recipients.as_str()));
+    let raw = raw_lines(sealed);
+    if let [_, line, _] = &raw[..] {
+        return vec![format!("{name} (age){}{mark}", quote(line))];
+    }
+    let last = raw.len() - 1;
+    let line = |(index, line): (usize, &String)| match index {
+        0 => format!("{name} (age){line}"),
+        index if index == last => format!("{step}{line}{mark}"),
+        _ => format!("{step}{line}"),
+    };
+    raw.iter().enumerate().map(line).collect()
 }
 
 /// Base64 on one line: what the armor holds.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Decoded, FileKind, Invalid, SourceFile, Sources, Span, Unreadable, decode};
 use crate::model::{
-    AccountName, Address, BaseUrl, CredentialKind, CredentialName, CredentialRole, PlanName, ProjectSelector,
-    PublicKey, Recipient, RecipientsMark, Sealed, SecretKind,
+    AccountName, Address, BaseUrl, CredentialKind, CredentialName, CredentialRole, DestinationName, PlanName,
+    ProjectSelector, PublicKey, Recipient, RecipientsMark, Sealed, SecretKind,
 };
 
 const COMPLETE: &str = include_str!("../../../examples/complete.kdl");
@@ -392,6 +392,69 @@ fn several_values_are_replaced_at_once_and_the_rest_stays() {
     assert_eq!(text(&replace_sealed(&after, &back, &mark(COMPLETE)).unwrap()), COMPLETE);
     let absent = SecretAddress::credential(&project(), &extra("extra-9"));
     assert!(matches!(reseal(&sources, &absent, LINE), Err(EditError::NoSecret { .. })));
+}
+
+#[test]
+fn the_first_keys_of_a_destination_are_put_in_and_then_replaced() {
+    let (name, mark) = (DestinationName::new("offsite").unwrap(), mark(COMPLETE));
+    let start = COMPLETE.find("    access-key").unwrap();
+    let end = COMPLETE[start..].find("    encrypt-to").unwrap() + start;
+    let without = replaced(COMPLETE, Span::new(start, end), "");
+    let before = alone(&*without);
+    assert!(!decode(&before).unwrap_err().diagnostics.is_empty());
+    let purpose = store_key_purpose(&before, &name).unwrap();
+    assert_eq!((purpose.kind, &*purpose.origin), (SecretKind::S3, "https://s3.example.com"));
+    assert_eq!(purpose.account, account("corp-git-backups"));
+    let mut after = before;
+    for key in StoreKey::ALL {
+        let set = set_store_key(&after, &name, key, &sealed(), &mark).unwrap();
+        let (gone, new) = difference(text(&after), text(&set));
+        assert!(gone.is_empty() && new.contains(key.as_str()), "{gone}\n{new}");
+        after = set;
+    }
+    decode(&after).unwrap();
+    let line = Sealed::new(LINE);
+    let again = set_store_key(&after, &name, StoreKey::SecretKey, &line, &mark).unwrap();
+    let values = sealed_values(&again).unwrap();
+    let of = |key| values.iter().find(|one| one.address == SecretAddress::store_key(&name, key)).unwrap();
+    assert_eq!(of(StoreKey::AccessKey).sealed.full_digest(), sealed().full_digest());
+    assert_ne!(of(StoreKey::SecretKey).sealed.full_digest(), sealed().full_digest());
+    assert!(of(StoreKey::SecretKey).is_for(&mark));
+
+    let absent = DestinationName::new("elsewhere").unwrap();
+    let set = |text: &str, name| set_store_key(&alone(text), name, StoreKey::AccessKey, &sealed(), &mark);
+    assert!(matches!(set(COMPLETE, &absent), Err(EditError::NotDeclared { .. })));
+    let directory = DestinationName::new("nas").unwrap();
+    assert!(matches!(store_key_purpose(&alone(COMPLETE), &directory), Err(EditError::NoBucket { .. })));
+    assert!(matches!(set(COMPLETE, &directory), Err(EditError::WouldNotValidate { .. })));
+    let twice = without.replace("destination \"nas\" {", "destination \"offsite\" {");
+    assert!(matches!(set(&twice, &name), Err(EditError::Ambiguous { .. })));
+}
+
+#[test]
+fn a_sealed_value_in_a_file_of_its_own_is_replaced_there() {
+    let start = MINIMAL.find("(age)").unwrap();
+    let end = start + MINIMAL[start..].find("\"\"\"#").unwrap() + 4;
+    let main = replaced(MINIMAL, Span::new(start, end), "file=\"secrets/main.age\" // why");
+    let sources = Sources::gather(file(&*main), &mut |path, kind| match (path, kind) {
+        ("secrets/main.age", FileKind::Value) => {
+            Ok(SourceFile { name: path.into(), text: format!("{}\n", sealed().as_str()) })
+        }
+        _ => Err(Unreadable { reason: "there is none".into(), hint: None }),
+    });
+    let address = SecretAddress::credential(&project(), &CredentialRole::Main);
+    assert_eq!(sealed_values(&sources).unwrap()[0].sealed.full_digest(), sealed().full_digest());
+    let new = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWVuY3J5cHRpb24ub3JnL3YyCg==\n-----END AGE ENCRYPTED FILE-----";
+    let after = reseal(&sources, &address, new).unwrap();
+    let values: Vec<_> = after.values().iter().map(|(path, file)| (path.as_str(), file.text.clone())).collect();
+    assert_eq!(values, [("secrets/main.age", format!("{new}\n"))]);
+    // In the file that names it, only the mark is new.
+    let (gone, added) = difference(&main, text(&after));
+    assert_eq!(gone, "");
+    assert!(added.trim().starts_with("sealed-for=\"r:") && text(&after).contains(" // why"), "{added}");
+    let read = sealed_values(&after).unwrap();
+    assert_eq!(read[0].sealed.full_digest(), Sealed::new(new).full_digest());
+    assert!(read[0].is_for(&RecipientsMark::of([&KEY.parse().unwrap()])));
 }
 
 #[test]
