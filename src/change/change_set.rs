@@ -147,6 +147,7 @@ pub fn change_set(applied: Option<&Applied>, declared: &Declaration, known: &Kno
     let moves = Moves::resolve(&own_names.keys().collect(), &after.keys().collect(), declared);
     let renamed = moves.rename(in_force);
     let before = if moves.origins.is_empty() { own_names } else { resources(&renamed) };
+    let known = moves.rename_known(known);
 
     let uid = |address: &Address| applied.and_then(|applied| applied.uids.get(origin(&moves, address)).copied());
     let mut findings = findings(&renamed, declared);
@@ -165,8 +166,8 @@ pub fn change_set(applied: Option<&Applied>, declared: &Declaration, known: &Kno
         .collect();
     // A source that went back matters only if something changes by it.
     let quiet = touched.is_empty() && moves.refused.is_empty();
-    let impacts = impacts::impacts(&changes, &renamed, declared, known, &uid, now);
-    let rails = if quiet { Vec::new() } else { rails(&findings, &renamed, declared, &moves, known) };
+    let impacts = impacts::impacts(&changes, &renamed, declared, &known, &uid, now);
+    let rails = if quiet { Vec::new() } else { rails(&findings, &renamed, declared, &moves, &known) };
     let plan_id = PlanId::of(applied.map(|applied| applied.lineage), &touched, &rails);
     ChangeSet {
         notes: notes(declared, &moves, in_force, now),

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use super::Known;
 use crate::model::{
-    Address, Credential, CredentialName, CredentialReference, CredentialRole, Declaration, PlanRetention, Project,
-    ProjectSelector,
+    Address, Credential, CredentialName, CredentialReference, CredentialRole, Declaration, Observations, PlanRetention,
+    Project, ProjectSelector, ServerName,
 };
 
 /// The moves of a file, resolved against what is applied.
@@ -70,6 +71,30 @@ impl Moves {
         let (inner, outer): (Vec<_>, Vec<_>) = self.origins.iter().partition(|(to, _)| to.kind() == "credential");
         for (to, from) in inner.into_iter().chain(outer) {
             rename(&mut renamed, from, to);
+        }
+        Cow::Owned(renamed)
+    }
+
+    /// What is known, with servers under the names of the file.
+    pub(super) fn rename_known<'a>(&self, known: &'a Known) -> Cow<'a, Known> {
+        let moved = self.origins.iter().filter(|(to, _)| to.kind() == "server");
+        let moved: Vec<(ServerName, ServerName)> =
+            moved.filter_map(|(to, from)| Some((name(from)?, name(to)?))).collect();
+        if moved.is_empty() {
+            return Cow::Borrowed(known);
+        }
+        let mut renamed = known.clone();
+        let Observations { servers, inventories, .. } = &mut renamed.observations;
+        // All of them are taken out first: one may get the name of another.
+        let taken: Vec<_> =
+            moved.iter().map(|(from, to)| (to, servers.remove(from), inventories.remove(from))).collect();
+        for (to, server, listed) in taken {
+            if let Some(server) = server {
+                servers.entry(to.clone()).or_insert(server);
+            }
+            if let Some(listed) = listed {
+                inventories.insert(to.clone(), listed);
+            }
         }
         Cow::Owned(renamed)
     }

@@ -117,7 +117,7 @@ fn add(all: &mut BTreeMap<RailKind, Rail>, kind: RailKind, risk: Risk, address: 
     }
     if rail.message.is_empty() {
         reason.clone_into(&mut rail.message);
-    } else if !rail.message.split("; ").any(|part| part == reason) {
+    } else if !is_part(&rail.message, reason) {
         rail.message = format!("{}; {reason}", rail.message);
     }
     for way in ways {
@@ -127,6 +127,12 @@ fn add(all: &mut BTreeMap<RailKind, Rail>, kind: RailKind, risk: Risk, address: 
             None => rail.ways.push(way.clone()),
         }
     }
+}
+
+/// Whether a reason is one of those in a message, which semicolons part. It may have some of its own.
+fn is_part(message: &str, reason: &str) -> bool {
+    let (message, reason) = (format!("; {message}; "), format!("; {reason}; "));
+    message.contains(&reason)
 }
 
 fn many_plans(before: &Declaration, after: &Declaration) -> Option<Rail> {

@@ -67,7 +67,8 @@ pub(crate) fn listing(slugs: &[&str]) -> Observations {
     };
     let repositories = (1..).map(RepoId).zip(slugs.iter().map(repository)).collect();
     let inventory = Inventory { observed_at: Timestamp::UNIX_EPOCH, repositories };
-    Observations { inventories: BTreeMap::from([("PAY".parse().unwrap(), inventory)]), ..Observations::default() }
+    let of_server = BTreeMap::from([("PAY".parse().unwrap(), inventory)]);
+    Observations { inventories: BTreeMap::from([("bb".parse().unwrap(), of_server)]), ..Observations::default() }
 }
 
 fn server(url: &str) -> Server {

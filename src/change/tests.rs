@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Address, Applied, BaseUrl, Declaration, Generation, Guard, Percent, Place, PlanRetention, Sealed};
+use crate::model::{
+    Address, Applied, BaseUrl, Declaration, Generation, Guard, Percent, Place, PlanName, PlanRetention, Sealed,
+};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -447,6 +449,10 @@ fn many_plans_that_leave_are_a_rail_of_their_own() {
     let set = plan_at(Some(&sample::applied(ten_plans())), &after, NOW);
     assert_eq!(kinds(&set), [RailKind::ManyPlansLeave], "also if each of them is said to be meant");
     assert!(rail(&set, RailKind::ManyPlansLeave).message.starts_with("4 of 10 plans leave"));
+    after.retired.clear();
+    let set = plan_at(Some(&sample::applied(ten_plans())), &after, NOW);
+    let message = &rail(&set, RailKind::PlanLeaves).message;
+    assert_eq!(message, "no more runs; its backups are kept and nothing prunes them", "once for all of them");
 }
 
 #[test]
@@ -510,4 +516,38 @@ proptest! {
             prop_assert!(!leaves || change.risk >= Risk::Notice);
         }
     }
+
+    #[test]
+    fn what_a_change_set_says_leads_from_one_side_to_the_other(
+        before in sample::declarations(), mut after in sample::declarations(),
+    ) {
+        // A plan that is in force goes on under another name.
+        if let Some(name) = before.plans.keys().find(|name| !after.plans.contains_key(*name)).cloned() {
+            let renamed: PlanName = "renamed".parse().unwrap();
+            after.moved.insert(Address::plan(&name), Address::plan(&renamed));
+            after.plans.insert(renamed, before.plans[&name].clone());
+        }
+        let set = plan_at(Some(&sample::applied(before.clone())), &after, NOW);
+        prop_assert_eq!(carried_out(resources(&before), &set), resources(&after));
+        prop_assert_eq!(carried_out(resources(&after), &plan_at(Some(&sample::applied(after.clone())), &after, NOW)), resources(&after));
+    }
+}
+
+/// Resources after a change set was followed word by word, and nothing but it was known.
+fn carried_out(mut resources: BTreeMap<Address, Resource>, set: &ChangeSet) -> BTreeMap<Address, Resource> {
+    for change in &set.changes {
+        let from = change.moved_from.as_ref().unwrap_or(&change.address);
+        let resource = resources.remove(from);
+        let mut resource = match change.action {
+            Action::Retire | Action::Remove => continue,
+            Action::Create => resource.unwrap_or_default(),
+            Action::Update | Action::Move | Action::Keep => resource.expect("it is in force"),
+        };
+        for AttributeChange { path, before, after, content: _ } in &change.attributes {
+            assert_eq!(resource.attributes.remove(path), *before, "{} {path}", change.address);
+            resource.attributes.extend(after.clone().map(|after| (path.clone(), after)));
+        }
+        resources.insert(change.address.clone(), resource);
+    }
+    resources
 }

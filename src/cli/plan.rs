@@ -56,7 +56,7 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
             let identities = context.identities().ok();
             reconcile::known(state, applied.as_ref(), &decoded.declaration, identities.as_ref()).await?
         }
-        None => Known::default(),
+        None => Known { observations: looked.known.clone(), ..Known::default() },
     };
     let mut changes = reconcile::plan(applied.as_ref(), &decoded.declaration, &known, context.clock.now());
     look::annotate(&mut changes, &looked);

@@ -55,8 +55,8 @@ pub use names::{
     PublicKey, Region, RepoId, RepoSlug, RetentionName, ServerName,
 };
 pub use observation::{
-    CredentialSeen, DestinationSeen, DestinationState, Limit, LimitSource, Login, LoginRefusal, Observations,
-    ProjectSeen, RateLimit, Reach, ServerSeen, Sight,
+    CredentialSeen, DestinationSeen, DestinationState, Inventories, Limit, LimitSource, Login, LoginRefusal,
+    Observations, ProjectSeen, RateLimit, Reach, ServerSeen, Sight,
 };
 pub use pattern::Pattern;
 pub use percent::{InvalidPercent, Percent};

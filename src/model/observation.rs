@@ -13,6 +13,9 @@ use super::condition::Conditions;
 use super::inventory::Inventory;
 use super::names::{AccountName, DestinationName, ProjectId, ProjectKey, ServerName};
 
+/// The repositories of each project of each server.
+pub type Inventories = BTreeMap<ServerName, BTreeMap<ProjectKey, Inventory>>;
+
 /// Everything that is known of the outside world. What was never looked at is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observations {
@@ -24,8 +27,8 @@ pub struct Observations {
     pub projects: BTreeMap<ProjectKey, ProjectSeen>,
     /// The destinations.
     pub destinations: BTreeMap<DestinationName, DestinationSeen>,
-    /// The repositories of each project, as they were listed last: by a run, or by a look at them.
-    pub inventories: BTreeMap<ProjectKey, Inventory>,
+    /// The repositories of each project, as a run listed them last. Servers may have projects of the same key.
+    pub inventories: Inventories,
     /// The lasting facts that followed so far.
     pub conditions: Conditions,
 }

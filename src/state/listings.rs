@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{StateError, StateStore};
-use crate::model::{Address, Applied, Inventory, ProjectKey, ProjectSelector, Remembered, RepoId, Uid};
+use crate::model::{
+    Address, Applied, Inventories, Inventory, ProjectKey, ProjectSelector, Remembered, RepoId, ServerName, Uid,
+};
 
 impl StateStore {
     /// What is remembered of the repositories of a server, also of those that are no longer listed.
@@ -62,7 +64,7 @@ impl StateStore {
     }
 
     /// The repositories of each project in force, by its last listing.
-    pub(super) async fn inventories(&self, applied: &Applied) -> Result<BTreeMap<ProjectKey, Inventory>, StateError> {
+    pub(super) async fn inventories(&self, applied: &Applied) -> Result<Inventories, StateError> {
         let rows = sqlx::query(
             "SELECT i.server, i.repository, i.listed_in, i.stored, i.body, l.observed_at FROM listings l
              JOIN inventory i ON i.server = l.server AND i.listed_in = l.project AND i.seen_at = l.observed_at",
@@ -70,17 +72,17 @@ impl StateStore {
         .fetch_all(&self.pool)
         .await
         .map_err(self.failed("read the known repositories"))?;
-        let mut inventories: BTreeMap<ProjectKey, Inventory> = BTreeMap::new();
-        for (project, observed_at) in self.listings(applied).await? {
-            inventories.insert(project, Inventory { observed_at, repositories: BTreeMap::new() });
+        let mut inventories = Inventories::new();
+        for (server, project, observed_at) in self.listings(applied).await? {
+            let of_server = inventories.entry(server).or_default();
+            of_server.insert(project, Inventory { observed_at, repositories: BTreeMap::new() });
         }
         for row in &rows {
             let read = self.read("a known repository", row);
             let (project, server) = (read.parse("listed_in")?, read.parse("server")?);
-            if !is_in_force(applied, &project, server) {
-                continue;
-            }
-            let Some(inventory) = inventories.get_mut(&project) else { continue };
+            let Some(server) = in_force(applied, &project, server) else { continue };
+            let listed = inventories.get_mut(server).and_then(|of_server| of_server.get_mut(&project));
+            let Some(inventory) = listed else { continue };
             let Remembered { mut last, .. } = read.json("body")?;
             last.stored = read.get::<Option<i64>>("stored")?.and_then(|bytes| u64::try_from(bytes).ok());
             inventory.repositories.insert(RepoId(read.parse("repository")?), last);
@@ -89,7 +91,7 @@ impl StateStore {
     }
 
     /// When each project in force was listed: one without repositories has a listing, too.
-    async fn listings(&self, applied: &Applied) -> Result<Vec<(ProjectKey, Timestamp)>, StateError> {
+    async fn listings(&self, applied: &Applied) -> Result<Vec<(ServerName, ProjectKey, Timestamp)>, StateError> {
         let rows = sqlx::query("SELECT server, project, observed_at FROM listings")
             .fetch_all(&self.pool)
             .await
@@ -98,22 +100,23 @@ impl StateStore {
         for row in &rows {
             let read = self.read("a listing", row);
             let (project, server) = (read.parse("project")?, read.parse("server")?);
-            if is_in_force(applied, &project, server) {
-                listings.push((project, read.time("observed_at")?));
+            if let Some(server) = in_force(applied, &project, server) {
+                listings.push((server.clone(), project, read.time("observed_at")?));
             }
         }
         Ok(listings)
     }
 }
 
-/// Whether a project of that server is declared: by its key, or because it fits a pattern.
-fn is_in_force(applied: &Applied, project: &ProjectKey, server: Uid) -> bool {
+/// The server that a project is on, if it is declared there: by its key, or because it fits a pattern.
+fn in_force<'a>(applied: &'a Applied, project: &ProjectKey, server: Uid) -> Option<&'a ServerName> {
     let is_server = |name| applied.uids.get(&Address::server(name)) == Some(&server);
     let mut declared = applied.declaration.projects.iter().filter(|(_, declared)| is_server(&declared.server));
-    declared.any(|(selector, _)| match selector {
+    let (_, found) = declared.find(|(selector, _)| match selector {
         ProjectSelector::Key(key) => key.as_str().eq_ignore_ascii_case(project.as_str()),
         ProjectSelector::Pattern(pattern) => pattern.matches(project.as_str()),
-    })
+    })?;
+    Some(&found.server)
 }
 
 #[cfg(test)]
@@ -146,6 +149,33 @@ mod tests {
         }
     }
 
+    /// The inventories of server `bb`.
+    async fn listed(store: &StateStore, applied: &Applied) -> BTreeMap<ProjectKey, Inventory> {
+        let mut known = store.observations(Some(applied)).await.unwrap().inventories;
+        known.remove(&"bb".parse::<ServerName>().unwrap()).unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn two_servers_may_have_a_project_of_one_key() {
+        let (_home, store) = fresh().await;
+        let mut applied = sample::applied(sample::declaration());
+        let (one, other): (ServerName, ServerName) = ("bb".parse().unwrap(), "old".parse().unwrap());
+        let (uid, other_uid) = (Uid::from_parts(1, 1), Uid::from_parts(9, 9));
+        let declared = &mut applied.declaration;
+        declared.servers.insert(other.clone(), declared.servers[&one].clone());
+        let mut fitting = declared.projects.values().next().unwrap().clone();
+        fitting.server = other.clone();
+        declared.projects.insert("P*".parse().unwrap(), fitting);
+        applied.uids.extend([(Address::server(&one), uid), (Address::server(&other), other_uid)]);
+        let pay = ProjectKey::new("PAY").unwrap();
+        for (server, slug) in [(uid, "ledger"), (other_uid, "book")] {
+            store.record_listing(server, &pay, at(1), &[(RepoId(1), remembered(slug, 1))].into()).await.unwrap();
+        }
+        let known = store.observations(Some(&applied)).await.unwrap().inventories;
+        let slug = |server: &ServerName| known[server][&pay].repositories[&RepoId(1)].slug.as_str();
+        assert_eq!((slug(&one), slug(&other)), ("ledger", "book"));
+    }
+
     #[tokio::test]
     async fn the_inventory_is_the_last_listing_and_the_memory_is_longer() {
         let (_home, store) = fresh().await;
@@ -153,12 +183,12 @@ mod tests {
         let server = Uid::from_parts(1, 1);
         applied.uids.insert(Address::server(&"bb".parse().unwrap()), server);
         let pay = ProjectKey::new("PAY").unwrap();
-        assert_eq!(store.observations(Some(&applied)).await.unwrap().inventories, BTreeMap::new());
+        assert_eq!(listed(&store, &applied).await, BTreeMap::new());
         let first = [(RepoId(1), remembered("ledger", 1)), (RepoId(u64::MAX), remembered("web", 1))].into();
         store.record_listing(server, &pay, at(1), &first).await.unwrap();
         let second = [(RepoId(1), remembered("book", 2))].into();
         store.record_listing(server, &pay, at(2), &second).await.unwrap();
-        let inventory = store.observations(Some(&applied)).await.unwrap().inventories.remove(&pay).unwrap();
+        let inventory = listed(&store, &applied).await.remove(&pay).unwrap();
         assert_eq!(inventory.observed_at, at(2));
         let slugs: Vec<_> = inventory.repositories.values().map(|repository| repository.slug.as_str()).collect();
         assert_eq!(slugs, ["book"]);
@@ -166,11 +196,11 @@ mod tests {
         assert_eq!(known.keys().copied().collect::<Vec<_>>(), [RepoId(1), RepoId(u64::MAX)]);
 
         store.record_listing(server, &pay, at(3), &BTreeMap::new()).await.unwrap();
-        let empty = store.observations(Some(&applied)).await.unwrap().inventories.remove(&pay).unwrap();
+        let empty = listed(&store, &applied).await.remove(&pay).unwrap();
         assert_eq!((empty.observed_at, empty.repositories.len()), (at(3), 0));
         let other = Uid::from_parts(9, 9);
         store.record_listing(other, &pay, at(4), &second).await.unwrap();
-        let own = store.observations(Some(&applied)).await.unwrap().inventories.remove(&pay).unwrap();
+        let own = listed(&store, &applied).await.remove(&pay).unwrap();
         assert_eq!(own.observed_at, at(3), "another server's project of that key is another one");
     }
 }

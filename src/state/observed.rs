@@ -12,7 +12,7 @@ use sqlx::{Any, Transaction as Opened};
 use super::{StateError, StateStore};
 use crate::model::condition::settle;
 use crate::model::{
-    Address, Applied, Condition, ConditionKind, Conditions, Generation, Observations, Sighting, Transition,
+    Address, Applied, Condition, ConditionKind, Conditions, Generation, Inventories, Observations, Sighting, Transition,
 };
 
 /// The kinds of observations, as the table has them.
@@ -27,7 +27,7 @@ impl StateStore {
     pub async fn observations(&self, applied: Option<&Applied>) -> Result<Observations, StateError> {
         let inventories = match applied {
             Some(applied) => self.inventories(applied).await?,
-            None => BTreeMap::new(),
+            None => Inventories::new(),
         };
         Ok(Observations {
             servers: self.seen(SERVER).await?,

@@ -20,7 +20,7 @@ pub(super) use scope::Scope;
 
 use super::Volume;
 use crate::model::{
-    Address, BackupPlan, Declaration, DestinationName, LimitSource, Observations, ProjectKey, ProjectSelector,
+    Address, BackupPlan, Declaration, DestinationName, LimitSource, Observations, ProjectKey, ProjectSelector, RepoId,
     ServerName,
 };
 
@@ -199,9 +199,9 @@ impl Size {
     }
 
     /// Adds the repositories that were not seen yet.
-    fn add_new<'a>(&mut self, scope: &Scope<'a>, seen: &mut BTreeSet<(&'a ProjectKey, &'a str)>) {
-        for repository in scope.repositories() {
-            if !seen.insert((&repository.project, repository.slug.as_str())) {
+    fn add_new<'a>(&mut self, scope: &Scope<'a>, seen: &mut BTreeSet<(&'a ServerName, RepoId)>) {
+        for (identity, repository) in scope.repositories() {
+            if !seen.insert(identity) {
                 continue;
             }
             match repository.stored {
