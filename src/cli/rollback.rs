@@ -31,7 +31,7 @@ pub async fn run(context: &Context, arguments: &RollbackArgs) -> Result<u8, CliE
     // They only tell what is inside of sealed values that are exchanged: it works without.
     let identities = context.identities().ok();
     let proposal = Proposal {
-        declaration: earlier.declaration.clone(),
+        declaration: reconcile::taken_back(&earlier, state.applied().await?.as_ref()),
         source: earlier.source.clone(),
         rollback_of: Some(&earlier),
         who: &who,

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::locate::{Unreadable, as_repository, open_directory, open_recorded, read_manifest};
 use super::{CliError, Context, exit_code};
-use crate::model::{DestinationId, PlanName, RepoSlug};
+use crate::model::{Address, DestinationId, PlanName, RepoSlug, Uid};
 use crate::state::SnapshotFilter;
 use crate::store::{Store, StoreError};
 use crate::ui::{Side, Style, Table, bytes};
@@ -16,7 +16,7 @@ use crate::ui::{Side, Style, Table, bytes};
 /// List the snapshots that can be restored, newest first
 #[derive(Debug, Args)]
 pub struct SnapshotsArgs {
-    /// Only those of this plan
+    /// Only those of this plan, also from before it was renamed
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<PlanName>,
     /// Only those of this repository: SLUG or PROJECT/SLUG
@@ -143,7 +143,15 @@ async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Ro
             None => (None, text.parse::<RepoSlug>().map_err(|error| CliError::usage(error.to_string()))?),
         }),
     };
-    let filter = SnapshotFilter { plan: arguments.plan.clone(), repository, destination: None };
+    let plan = match &arguments.plan {
+        None => None,
+        Some(name) => {
+            let in_force = state.applied().await?;
+            let uid = in_force.and_then(|applied| applied.uids.get(&Address::plan(name)).copied());
+            Some((name.clone(), uid))
+        }
+    };
+    let filter = SnapshotFilter { plan, repository, destination: None };
     let records = state.snapshots(&filter, arguments.limit.saturating_add(1)).await?;
     let mut stores: BTreeMap<DestinationId, Option<Store>> = BTreeMap::new();
     let mut rows = Vec::with_capacity(records.len());
@@ -182,15 +190,20 @@ async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Ro
 /// What a destination holds, read from its manifests.
 async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> Result<Vec<Row>, CliError> {
     let identities = context.identities()?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<(Uid, Row)> = Vec::new();
+    // Without a state only the snapshots themselves tell which plan a name stands for.
+    let mut named: BTreeSet<Uid> = BTreeSet::new();
     let mut unreadable = Unreadable::default();
     for key in store.manifests().await? {
         let Some(manifest) = unreadable.pass(read_manifest(store, &key, &identities).await)? else { continue };
         let repository = format!("{}/{}", manifest.project.key, manifest.repository.slug);
         let wanted = arguments.repository.as_ref();
         let fits = wanted.is_none_or(|wanted| *wanted == repository || wanted == manifest.repository.slug.as_str());
-        if fits && arguments.plan.as_ref().is_none_or(|plan| *plan == manifest.plan.name) {
-            rows.push(Row {
+        if arguments.plan.as_ref().is_none_or(|plan| *plan == manifest.plan.name) {
+            named.insert(manifest.plan.uid);
+        }
+        if fits {
+            let row = Row {
                 id: manifest.snapshot.to_string(),
                 repository,
                 plan: manifest.plan.name.to_string(),
@@ -199,9 +212,11 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
                 references: manifest.git.references.tips.len() as u64,
                 bytes: manifest.stored_bytes(),
                 state: if manifest.suspect.is_some() { "suspect" } else { "" },
-            });
+            };
+            rows.push((manifest.plan.uid, row));
         }
     }
+    let mut rows: Vec<Row> = rows.into_iter().filter(|(plan, _)| named.contains(plan)).map(|(_, row)| row).collect();
     match unreadable.first {
         Some(error) if rows.is_empty() => return Err(error.into()),
         _ => unreadable.warn(context),

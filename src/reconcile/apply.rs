@@ -279,9 +279,10 @@ mod tests {
 
         async fn take_back(&self, number: u64) -> Outcome {
             let earlier = self.store.generation(Generation(number)).await.unwrap().unwrap();
-            let proposal = Proposal { rollback_of: Some(&earlier), ..proposal(&earlier.declaration, self.home.path()) };
-            let id =
-                plan(Some(&self.applied().await), &earlier.declaration, &Known::default(), self.clock.now()).plan_id;
+            let applied = self.applied().await;
+            let declaration = super::super::taken_back(&earlier, Some(&applied));
+            let id = plan(Some(&applied), &declaration, &Known::default(), self.clock.now()).plan_id;
+            let proposal = Proposal { rollback_of: Some(&earlier), ..proposal(&declaration, self.home.path()) };
             let approval = Approval::Approved(id);
             apply(&self.store, &lock(&self.store), proposal, &approval, &self.clock).await.unwrap()
         }

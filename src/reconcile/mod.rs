@@ -11,12 +11,14 @@ pub mod history;
 mod known;
 pub mod observe;
 mod plan_file;
+mod rollback;
 mod saved_plan;
 pub mod status;
 
 pub use apply::{Approval, Outcome, Proposal, apply, plan};
 pub use error::ReconcileError;
 pub use known::known;
+pub use rollback::taken_back;
 pub use saved_plan::{Base, SavedPlan, UnreadablePlan};
 
 use error::describe_rail;

@@ -46,8 +46,9 @@ pub enum Begins {
 /// Which snapshots are asked for. All of those that fit every field that is given.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotFilter {
-    /// Of this plan.
-    pub plan: Option<PlanName>,
+    /// Of the plan of this name: those that were taken under it, and those of the plan that has the identity, if one
+    /// has the name, whatever it was called then.
+    pub plan: Option<(PlanName, Option<Uid>)>,
     /// Of the repositories with this slug, in this project if one is named.
     pub repository: Option<(Option<ProjectKey>, RepoSlug)>,
     /// In this destination.
@@ -164,15 +165,16 @@ impl StateStore {
         };
         let rows = sqlx::query(
             "SELECT body FROM snapshots
-             WHERE ($1 = '' OR plan_name = $1) AND ($2 = '' OR project = $2) AND ($3 = '' OR slug = $3)
+             WHERE ($1 = '' OR plan_name = $1 OR plan = $6) AND ($2 = '' OR project = $2) AND ($3 = '' OR slug = $3)
                AND ($4 = '' OR destination = $4)
              ORDER BY id DESC LIMIT $5",
         )
-        .bind(plan.as_ref().map_or("", PlanName::as_str))
+        .bind(plan.as_ref().map_or("", |(name, _)| name.as_str()))
         .bind(project)
         .bind(slug)
         .bind(destination.map(|id| id.to_string()).unwrap_or_default())
         .bind(i64::from(limit))
+        .bind(plan.as_ref().and_then(|(_, uid)| *uid).map(|uid| uid.to_string()).unwrap_or_default())
         .fetch_all(&self.pool)
         .await
         .map_err(self.failed("list snapshots"))?;
@@ -369,9 +371,15 @@ mod tests {
         assert_eq!(times(ledger(None), 10).await, [3, 1]);
         assert_eq!(times(ledger(Some("PAY")), 10).await, [3, 1]);
         assert_eq!(times(ledger(Some("OPS")), 10).await, [0; 0]);
-        let plan = |name: &str| SnapshotFilter { plan: Some(PlanName::new(name).unwrap()), ..Default::default() };
-        assert_eq!(times(plan("nightly"), 10).await, [3, 2, 1]);
-        assert_eq!(times(plan("hot"), 10).await, [0; 0]);
+        let plan = |name: &str, uid: Option<Uid>| SnapshotFilter {
+            plan: Some((PlanName::new(name).unwrap(), uid)),
+            ..Default::default()
+        };
+        assert_eq!(times(plan("nightly", None), 10).await, [3, 2, 1]);
+        assert_eq!(times(plan("hot", None), 10).await, [0; 0]);
+        let renamed = record(1, "ledger", 1).plan;
+        assert_eq!(times(plan("hot", Some(renamed)), 10).await, [3, 2, 1], "it was called otherwise then");
+        assert_eq!(times(plan("nightly", Some(Uid::from_parts(9, 9))), 10).await, [3, 2, 1], "one that had the name");
         let elsewhere =
             SnapshotFilter { destination: Some(DestinationId::from_parts(9, 9)), ..SnapshotFilter::default() };
         assert_eq!(times(elsewhere, 10).await, [0; 0]);

@@ -174,7 +174,8 @@ fn what_is_guarded_needs_an_approval_of_exactly_that() {
     assert!(stale.stderr.contains(&id) && stale.stderr.contains(&plan_id(&home)), "{}", stale.stderr);
     home.xopero(&["apply", "--approve", &plan_id(&home)]).success().says("Applied as generation 2");
     home.xopero(&["apply", "--approve", "not-an-id"]).expect(64);
-    home.xopero(&["apply"]).success().says("Nothing to apply");
+    let nothing = home.xopero(&["apply"]).success().says("Nothing to apply");
+    assert!(!nothing.stdout.contains("Actions"), "{}", nothing.stdout);
     edit(&home, "keep last=4", "keep last=40");
     home.xopero(&["apply"]).expect(64).says("--auto-approve");
 }
@@ -200,6 +201,37 @@ fn a_plan_that_leaves_the_file_is_guarded_and_its_backups_stay() {
     home.xopero(&["run", "nightly"]).expect(1).says("nightly");
     home.prove(&ledger);
     home.xopero_as("backup.txt", &["verify", "PAY/ledger"]).success();
+}
+
+#[test]
+fn a_renamed_plan_goes_on_with_its_snapshots_and_so_does_one_that_is_rolled_back() {
+    let world = World::new();
+    let _ledger = world.project("PAY").repository("ledger", |recipe| recipe.commits(2));
+    let home = usual(world);
+    home.run("nightly");
+    edit(&home, "plan \"nightly\"", "plan \"hourly\"");
+    write_text(&home, &format!("{}moved \"plan/nightly\" to=\"plan/hourly\"\n", file_text(&home)));
+    home.xopero(&["apply", "--auto-approve"]).success().says("moved from plan/nightly");
+    assert_eq!(home.run("hourly")["totals"]["unchanged"], 1, "nothing is stored anew");
+    let listed = |arguments: &[&str]| {
+        let found = home.xopero_as("backup.txt", &[&["snapshots", "--json", "--plan"], arguments].concat()).success();
+        found.json().into_iter().filter(|line| line["type"] == "snapshot").count()
+    };
+    assert_eq!((listed(&["hourly"]), listed(&["nightly"])), (1, 1));
+    home.xopero(&["snapshots", "--plan", "weekly"]).expect(1);
+
+    // Without the state the snapshots themselves tell which plan had the name.
+    let nas = home.destination("nas");
+    let nas = nas.to_str().unwrap();
+    assert_eq!(listed(&["nightly", "--from", nas]), 1);
+    home.xopero_as("backup.txt", &["snapshots", "--plan", "hourly", "--from", nas]).expect(1);
+    home.server.world().project("PAY").repository("other", |recipe| recipe.commits(1));
+    home.run("hourly");
+    assert_eq!((listed(&["hourly", "--from", nas]), listed(&["nightly", "--from", nas])), (2, 2));
+
+    let back = home.xopero(&["rollback", "1", "--auto-approve"]).success().says("moved from plan/hourly");
+    assert!(!back.stdout.contains("retire"), "{}", back.stdout);
+    assert_eq!((home.run("nightly")["totals"]["unchanged"].clone(), listed(&["nightly"])), (2.into(), 2));
 }
 
 #[test]
