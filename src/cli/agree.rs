@@ -15,6 +15,7 @@ use crate::reconcile::observe::{Looked, Part};
 use crate::reconcile::{self, Approval, Outcome, Proposal, ReconcileError, SavedPlan};
 use crate::source::SourceTree;
 use crate::state::StateStore;
+use crate::ui::change_set;
 
 /// Options of the commands that put something in force.
 #[derive(Debug, Args)]
@@ -92,9 +93,13 @@ pub(super) async fn put_in_force(
                 }));
             }
         }
-        Outcome::InSync { generation, .. } => {
+        Outcome::InSync { generation, change_set } => {
+            look::annotate(change_set, &looked);
             if context.output.is_json() {
+                plan::show(context, change_set, *declared);
                 context.output.json(&serde_json::json!({ "type": "in_sync", "generation": generation }));
+            } else {
+                context.output.data(&change_set::render_notes(change_set, &context.output.style()));
             }
         }
     }

@@ -3,6 +3,7 @@
 use fake_bitbucket::{Account, Action, Allowance, Kind, Permission, When, World, judge};
 use serde_json::Value;
 
+use crate::json_schema::demand_valid;
 use crate::scene::{apply_pool, edit, listed, readers, run, run_for_people, summary, task, tidy};
 use crate::support::{Ended, Home, token_of};
 
@@ -45,6 +46,13 @@ fn a_look_is_cheap_and_a_plan_without_trouble_has_no_notes() {
     apply_pool(&home, &[("extra-1", "one"), ("extra-2", "idle")], &["extra-1"]);
     home.server.log().clear();
     assert_eq!(notes(&plan(&home)), ["never-enabled credential/PAY/extra-2"]);
+    home.xopero(&["apply", "--auto-approve", "--offline"])
+        .success()
+        .says("no plan enables it")
+        .says("Nothing to apply");
+    let nothing = home.xopero(&["apply", "--auto-approve", "--offline", "--json"]).success();
+    demand_valid("plan-output.schema.json", &nothing.json());
+    assert_eq!((notes(&nothing).len(), &nothing.line("in_sync")["generation"]), (1, &Value::from(1)));
     let asked = |account: &str| home.server.log().count_account(account);
     assert_eq!(asked("idle"), 0, "declared is not enabled");
     // Login, limits of the server, a repository, git; login and a repository.
@@ -321,6 +329,7 @@ fn a_check_tells_what_each_credential_is() {
     let ended = home.xopero(&["credential", "check", "--all", "--json"]).expect(7);
     tidy(&home, &ended);
     let lines = ended.json();
+    demand_valid("credential-check-output.schema.json", &lines);
     let line = lines.iter().find(|line| line["address"] == "credential/PAY/extra-2").expect("each has a line");
     assert_eq!(line["login"]["refused"]["reason"], "wrong-secret", "{line}");
     home.xopero(&["credential", "check", "PAYY"]).expect(3).says("declared projects: PAY");

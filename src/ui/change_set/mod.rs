@@ -15,7 +15,7 @@ mod text;
 
 pub use json::to_json_lines;
 pub use markdown::render_markdown;
-pub use text::{next_command, next_command_with_file, render};
+pub use text::{next_command, next_command_with_file, render, render_notes};
 
 /// No change deletes backups: the language has no words for it. It is said all the same, because people ask.
 const BACKUPS_DELETED: u64 = 0;

@@ -47,6 +47,18 @@ pub fn render(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<String>, styl
     lines.finish()
 }
 
+/// What people should know about what is in force: the notes of a change set alone. Empty, if there are none.
+pub fn render_notes(set: &ChangeSet, style: &Style) -> String {
+    if set.notes.is_empty() {
+        return String::new();
+    }
+    let mut lines = Lines::new(*style);
+    lines.line(style.bold("Notes"));
+    set.notes.iter().for_each(|note| render_note(note, &mut lines));
+    lines.gap();
+    lines.finish()
+}
+
 fn legend(touched: &[&Change], style: Style) -> String {
     let mut line = style.bold("Actions:");
     for (action, meaning) in [
