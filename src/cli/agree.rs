@@ -11,7 +11,7 @@ use super::{CliError, Context, exit_code, look, plan};
 use crate::change::{ChangeSet, PlanId};
 use crate::clock::Clock;
 use crate::config::Decoded;
-use crate::reconcile::observe::{Looked, Part};
+use crate::reconcile::observe::{self, Looked, Part};
 use crate::reconcile::{self, Approval, Outcome, Proposal, ReconcileError, SavedPlan};
 use crate::source::SourceTree;
 use crate::state::StateStore;
@@ -83,6 +83,7 @@ pub(super) async fn put_in_force(
     let mut outcome = outcome.map_err(|error| refused(error, command))?;
     match &mut outcome {
         Outcome::Applied { generation, change_set } => {
+            observe::confirm(&looked, state, *generation, context.clock.now()).await?;
             if !shown {
                 look::annotate(change_set, &looked);
                 plan::show(context, change_set, *declared);

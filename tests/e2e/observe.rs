@@ -78,6 +78,28 @@ fn a_look_tells_what_is_wrong_with_credentials_and_forgets_it_when_it_is_right_a
 }
 
 #[test]
+fn a_look_at_what_is_not_in_force_yet_says_nothing_about_what_is() {
+    let home = Home::new(two(), readers(&["main"]));
+    home.apply_usual();
+    home.run("nightly");
+    let health = || {
+        let lines = home.xopero(&["status", "--json"]).success().json();
+        let line = lines.into_iter().find(|line| line["type"] == "plan").expect("the plan has a line");
+        line["health"].as_str().expect("it is a word").to_owned()
+    };
+    let add = ["credential", "add", "PAY", "--account", "main"];
+    home.xopero_with_input(&add, "wrong").success();
+    assert_eq!(notes(&plan(&home)), ["credential-rejected credential/PAY/main"]);
+    assert_eq!(health(), "Healthy", "the one in force works");
+    home.xopero(&["apply", "--auto-approve"]).success();
+    assert_eq!(health(), "Degraded");
+    home.xopero_with_input(&add, &token_of("main")).success();
+    assert_eq!((notes(&plan(&home)).len(), health().as_str()), (0, "Degraded"));
+    home.xopero(&["apply", "--auto-approve"]).success();
+    assert_eq!(health(), "Healthy");
+}
+
+#[test]
 fn quirk_05_an_account_that_is_not_the_declared_one_is_told() {
     let home = Home::new(two(), readers(&["main", "boss"]));
     home.apply_usual();

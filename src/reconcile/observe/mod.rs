@@ -11,7 +11,8 @@
 //! - [`server`] and [`destination`]: asking;
 //! - [`verdict`]: what an answer means (pure);
 //! - [`checked()`]: what is said of single credentials (pure);
-//! - [`conclude`]: which conditions and notes follow (pure).
+//! - [`conclude`]: which conditions and notes follow (pure);
+//! - [`pending`]: which of them wait until the declaration is in force (pure).
 //!
 //! A look is never an error: what could not be seen is a note. It changes nothing, anywhere but in the memory of what
 //! was observed.
@@ -21,6 +22,7 @@ mod checked;
 mod conclude;
 mod deadline;
 mod destination;
+mod pending;
 mod server;
 mod verdict;
 
@@ -28,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures_util::future::{join, join_all};
+use jiff::Timestamp;
 
 pub use checked::{Checked, checked};
 pub use conclude::{notes, shared_accounts};
@@ -36,7 +39,8 @@ use crate::change::Note;
 use crate::clock::Clock;
 use crate::model::condition::settle;
 use crate::model::{
-    AccountName, Applied, CredentialRole, Declaration, Observations, ProjectSelector, ServerName, Transition,
+    AccountName, Applied, CredentialRole, Declaration, Generation, Observations, ProjectSelector, ServerName, Sighting,
+    Transition,
 };
 use crate::secret::Identities;
 use crate::state::{StateError, StateStore};
@@ -88,6 +92,8 @@ pub struct Looked {
     pub skipped: Vec<Note>,
     /// Requests that were sent, by account.
     pub requests: BTreeMap<AccountName, u64>,
+    /// What was seen of things that are not in force as they are declared.
+    pending: Vec<Sighting>,
     /// The accounts that were asked, and whether their budget was used up.
     accounts: BTreeMap<(ServerName, AccountName), bool>,
 }
@@ -130,10 +136,22 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
     Ok(looked)
 }
 
+/// Lets the conditions follow from what was seen of a declaration that has come into force since.
+pub async fn confirm(
+    looked: &Looked,
+    state: &StateStore,
+    generation: Generation,
+    now: Timestamp,
+) -> Result<Vec<Transition>, StateError> {
+    state.settle_conditions(&looked.pending, Some(generation), now).await
+}
+
 /// Puts what was seen in place of what was known, and lets the conditions follow.
 async fn remember(look: &Look<'_>, looked: &mut Looked) -> Result<(), StateError> {
     let now = look.clock.now();
     let sightings = sightings(look.declaration, &look.part, looked, now);
+    let (sightings, waiting) = pending::part(sightings, look.applied, look.declaration);
+    looked.pending = waiting;
     let generation = look.applied.map(|applied| applied.generation);
     if let Some(state) = look.state {
         state.record_observations(&looked.seen).await?;
