@@ -162,7 +162,7 @@ fn answers(context: &Context, arguments: &InitArgs) -> Result<Answers, CliError>
         (Some(key), _) => BackupKey::Known(key.clone()),
         (None, Some(file)) => BackupKey::New(file.clone()),
         (None, None) => {
-            context.output.say("Who opens the backups: a public key (age1…), or a file to make a new identity in.");
+            context.output.say("Who opens the backups: a public key (age1…), or a file for a new identity.");
             ask(context, "Key or file", Some("~/xopero-backup-identity.txt"), backup_key)?
         }
     };

@@ -18,6 +18,7 @@ mod decode;
 mod document;
 mod edit;
 mod error;
+mod excerpt;
 mod format;
 mod gaps;
 mod kdl_schema;

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Severity as Level, SourceCode,
-};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, Severity as Level, SourceCode};
 use serde_json::{Value, json};
 
 use super::error::{Diagnostic, FileId, Label, Severity};
+use super::excerpt::Excerpts;
 use super::position::span_json;
 use super::redact::{redacted, safe};
 use super::sources::Sources;
@@ -15,9 +14,9 @@ use super::sources::Sources;
 /// The diagnostics with the lines they are about. Secrets of the files are masked, and nothing in them acts on the
 /// terminal.
 pub fn render(sources: &Sources, diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
-    let texts: Vec<NamedSource<String>> = sources
+    let texts: Vec<Excerpts> = sources
         .files()
-        .map(|(_, file)| NamedSource::new(safe(&file.name).replace('\n', "?"), redacted(&file.text)))
+        .map(|(_, file)| Excerpts::of(safe(&file.name).replace('\n', "?"), redacted(&file.text)))
         .collect();
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let mut handler = GraphicalReportHandler::new_themed(theme).with_width(width.max(40)).with_links(false);
@@ -36,12 +35,12 @@ pub fn render(sources: &Sources, diagnostics: &[Diagnostic], color: bool, width:
 #[derive(Debug)]
 struct Shown<'a> {
     said: MietteDiagnostic,
-    text: &'a NamedSource<String>,
+    text: &'a Excerpts,
     elsewhere: Vec<Self>,
 }
 
 impl<'a> Shown<'a> {
-    fn new(found: &Diagnostic, texts: &'a [NamedSource<String>]) -> Self {
+    fn new(found: &Diagnostic, texts: &'a [Excerpts]) -> Self {
         let mut said = MietteDiagnostic::new(safe(&found.message)).with_code(found.code);
         said.help = found.help.as_deref().map(safe);
         let level = match found.severity {
@@ -64,10 +63,8 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn labelled(label: &Label, text: &NamedSource<String>) -> LabeledSpan {
-    let text = text.inner();
-    let start = text.floor_char_boundary(label.span.start);
-    let end = text.ceil_char_boundary(label.span.end).max(start);
+fn labelled(label: &Label, text: &Excerpts) -> LabeledSpan {
+    let (start, end) = text.within(label.span.start, label.span.end);
     LabeledSpan::new(Some(safe(&label.text)), start, end - start)
 }
 
@@ -175,6 +172,22 @@ mod tests {
             json!({"type": "diagnostic", "code": "xopero::x", "severity": "warning", "message": "m", "help": "h",
                    "spans": [span]})
         );
+    }
+
+    #[test]
+    fn of_a_long_line_only_the_place_is_shown() {
+        let long = format!("plan \"a\"\n{} servr \"bb\" {}\nend\n", "ü ".repeat(50_000), "x".repeat(50_000));
+        let sources = file(&long);
+        let start = long.find("servr").unwrap();
+        let whole = Span::new(9, long.len() - 5);
+        for (span, place) in [(Span::new(start, start + 5), "xopero.kdl:2:"), (whole, "xopero.kdl:2:1")] {
+            let found = Diagnostic::error("xopero::x", "m").at(span, "unknown").at(Span::new(0, 4), "already here");
+            let shown = render(&sources, &[found], false, 80);
+            assert!(shown.len() < 2000 && shown.contains(place) && shown.contains("unknown"), "{shown}");
+            assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+        }
+        let found = Diagnostic::error("xopero::x", "m").at(Span::new(start, start + 5), "unknown");
+        assert!(render(&sources, &[found], false, 80).contains("servr \"bb\""));
     }
 
     #[test]
