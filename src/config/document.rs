@@ -10,8 +10,15 @@ use super::patch::WayBack;
 /// Enough for the parser on everything that the lexer's guard lets through.
 const STACK: usize = 16 * 1024 * 1024;
 
+/// What the text stands in for the parser: a block. It calls itself wherever it stumbles over something between the
+/// nodes of a whole document, as often as there is something; in a block it does not.
+const FRAME: (&str, &str) = ("x {\n", "\n}");
+
 /// More findings of one pass over the text are of no use.
 const MOST_FOUND: usize = 1000;
+
+/// Characters of a word before and behind a place that are shown.
+const LONGEST_WORD: usize = 200;
 
 /// A node.
 #[derive(Debug, Clone)]
@@ -123,12 +130,16 @@ struct Origin<'a> {
     file: FileId,
     /// Bytes before it.
     shift: usize,
+    /// Bytes of it.
+    length: usize,
     back: &'a WayBack,
 }
 
 impl Origin<'_> {
     fn span(&self, start: usize, end: usize) -> Span {
-        let original = |at: usize| self.back.original(at + self.shift);
+        // The frame around the text is no place of it.
+        let inside = |at: usize| at.saturating_sub(FRAME.0.len()).min(self.length);
+        let original = |at: usize| self.back.original(inside(at) + self.shift);
         Span { file: self.file, start: original(start), end: original(end) }
     }
 
@@ -142,21 +153,38 @@ impl Origin<'_> {
 pub(super) fn parse(text: &str, back: &WayBack, file: FileId) -> Result<Vec<Node>, Vec<Diagnostic>> {
     // The parser counts from behind a byte order mark that it does not know; we give it none.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let origin = Origin { file, shift: text.len() - body.len(), back };
-    let parsed = thread::scope(|scope| {
-        let work = || KdlDocument::parse_v2(body).map(|document| nodes(&document, body, &origin));
-        thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work).map(thread::ScopedJoinHandle::join)
-    });
-    match parsed {
-        Ok(Ok(Ok(nodes))) => Ok(nodes),
-        Ok(Ok(Err(error))) => {
+    let origin = Origin { file, shift: text.len() - body.len(), length: body.len(), back };
+    let framed = framed(body);
+    let body = framed.as_str();
+    let inside = |frame: &KdlNode| frame.children().map_or_else(Vec::new, |all| nodes(all, body, &origin));
+    match on_large_stack(|| body.parse::<KdlNode>().map(|frame| inside(&frame))) {
+        Some(Ok(nodes)) => Ok(nodes),
+        Some(Err(error)) => {
             let told = error.diagnostics.iter().filter(|found| !is_about_braces(found)).take(MOST_FOUND);
             let mut found: Vec<Diagnostic> = told.map(|found| syntax(found, body, &origin)).collect();
             found.sort_by_key(|found| found.labels.first().map(|label| label.span));
             Err(found)
         }
-        Ok(Err(_)) | Err(_) => Err(Vec::new()),
+        None => Err(Vec::new()),
     }
+}
+
+/// Whether the parser takes each of these texts by itself; all have passed the guard.
+pub(super) fn are_nodes(parts: &[&str]) -> Vec<bool> {
+    let is_taken = |part: &&str| framed(part).parse::<KdlNode>().is_ok();
+    on_large_stack(|| parts.iter().map(is_taken).collect()).unwrap_or_else(|| vec![false; parts.len()])
+}
+
+fn framed(text: &str) -> String {
+    [FRAME.0, text, FRAME.1].concat()
+}
+
+/// What `work` makes, unless the system has no thread for it.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        thread.ok()?.join().ok()
+    })
 }
 
 /// The parser finds an open block wherever it stumbles over what is inside; braces have been looked at before.
@@ -216,13 +244,19 @@ fn value(entry: &KdlEntry, origin: &Origin<'_>) -> Value {
 fn syntax(found: &KdlDiagnostic, body: &str, origin: &Origin<'_>) -> Diagnostic {
     let (offset, length) = (found.span.offset(), found.span.len());
     let end = floor(body, offset.saturating_add(length));
-    // For a bad property value the parser's span begins with the file; only its end is near the place.
-    let start = if found.message.as_deref() == Some("Expected property value") { end } else { floor(body, offset) };
+    // For a bad property value, and for what stands between nodes, of which it says nothing, the parser's span begins
+    // with the file; only its end is near the place.
+    let from_start = found.message.as_deref().is_none_or(|message| message == "Expected property value");
+    let start = if from_start { end } else { floor(body, offset) };
     let word = word_at(body, start);
     let place = if start == end { word } else { Span::new(start, end) };
     let first_line = body[place.start..place.end].lines().next().unwrap_or_default().len();
     let place = origin.span(place.start, place.start + first_line);
-    let message = found.message.clone().unwrap_or_else(|| "this is not KDL".to_owned());
+    let Some(message) = found.message.as_deref() else {
+        return Diagnostic::error("xopero::syntax", "this is not a part of a node")
+            .at(place, "unexpected here")
+            .help("a node ends with its line, or with `;`; its values are separated by spaces");
+    };
     let mut chars = message.chars();
     let message: String = chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default();
     Diagnostic::error("xopero::syntax", message)
@@ -234,13 +268,13 @@ fn floor(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
 }
 
-/// The run of text without white space around `at`.
+/// The run of text without white space around `at`, up to some length.
 fn word_at(text: &str, at: usize) -> Span {
-    let ends = |c: char| c.is_whitespace() || "{};\"".contains(c);
-    let start =
-        text[..at].rfind(ends).map_or(0, |found| found + text[found..].chars().next().map_or(1, char::len_utf8));
-    let end = text[at..].find(ends).map_or(text.len(), |found| at + found);
-    Span::new(start, end)
+    let goes_on = |c: &char| !c.is_whitespace() && !"{};\"".contains(*c);
+    let length = |run: &mut dyn Iterator<Item = char>| -> usize {
+        run.take(LONGEST_WORD).take_while(goes_on).map(char::len_utf8).sum()
+    };
+    Span::new(at - length(&mut text[..at].chars().rev()), at + length(&mut text[at..].chars()))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl<'a> Patch<'a> {
     pub(super) fn way_back(&self) -> WayBack {
         let mut before = 0;
         let steps = self.inserted.iter().map(|(at, inserted)| {
-            let step = (at + before, inserted.len());
+            let step = Step { start: at + before, length: inserted.len(), before };
             before += inserted.len();
             step
         });
@@ -72,20 +72,29 @@ impl<'a> Patch<'a> {
 /// From places in a repaired text to places in the text itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WayBack {
-    /// Where something was inserted, in the repaired text, and how long it is.
-    steps: Vec<(usize, usize)>,
+    /// In the order of the text.
+    steps: Vec<Step>,
+}
+
+/// Something that was inserted.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// Where it begins in the repaired text.
+    start: usize,
+    length: usize,
+    /// How much was inserted before it.
+    before: usize,
 }
 
 impl WayBack {
     pub(super) fn original(&self, at: usize) -> usize {
-        let mut back = 0;
-        for (start, length) in &self.steps {
-            if at < start + length {
-                return at.min(*start) - back;
-            }
-            back += length;
+        // Every place of a tree is asked for, and a text can have as many insertions.
+        let index = self.steps.partition_point(|step| step.start + step.length <= at);
+        match (self.steps.get(index), index.checked_sub(1).map(|last| self.steps[last])) {
+            (Some(next), _) => at.min(next.start) - next.before,
+            (None, Some(last)) => at - last.before - last.length,
+            (None, None) => at,
         }
-        at - back
     }
 }
 

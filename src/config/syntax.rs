@@ -15,6 +15,9 @@ use super::repair::repair;
 const MOST_PASSES: usize = 24;
 const MOST_WORK: usize = 8 << 20;
 
+/// So many places are replaced before the rest is left out: nobody is shown more of them.
+const MOST_MASKED: usize = 200;
+
 /// The nodes of a file, with a report of what is wrong with its text; what is not among the nodes is in `gaps`.
 pub(super) fn read(text: &str, file: FileId, report: &mut Report, gaps: &mut Gaps) -> Vec<Node> {
     if !lexer::guard(text, file, report) {
@@ -42,6 +45,9 @@ pub(super) fn read(text: &str, file: FileId, report: &mut Report, gaps: &mut Gap
                     break;
                 }
                 report.extend(fresh);
+                if masked.len() >= MOST_MASKED {
+                    break;
+                }
             }
         }
     }
@@ -104,9 +110,10 @@ fn grown(text: &str, span: Span) -> Span {
 fn leave_out(file: FileId, patch: &mut Patch<'_>, gaps: &mut Gaps) -> Vec<Node> {
     let repaired = patch.text();
     let back = patch.way_back();
-    for statement in statements(&repaired) {
-        let part = &repaired[statement.start..statement.end];
-        if document::parse(part, &super::patch::WayBack::default(), file).is_err() {
+    let statements = statements(&repaired);
+    let parts: Vec<&str> = statements.iter().map(|statement| &repaired[statement.start..statement.end]).collect();
+    for (statement, is_node) in statements.into_iter().zip(document::are_nodes(&parts)) {
+        if !is_node {
             let original = Span { file, start: back.original(statement.start), end: back.original(statement.end) };
             patch.forget_insertions(original.start..original.end + 1);
             patch.fill(original.start..original.end, b' ');

@@ -380,6 +380,11 @@ fn hostile_files_are_diagnostics() {
         "\u{0}".to_owned(),
         "a \\".repeat(500),
         "#".repeat(3000),
+        "=".repeat(64 * 1024),
+        "[ ".repeat(32 * 1024),
+        "a {}".repeat(8 * 1024),
+        ";".repeat(64 * 1024),
+        "a 7d\n".repeat(8 * 1024),
     ] {
         let file = alone(text);
         let found = invalid(&file.main().text);
