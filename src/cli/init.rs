@@ -16,7 +16,7 @@ use crate::model::{
     AccountName, BaseUrl, CredentialKind, CredentialRole, PlanName, ProjectKey, PublicKey, Recipient, RecipientsMark,
 };
 use crate::secret::{Envelope, SecretError, locate_identities, seal};
-use crate::source::with_state_ignored;
+use crate::source::{with_file_ignored, with_state_ignored};
 use crate::ui::shown;
 
 /// Write a first file
@@ -96,7 +96,7 @@ pub fn run(context: &Context, arguments: &InitArgs) -> Result<u8, CliError> {
     let sealed = answers.token.is_some();
     let text = file_text(context, &starter, answers.token)?;
     write_new(path, &text)?;
-    let ignored = ignore_state(&context.base())?;
+    let ignored = ignore(&context.base(), backup_file.as_deref())?;
     if encrypt_to == recipient {
         context
             .output
@@ -236,8 +236,9 @@ fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
     write().map_err(|error| CliError::new(exit_code::FAILED, format!("cannot make {}: {error}", path.display())))
 }
 
-/// Keeps git's hands off the state; whether `.gitignore` had to be changed.
-fn ignore_state(base: &Path) -> Result<bool, CliError> {
+/// Keeps git's hands off the state, and off the identity that opens the backups if it was made beside the file; whether
+/// `.gitignore` had to be changed.
+fn ignore(base: &Path, identity: Option<&Path>) -> Result<bool, CliError> {
     let path = base.join(".gitignore");
     let failed =
         |error: io::Error| CliError::new(exit_code::FAILED, format!("cannot change {}: {error}", path.display()));
@@ -247,11 +248,23 @@ fn ignore_state(base: &Path) -> Result<bool, CliError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    let Some(after) = with_state_ignored(&text) else { return Ok(false) };
+    let mut after = with_state_ignored(&text).unwrap_or_else(|| text.clone());
+    if let Some(inside) = identity.and_then(|identity| below(base, identity)) {
+        after = with_file_ignored(&after, &inside).unwrap_or(after);
+    }
     let added = after.strip_prefix(text.as_str()).unwrap_or(&after);
+    if added.is_empty() {
+        return Ok(false);
+    }
     let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(&path).map_err(failed)?;
     file.write_all(added.as_bytes()).map_err(failed)?;
     Ok(true)
+}
+
+/// The path of a file below a directory, unless it is elsewhere.
+fn below(base: &Path, file: &Path) -> Option<String> {
+    let (base, file) = (fs::canonicalize(base).ok()?, fs::canonicalize(file).ok()?);
+    file.strip_prefix(base).ok()?.to_str().map(str::to_owned)
 }
 
 fn next_steps(context: &Context, starter: &Starter, sealed: bool) -> Vec<String> {

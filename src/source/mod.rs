@@ -18,7 +18,7 @@ mod work_tree;
 pub use error::SourceError;
 pub use file::{SOURCE_LIMIT, SourceText, read_file};
 pub use hook::{Foreign, Installation, installation, write_hook};
-pub use ignore::with_state_ignored;
+pub use ignore::{with_file_ignored, with_state_ignored};
 pub use replace::replace_all;
 pub use tree::{NamedFiles, SourceTree, Unsaved, read_tree, read_unsaved_tree};
 pub use walk::{Walked, walk};

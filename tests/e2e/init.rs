@@ -20,7 +20,7 @@ fn the_next_steps_that_init_shows_work_as_they_are_shown() {
     assert!(made.stdout.starts_with("Wrote xopero.kdl"), "{}", made.stdout);
     let before = std::fs::read_to_string(home.path().join("xopero.kdl")).unwrap();
     assert!(before.contains(&home.public_key("identity.txt")) && before.contains(&home.public_key("keys/backup.txt")));
-    assert_eq!(std::fs::read_to_string(home.path().join(".gitignore")).unwrap(), ".xopero/\n");
+    assert_eq!(std::fs::read_to_string(home.path().join(".gitignore")).unwrap(), ".xopero/\n/keys/backup.txt\n");
 
     let steps: Vec<Vec<String>> = made
         .stderr
