@@ -132,7 +132,7 @@ struct Origin<'a> {
     shift: usize,
     /// Bytes of it.
     length: usize,
-    back: &'a WayBack,
+    back: &'a WayBack<'a>,
 }
 
 impl Origin<'_> {
@@ -150,7 +150,7 @@ impl Origin<'_> {
 
 /// Parses a text that has passed the guard; `back` leads to the places of the file. Otherwise what the parser says
 /// against it, in the order of the text.
-pub(super) fn parse(text: &str, back: &WayBack, file: FileId) -> Result<Vec<Node>, Vec<Diagnostic>> {
+pub(super) fn parse(text: &str, back: &WayBack<'_>, file: FileId) -> Result<Vec<Node>, Vec<Diagnostic>> {
     // The parser counts from behind a byte order mark that it does not know; we give it none.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let origin = Origin { file, shift: text.len() - body.len(), length: body.len(), back };

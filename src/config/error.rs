@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::redact::hide;
+
 /// A file as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceFile {
@@ -172,7 +174,10 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+    pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
+        hide(&mut diagnostic.message);
+        diagnostic.help.iter_mut().for_each(hide);
+        diagnostic.labels.iter_mut().for_each(|label| hide(&mut label.text));
         self.errors += usize::from(diagnostic.severity == Severity::Error);
         self.found.push(diagnostic);
     }

@@ -58,20 +58,22 @@ impl<'a> Patch<'a> {
     }
 
     /// The way back.
-    pub(super) fn way_back(&self) -> WayBack {
+    pub(super) fn way_back(&self) -> WayBack<'a> {
         let mut before = 0;
         let steps = self.inserted.iter().map(|(at, inserted)| {
             let step = Step { start: at + before, length: inserted.len(), before };
             before += inserted.len();
             step
         });
-        WayBack { steps: steps.collect() }
+        WayBack { text: Some(self.text), steps: steps.collect() }
     }
 }
 
 /// From places in a repaired text to places in the text itself.
 #[derive(Debug, Clone, Default)]
-pub(super) struct WayBack {
+pub(super) struct WayBack<'a> {
+    /// The text itself: a part of a character may have been replaced, and no place is inside of one.
+    text: Option<&'a str>,
     /// In the order of the text.
     steps: Vec<Step>,
 }
@@ -86,15 +88,16 @@ struct Step {
     before: usize,
 }
 
-impl WayBack {
+impl WayBack<'_> {
     pub(super) fn original(&self, at: usize) -> usize {
         // Every place of a tree is asked for, and a text can have as many insertions.
         let index = self.steps.partition_point(|step| step.start + step.length <= at);
-        match (self.steps.get(index), index.checked_sub(1).map(|last| self.steps[last])) {
+        let original = match (self.steps.get(index), index.checked_sub(1).map(|last| self.steps[last])) {
             (Some(next), _) => at.min(next.start) - next.before,
             (None, Some(last)) => at - last.before - last.length,
             (None, None) => at,
-        }
+        };
+        self.text.map_or(original, |text| text.floor_char_boundary(original))
     }
 }
 

@@ -41,12 +41,7 @@ pub fn redacted(text: &str) -> String {
             TokenKind::LineContinuation => continued = true,
         }
     }
-    for prefix in SECRET_PREFIXES {
-        masked.extend(text.match_indices(prefix).map(|(start, _)| {
-            let end = text[start..].find(|c: char| c.is_whitespace() || c == '"').map_or(text.len(), |end| start + end);
-            Span::new(start, end)
-        }));
-    }
+    masked.extend(prefixed(text));
     let mut bytes = safe(text).into_bytes();
     for span in masked {
         for byte in &mut bytes[span.start..span.end] {
@@ -56,6 +51,28 @@ pub fn redacted(text: &str) -> String {
         }
     }
     String::from_utf8(bytes).expect("whole characters were replaced by ASCII")
+}
+
+/// Hides what begins like a secret in a text that is about a file.
+pub(super) fn hide(text: &mut String) {
+    // A secret can stand in another, so each is looked for anew.
+    while let Some(span) = prefixed(text).pop() {
+        text.replace_range(span.start..span.end, "***");
+    }
+}
+
+/// What begins like a secret, up to the next white space or quote.
+fn prefixed(text: &str) -> Vec<Span> {
+    let mut found = Vec::new();
+    for prefix in SECRET_PREFIXES {
+        let mut from = 0;
+        while let Some(start) = text[from..].find(prefix).map(|at| from + at) {
+            let end = text[start..].find(|c: char| c.is_whitespace() || c == '"').map_or(text.len(), |end| start + end);
+            found.push(Span::new(start, end));
+            from = end;
+        }
+    }
+    found
 }
 
 /// What stands beside a sealed value and tells nothing of it.

@@ -13,6 +13,9 @@ const COMMAS: &str = "KDL has no commas; separate values with spaces";
 const QUOTE: &str = "quote it: values such as \"7d\", \"02:30\" or \"2027-03-01\" are strings";
 const KEYWORDS: [&str; 6] = ["#true", "#false", "#null", "#inf", "#-inf", "#nan"];
 
+/// Commas of one node that are shown: each is another mark under its line.
+const MOST_COMMAS: usize = 20;
+
 /// How often the rest of a token is read anew: each time may go through the whole text.
 const MOST_ANEW: usize = 100;
 
@@ -339,7 +342,10 @@ impl Reader<'_, '_> {
     fn comma(&mut self, range: std::ops::Range<usize>) {
         let span = Span::new(range.start, range.end);
         if let Some(at) = self.commas {
-            self.repairs.found[at].labels.push(Label { span, text: "and this".into() });
+            let labels = &mut self.repairs.found[at].labels;
+            if labels.len() < MOST_COMMAS {
+                labels.push(Label { span, text: "and this".into() });
+            }
         } else {
             self.commas = Some(self.repairs.found.len());
             self.repairs.found.push(syntax("values are not separated by commas", span, "remove this").help(COMMAS));

@@ -385,11 +385,15 @@ fn hostile_files_are_diagnostics() {
         "a {}".repeat(8 * 1024),
         ";".repeat(64 * 1024),
         "a 7d\n".repeat(8 * 1024),
+        "N “\u{0}“".to_owned(),
+        "BBDC-nation".to_owned(),
+        "a 1, ".to_owned() + &", ".repeat(16 * 1024),
     ] {
         let file = alone(text);
         let found = invalid(&file.main().text);
         assert!(!found.is_empty());
-        assert!(!render(&file, &found, true, 80).is_empty());
+        let shown = render(&file, &found, true, 80);
+        assert!(!shown.is_empty() && !shown.contains("BBDC-"));
     }
 }
 
