@@ -10,9 +10,15 @@ use super::patch::WayBack;
 /// Enough for the parser on everything that the lexer's guard lets through.
 const STACK: usize = 16 * 1024 * 1024;
 
+/// A text that is shorter is not worth a thread for each of its parts.
+const LONG: usize = 32 * 1024;
+
 /// What the text stands in for the parser: a block. It calls itself wherever it stumbles over something between the
 /// nodes of a whole document, as often as there is something; in a block it does not.
 const FRAME: (&str, &str) = ("x {\n", "\n}");
+
+/// Most threads for one text.
+const MOST_THREADS: usize = 4;
 
 /// More findings of one pass over the text are of no use.
 const MOST_FOUND: usize = 1000;
@@ -149,24 +155,65 @@ impl Origin<'_> {
 }
 
 /// Parses a text that has passed the guard; `back` leads to the places of the file. Otherwise what the parser says
-/// against it, in the order of the text.
-pub(super) fn parse(text: &str, back: &WayBack<'_>, file: FileId) -> Result<Vec<Node>, Vec<Diagnostic>> {
+/// against it, in the order of the text. The parser reads about two megabytes a second, so the parts of a long text, which
+/// end at `ends`, are read at the same time; what is wrong with it is asked of the whole.
+pub(super) fn parse(
+    text: &str,
+    ends: &[usize],
+    back: &WayBack<'_>,
+    file: FileId,
+) -> Result<Vec<Node>, Vec<Diagnostic>> {
     // The parser counts from behind a byte order mark that it does not know; we give it none.
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let origin = Origin { file, shift: text.len() - body.len(), length: body.len(), back };
+    let mark = text.len() - body.len();
+    if body.len() >= LONG
+        && let Some(nodes) = parse_in_parts(text, mark, ends, back, file)
+    {
+        return Ok(nodes);
+    }
+    let origin = Origin { file, shift: mark, length: body.len(), back };
     let framed = framed(body);
-    let body = framed.as_str();
-    let inside = |frame: &KdlNode| frame.children().map_or_else(Vec::new, |all| nodes(all, body, &origin));
-    match on_large_stack(|| body.parse::<KdlNode>().map(|frame| inside(&frame))) {
+    match on_large_stack(|| read(&framed, &origin)) {
         Some(Ok(nodes)) => Ok(nodes),
         Some(Err(error)) => {
             let told = error.diagnostics.iter().filter(|found| !is_about_braces(found)).take(MOST_FOUND);
-            let mut found: Vec<Diagnostic> = told.map(|found| syntax(found, body, &origin)).collect();
+            let mut found: Vec<Diagnostic> = told.map(|found| syntax(found, &framed, &origin)).collect();
             found.sort_by_key(|found| found.labels.first().map(|label| label.span));
             Err(found)
         }
         None => Err(Vec::new()),
     }
+}
+
+/// The nodes, if each part is sound by itself.
+fn parse_in_parts(text: &str, mark: usize, ends: &[usize], back: &WayBack<'_>, file: FileId) -> Option<Vec<Node>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let mut parts = vec![mark];
+    for part in 1..threads {
+        let aim = text.len() / threads * part;
+        let end = ends.get(ends.partition_point(|end| *end < aim))?;
+        parts.push((*end).max(parts[part - 1]));
+    }
+    parts.push(text.len());
+    let read_part = |start: usize, end: usize| {
+        let origin = Origin { file, shift: start, length: end - start, back };
+        read(&framed(&text[start..end]), &origin).ok()
+    };
+    thread::scope(|scope| {
+        let begun: Vec<_> = parts
+            .array_windows()
+            .map(|[start, end]| {
+                thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || read_part(*start, *end))
+            })
+            .collect();
+        let read = begun.into_iter().map(|thread| thread.ok()?.join().ok()?);
+        read.collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+    })
+}
+
+fn read(framed: &str, origin: &Origin<'_>) -> Result<Vec<Node>, kdl::KdlError> {
+    let frame = framed.parse::<KdlNode>()?;
+    Ok(frame.children().map_or_else(Vec::new, |all| nodes(all, framed, origin)))
 }
 
 /// Whether the parser takes each of these texts by itself; all have passed the guard.
@@ -285,7 +332,7 @@ mod tests {
     fn spans_are_bytes_of_the_text() {
         for mark in ["", "\u{feff}"] {
             let text = format!("{mark}/- kdl-version 2\nżółć \"ü\" k=(age)\"v\" {{\n  inner 7 // c\n}} // after\n");
-            let nodes = parse(&text, &WayBack::default(), FileId::MAIN).unwrap();
+            let nodes = parse(&text, &[], &WayBack::default(), FileId::MAIN).unwrap();
             let slice = |span: Span| &text[span.start..span.end];
             assert_eq!(nodes.len(), 1);
             assert_eq!(slice(nodes[0].name_span), "żółć");
@@ -299,9 +346,22 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_is_the_same_in_parts_as_in_one() {
+        let text = format!("\u{feff}{}", "// żółć } {\nplan \"ł\" {\n    parts \"git\" // }\n}\n".repeat(1_000));
+        let ends: Vec<usize> = text.match_indices("\n}\n").map(|(at, found)| at + found.len()).collect();
+        assert!(text.len() > LONG && ends.len() == 1_000);
+        let read = |ends: &[usize]| parse(&text, ends, &WayBack::default(), FileId::MAIN).unwrap();
+        assert_eq!(format!("{:?}", read(&ends)), format!("{:?}", read(&[])));
+        // What is wrong in one part is told as if the text were one.
+        let broken = text.replacen("parts", "parts )", 2);
+        let found = |ends: &[usize]| parse(&broken, ends, &WayBack::default(), FileId::MAIN).unwrap_err();
+        assert_eq!(found(&ends), found(&[]));
+    }
+
+    #[test]
     fn what_the_parser_says_has_a_place() {
         let text = "a\nkeep \"x\"y\n";
-        let found = parse(text, &WayBack::default(), FileId::MAIN).unwrap_err();
+        let found = parse(text, &[], &WayBack::default(), FileId::MAIN).unwrap_err();
         let span = found[0].labels[0].span;
         assert_eq!(&text[span.start..span.end], "\"x\"y");
     }

@@ -34,7 +34,8 @@ pub(super) fn read(text: &str, file: FileId, report: &mut Report, gaps: &mut Gap
     let mut masked: Vec<Span> = Vec::new();
     let mut tree = None;
     for _ in 0..passes {
-        match document::parse(&patch.text(), &patch.way_back(), file) {
+        let patched = patch.text();
+        match document::parse(&patched, &ends_of_blocks(&patched), &patch.way_back(), file) {
             Ok(nodes) => {
                 tree = Some(nodes);
                 break;
@@ -121,10 +122,16 @@ fn leave_out(file: FileId, patch: &mut Patch<'_>, gaps: &mut Gaps) -> Vec<Node> 
             gaps.declarations_unknown();
         }
     }
-    document::parse(&patch.text(), &patch.way_back(), file).unwrap_or_else(|_| {
+    document::parse(&patch.text(), &[], &patch.way_back(), file).unwrap_or_else(|_| {
         gaps.whole_file(file);
         Vec::new()
     })
+}
+
+/// Where a node of the top level ends with its block, so that what follows begins another.
+fn ends_of_blocks(text: &str) -> Vec<usize> {
+    let all = statements(text).into_iter();
+    all.filter(|one| text[one.start..one.end].trim_end().ends_with('}')).map(|one| one.end).collect()
 }
 
 /// Where the nodes of the top level stand, with the line breaks behind them.

@@ -53,7 +53,7 @@ fn declaration() -> String {
             "\n// The backups of team {number}, every night.\nplan \"team-{number:03}\" {{\n    project \"PAY\" {{\n        \
              repositories include=\"team-{number:03}-*\" exclude=\"*-sandbox\"\n        \
              enable-credentials \"extra-1\" \"extra-2\"\n    }}\n    parts \"git\"\n    destination \"nas\"\n    \
-             retention \"gfs\"\n    schedule \"{} {} * * *\" tz=\"Europe/Warsaw\"\n}}\n",
+             retention \"gfs\"\n    verify \"weekly\" sample=\"5%\"\n    guard max-repositories-removed=\"20%\"\n    schedule \"{} {} * * *\" tz=\"Europe/Warsaw\"\n}}\n",
             number % 60,
             number % 24,
         )
