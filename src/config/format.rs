@@ -205,7 +205,7 @@ fn between(last: TokenKind, next: TokenKind, spaces: usize) -> usize {
 /// A string of several lines with its quotes `indent` columns in; `None` for strings whose lines mean something.
 fn shifted(written: &str, indent: usize) -> Option<String> {
     let hashes = written.len() - written.trim_start_matches('#').len();
-    let (opening, closing) = (&written[..hashes + 3.min(written.len() - hashes)], "#".repeat(hashes));
+    let closing = "#".repeat(hashes);
     let body = written[hashes..].strip_prefix("\"\"\"")?.strip_suffix(&closing)?.strip_suffix("\"\"\"")?;
     let body = body.replace("\r\n", "\n");
     // Escapes and line breaks of other kinds are resolved by rules of their own.
@@ -215,7 +215,7 @@ fn shifted(written: &str, indent: usize) -> Option<String> {
     let (lines, prefix) = body.strip_prefix('\n').map(|lines| lines.rsplit_once('\n').unwrap_or(("", lines)))?;
     let empty = !body[1..].contains('\n');
     let indentation = " ".repeat(indent);
-    let mut out = opening.to_owned();
+    let mut out = format!("{closing}\"\"\"");
     for line in lines.split('\n').filter(|_| !empty) {
         out.push('\n');
         if !line.trim().is_empty() {
@@ -250,6 +250,11 @@ mod tests {
                      \"\"\"# {}\nd \\\n    e /* x */ /-f\n";
         assert_eq!(formatted(before).unwrap(), after);
         assert_eq!(formatted(after).unwrap(), after);
+        // A string of any characters; the second byte of this one is no beginning of a character.
+        assert_eq!(
+            formatted("plan  \"aą日\"\nname  \"“b”\" #\"ł\"#\n").unwrap(),
+            "plan \"aą日\"\nname \"“b”\" #\"ł\"#\n"
+        );
         assert_eq!(formatted("").unwrap(), "");
         assert_eq!(formatted(" \n\n").unwrap(), "");
     }
@@ -285,6 +290,8 @@ mod tests {
             Just("\t"),
             Just("\u{a0}"),
             Just(" \"b c\" "),
+            Just("\"“ł日\""),
+            Just("#\"日\"#"),
             Just(" x=1 "),
             Just(" {\n"),
             Just("{"),
