@@ -93,7 +93,7 @@ impl SourceError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Missing { .. } | Self::NotAFile { .. } => {
-                "go to the directory that holds `xopero.kdl`, or name the file with `-f PATH`"
+                "go to the directory that holds `xopero.kdl`, name the file with `-f PATH`, or begin with `xopero init`"
             }
             Self::Read { .. } => "check that this user may read it",
             Self::TooLarge { .. } | Self::Twice { .. } => return None,
