@@ -166,7 +166,8 @@ pub fn change_set(applied: Option<&Applied>, declared: &Declaration, known: &Kno
         .collect();
     // A source that went back matters only if something changes by it.
     let quiet = touched.is_empty() && moves.refused.is_empty();
-    let impacts = impacts::impacts(&changes, &renamed, declared, &known, &uid, now);
+    let ground = impacts::Ground { before: &renamed, after: declared, known: &known, uid: &uid, now };
+    let impacts = impacts::impacts(&changes, ground);
     let rails = if quiet { Vec::new() } else { rails(&findings, &renamed, declared, &moves, &known) };
     let plan_id = PlanId::of(applied.map(|applied| applied.lineage), &touched, &rails);
     ChangeSet {

@@ -10,23 +10,25 @@ use super::{Action, Change, Known, Rail, RailKind};
 use crate::model::{Address, BackupPlan, Declaration, DestinationName, PlanName, PlanRetention, RetentionName, Uid};
 use crate::schedule::zone_of;
 
-type UidOf<'a> = &'a dyn Fn(&Address) -> Option<Uid>;
+/// What a change is judged by. Both declarations are under the names of the file.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) before: &'a Declaration,
+    pub(super) after: &'a Declaration,
+    pub(super) known: &'a Known,
+    /// The identity of what is declared at an address.
+    pub(super) uid: &'a dyn Fn(&Address) -> Option<Uid>,
+    pub(super) now: Timestamp,
+}
 
-/// What the changes mean, in their order. Both declarations are under the names of the file.
-pub(super) fn impacts(
-    changes: &[Change],
-    before: &Declaration,
-    after: &Declaration,
-    known: &Known,
-    uid: UidOf<'_>,
-    now: Timestamp,
-) -> Vec<Impact> {
+/// What the changes mean, in their order.
+pub(super) fn impacts(changes: &[Change], ground: Ground<'_>) -> Vec<Impact> {
     let mut all = Vec::new();
     for change in changes.iter().filter(|change| change.action != Action::Keep) {
         let effects = match change.address.kind() {
-            "plan" => plan(change, before, after, known, uid, now),
-            "retention" => retention(change, before, after, known, uid, now),
-            "destination" => destination(change, before, after, known),
+            "plan" => plan(change, ground),
+            "retention" => retention(change, ground),
+            "destination" => destination(change, ground),
             _ => Vec::new(),
         };
         let address = &change.address;
@@ -41,14 +43,8 @@ fn plan_at<'a>(declaration: &'a Declaration, address: &Address) -> Option<(&'a P
     declaration.plans.get_key_value(&name)
 }
 
-fn plan(
-    change: &Change,
-    before: &Declaration,
-    after: &Declaration,
-    known: &Known,
-    uid: UidOf<'_>,
-    now: Timestamp,
-) -> Vec<Effect> {
+fn plan(change: &Change, ground: Ground<'_>) -> Vec<Effect> {
+    let Ground { before, after, known, uid, now } = ground;
     let old = plan_at(before, &change.address).map(|(_, plan)| plan);
     let Some((name, new)) = plan_at(after, &change.address) else {
         let volumes = known.catalogue.as_ref().zip(uid(&change.address)).map(|(catalogue, uid)| catalogue.of_plan(uid));
@@ -58,35 +54,23 @@ fn plan(
     let mut effects = of_plan((before, old), (after, new), &known.observations, now);
     // Rules that are shared are looked at where they are declared.
     if old.is_some_and(|old| old.retention != new.retention) {
-        effects.extend(left_by(&[name], before, after, known, uid, now));
+        effects.extend(left_by(&[name], ground));
     }
     effects
 }
 
-fn retention(
-    change: &Change,
-    before: &Declaration,
-    after: &Declaration,
-    known: &Known,
-    uid: UidOf<'_>,
-    now: Timestamp,
-) -> Vec<Effect> {
+fn retention(change: &Change, ground: Ground<'_>) -> Vec<Effect> {
+    let Ground { before, after, .. } = ground;
     let name = change.address.as_str().split_once('/').and_then(|(_, name)| name.parse::<RetentionName>().ok());
     let Some(named) = name.map(PlanRetention::Named) else { return Vec::new() };
     let plans = after.plans.iter().filter(|(name, plan)| {
         plan.retention == named && before.plans.get(*name).is_some_and(|old| old.retention == named)
     });
-    left_by(&plans.map(|(name, _)| name).collect::<Vec<_>>(), before, after, known, uid, now)
+    left_by(&plans.map(|(name, _)| name).collect::<Vec<_>>(), ground)
 }
 
-fn left_by(
-    plans: &[&PlanName],
-    before: &Declaration,
-    after: &Declaration,
-    known: &Known,
-    uid: UidOf<'_>,
-    now: Timestamp,
-) -> Vec<Effect> {
+fn left_by(plans: &[&PlanName], ground: Ground<'_>) -> Vec<Effect> {
+    let Ground { before, after, known, uid, now } = ground;
     let Some(catalogue) = &known.catalogue else { return Vec::new() };
     let mut rules = BTreeMap::new();
     for name in plans {
@@ -100,7 +84,8 @@ fn left_by(
     leaving(&rules, catalogue, now).map(Effect::Leaving).into_iter().collect()
 }
 
-fn destination(change: &Change, before: &Declaration, after: &Declaration, known: &Known) -> Vec<Effect> {
+fn destination(change: &Change, ground: Ground<'_>) -> Vec<Effect> {
+    let Ground { before, after, known, .. } = ground;
     let name = change.address.as_str().split_once('/').and_then(|(_, name)| name.parse::<DestinationName>().ok());
     let both = name.as_ref().and_then(|name| before.destinations.get(name).zip(after.destinations.get(name)));
     let (Some(name), Some((old, new))) = (&name, both) else { return Vec::new() };

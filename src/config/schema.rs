@@ -164,6 +164,9 @@ const PARTS: &[Word] = &[
     planned_word("permissions", "backups of permissions"),
 ];
 
+const TOKEN_DOCS: &str = "A sealed HTTP access token, here or in a file of its own below this directory.";
+const PASSWORD_DOCS: &str = "A sealed password, here or in a file of its own below this directory.";
+
 /// The language.
 pub static SCHEMA: &[NodeSpec] = &[
     node(
@@ -299,22 +302,8 @@ pub static SCHEMA: &[NodeSpec] = &[
         "The main credential: every plan on this project uses it; an account with a secret, or the same as the \
          credential of another project on the same server: same-as=\"PAY\" or same-as=\"PAY/extra-1\".",
     ),
-    node(
-        "project/credential",
-        "token",
-        (0, 1),
-        SEALED_OR_FILE,
-        FILE,
-        "A sealed HTTP access token, here or in a file of its own below this directory.",
-    ),
-    node(
-        "project/credential",
-        "password",
-        (0, 1),
-        SEALED_OR_FILE,
-        FILE,
-        "A sealed password, here or in a file of its own below this directory.",
-    ),
+    node("project/credential", "token", (0, 1), SEALED_OR_FILE, FILE, TOKEN_DOCS),
+    node("project/credential", "password", (0, 1), SEALED_OR_FILE, FILE, PASSWORD_DOCS),
     node("project/credential", "expires", (0, 1), EXPIRES, NO_VALUES, "The last day on which it works."),
     node(
         "project",
@@ -324,22 +313,8 @@ pub static SCHEMA: &[NodeSpec] = &[
         CREDENTIAL,
         "A further credential; it is used only by plans that enable it.",
     ),
-    node(
-        "project/additional-credential",
-        "token",
-        (0, 1),
-        SEALED_OR_FILE,
-        FILE,
-        "A sealed HTTP access token, here or in a file of its own below this directory.",
-    ),
-    node(
-        "project/additional-credential",
-        "password",
-        (0, 1),
-        SEALED_OR_FILE,
-        FILE,
-        "A sealed password, here or in a file of its own below this directory.",
-    ),
+    node("project/additional-credential", "token", (0, 1), SEALED_OR_FILE, FILE, TOKEN_DOCS),
+    node("project/additional-credential", "password", (0, 1), SEALED_OR_FILE, FILE, PASSWORD_DOCS),
     node("project/additional-credential", "expires", (0, 1), EXPIRES, NO_VALUES, "The last day on which it works."),
     node(
         "",

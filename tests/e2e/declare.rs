@@ -4,7 +4,7 @@ use fake_bitbucket::World;
 use serde_json::Value;
 
 use crate::file;
-use crate::proof::{options, usual};
+use crate::proof::{in_two_files, options, usual};
 use crate::support::{Home, edit, file_text, write_text};
 
 fn plan(home: &Home) -> String {
@@ -126,11 +126,7 @@ fn an_invalid_file_is_refused_with_the_place() {
 fn a_declaration_can_be_in_several_files() {
     let world = World::new();
     let ledger = world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
-    let home = Home::new(world, options());
-    home.write_file(&["nas"], "include \"teams/pay.kdl\"\n");
-    std::fs::create_dir(home.path().join("teams")).unwrap();
-    let included = home.path().join("teams/pay.kdl");
-    std::fs::write(&included, file::project("PAY") + &file::plan("nightly", "PAY", "", &["nas"])).unwrap();
+    let (home, included) = in_two_files(world);
 
     // A credential goes into the file that declares its project.
     let main = file_text(&home);

@@ -2,10 +2,8 @@
 
 use fake_bitbucket::World;
 
-use crate::file;
 use crate::json_schema::demand_valid;
-use crate::proof::{options, usual};
-use crate::support::Home;
+use crate::proof::{in_two_files, usual};
 
 const SCHEMA: &str = "diagnostics.schema.json";
 
@@ -13,12 +11,8 @@ const SCHEMA: &str = "diagnostics.schema.json";
 fn a_file_is_laid_out_and_its_secrets_still_open() {
     let world = World::new();
     let ledger = world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
-    let home = Home::new(world, options());
-    home.write_file(&["nas"], "include \"teams/pay.kdl\"\n");
-    std::fs::create_dir(home.path().join("teams")).unwrap();
-    let included = home.path().join("teams/pay.kdl");
+    let (home, included) = in_two_files(world);
     let read = || std::fs::read_to_string(&included).unwrap();
-    std::fs::write(&included, file::project("PAY") + &file::plan("nightly", "PAY", "", &["nas"])).unwrap();
     home.add_credential("PAY", None, "main");
     home.xopero(&["fmt"]).success();
     let neat = read();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fake_bitbucket::{Kind, Options, Repository, World, judge};
 use serde_json::Value;
 
+use crate::file;
 use crate::scene::readers;
 use crate::support::Home;
 
@@ -19,6 +20,18 @@ pub fn usual(world: World) -> Home {
     let home = Home::new(world, options());
     home.apply_usual();
     home
+}
+
+/// A home over `world` whose project and plan are declared in a file that the main one includes, which is returned too.
+/// Its credential is not there yet.
+pub fn in_two_files(world: World) -> (Home, PathBuf) {
+    let home = Home::new(world, options());
+    home.write_file(&["nas"], "include \"teams/pay.kdl\"\n");
+    let included = home.path().join("teams/pay.kdl");
+    let declared = file::project("PAY") + &file::plan("nightly", "PAY", "", &["nas"]);
+    std::fs::create_dir(home.path().join("teams")).expect("the folder is new");
+    std::fs::write(&included, declared).expect("the file can be written");
+    (home, included)
 }
 
 /// `PROJECT/SLUG` of a repository.
