@@ -7,7 +7,11 @@
 //! The pool is a state machine without input or output. [`CredentialPool::acquire`] answers with a lease, a time to
 //! wait for, or the fact that nothing is left; [`CredentialPool::settle`] tells it how the request went. Whoever
 //! holds the lease sends the request, and sleeps.
+//!
+//! What concerns a server as a whole is not the pool's: [`Pressure`] says how many requests at once it is given.
 
 mod pool;
+mod pressure;
 
 pub use pool::{Acquired, CredentialPool, Lease, Outcome};
+pub use pressure::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};
