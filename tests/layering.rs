@@ -41,6 +41,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("age", &["secret"]),
     ("comfy_table", &["ui"]),
     ("croner", &["schedule"]),
+    ("git2", &["source"]),
     ("gix_features", &["git"]),
     ("gix_hash", &["git"]),
     ("gix_object", &["git"]),

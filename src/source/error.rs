@@ -72,6 +72,17 @@ pub enum SourceError {
     },
 }
 
+/// The history of a repository that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the git history in {}", repository.display())]
+pub struct HistoryError {
+    /// The directory that git keeps the repository in.
+    pub repository: PathBuf,
+    /// Why.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
 impl SourceError {
     /// The same about another path: the one that a person knows.
     #[must_use]

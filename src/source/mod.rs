@@ -2,23 +2,27 @@
 //!
 //! A source is read once, whole and bounded, and everything after works on that text: what was looked at is what is
 //! applied, whatever happens to the file meanwhile. So are the files that it includes, which must lie in its directory
-//! or below. The SHA-256 of each goes into the generation. A source that is edited is
-//! replaced as a whole, and only if it still says what was read.
+//! or below. The SHA-256 of each goes into the generation, and the commit that all of them are of ([`Provenance`]). A
+//! source that is edited is replaced as a whole, and only if it still says what was read.
 
+mod commits;
 mod error;
 mod file;
 mod git_config;
 mod hook;
 mod ignore;
+mod provenance;
 mod replace;
 mod tree;
 mod walk;
 mod work_tree;
 
-pub use error::SourceError;
+pub use commits::{CommitMessage, Descent, MOST_COMMITS, short_commit};
+pub use error::{HistoryError, SourceError};
 pub use file::{SOURCE_LIMIT, SourceText, read_file};
 pub use hook::{Foreign, Installation, installation, write_hook};
 pub use ignore::{with_file_ignored, with_state_ignored};
+pub use provenance::{AtCommit, Provenance};
 pub use replace::replace_all;
 pub use tree::{NamedFiles, SourceTree, Unsaved, read_tree, read_unsaved_tree};
 pub use walk::{Walked, walk};

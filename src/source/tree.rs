@@ -86,6 +86,11 @@ impl SourceTree {
         self.named.values().find(|file| id != FileId::MAIN && file.name == *name).unwrap_or(&self.main)
     }
 
+    /// Every file that was read, the main one first.
+    pub fn texts(&self) -> impl Iterator<Item = &SourceText> {
+        std::iter::once(&self.main).chain(self.named.values())
+    }
+
     /// The file with a sealed value that the declaration names by this path.
     pub fn value(&self, path: &str) -> Option<&SourceText> {
         self.named.get(path)
