@@ -14,7 +14,7 @@ use super::plan_id::Touched;
 use super::rails::{leaving_plans, rails};
 use super::risk::Findings;
 use super::{AttributeChange, Known, Note, PlanId, Rail, Risk, impacts, resources};
-use crate::model::{Address, Applied, Declaration, Generation};
+use crate::model::{Address, AllowedBy, Applied, Declaration, Generation};
 
 /// What happens to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -106,9 +106,27 @@ impl ChangeSet {
         self.changes.iter().all(|change| change.action == Action::Keep)
     }
 
-    /// Whether it takes effect only with an approval, if at all.
+    /// Whether it takes effect only with an approval that commits have not given, if at all.
     pub fn needs_approval(&self) -> bool {
-        !self.rails.is_empty()
+        self.rails.iter().any(|rail| !rail.is_open())
+    }
+
+    /// The lines that a commit's message would have to end with to be approval enough. Empty, if no commit can be.
+    pub fn trailers(&self) -> Vec<String> {
+        let closed = || self.rails.iter().filter(|rail| !rail.is_open());
+        if closed().any(|rail| rail.trailers.is_empty()) {
+            return Vec::new();
+        }
+        let mut all: Vec<String> = closed().flat_map(|rail| rail.trailers.iter().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// What commits allow of it that would need an approval otherwise.
+    pub fn allowed_by(&self) -> Vec<AllowedBy> {
+        let all: BTreeSet<&AllowedBy> = self.rails.iter().flat_map(|rail| &rail.allowed_by).collect();
+        all.into_iter().cloned().collect()
     }
 
     /// Whether no approval lets it through.
@@ -172,7 +190,7 @@ pub fn change_set(applied: Option<&Applied>, declared: &Declaration, known: &Kno
     let plan_id = PlanId::of(applied.map(|applied| applied.lineage), &touched, &rails);
     ChangeSet {
         notes: notes(declared, &moves, in_force, now),
-        rails: impacts::with_numbers(rails, &impacts),
+        rails: known.allowed.judge(impacts::with_numbers(rails, &impacts)),
         plan_id,
         based_on: applied.map(|applied| applied.generation),
         impacts,

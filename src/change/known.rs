@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Catalogue;
+use super::{Allowed, Catalogue};
 use crate::model::{Observations, Sealed};
 
 /// What is known besides what is in force and what is declared. By default nothing is: what follows from it is left out
@@ -19,6 +19,8 @@ pub struct Known {
     pub contents: Contents,
     /// How the file came to where it is.
     pub source: SourceStep,
+    /// What the commits allow that led there.
+    pub allowed: Allowed,
 }
 
 /// How a source came from what is in force to what it says.

@@ -9,6 +9,7 @@
 //!
 //! Everything here is a function of values. Nothing in a change set can delete a backup: the language cannot say it.
 
+mod allow;
 mod catalogue;
 mod change_set;
 mod compare;
@@ -29,6 +30,7 @@ mod tests;
 mod value;
 mod wanted;
 
+pub use allow::{Act, Allowance, Allowed, InvalidAllowance};
 pub use catalogue::{Bytes, Catalogue, StoredSnapshot, Volume};
 pub use change_set::{Action, Change, ChangeSet, Counts, change_set};
 pub use compare::AttributeChange;

@@ -82,7 +82,15 @@ pub(super) fn rails(
         let message = format!("the file has no plan, and {} in force: what is in force stays", are(left.len()));
         let way =
             Way { when: "if all of them are to go, retire each of them in the file".to_owned(), lines: Vec::new() };
-        let rail = Rail { kind: RailKind::NoPlans, risk: Risk::Refused, addresses: left, message, ways: vec![way] };
+        let rail = Rail {
+            kind: RailKind::NoPlans,
+            risk: Risk::Refused,
+            addresses: left,
+            message,
+            ways: vec![way],
+            trailers: Vec::new(),
+            allowed_by: Vec::new(),
+        };
         all.insert(RailKind::NoPlans, rail);
     }
     if let SourceStep::Rewound { applied, found } = &known.source {
@@ -93,6 +101,8 @@ pub(super) fn rails(
             addresses: Vec::new(),
             message,
             ways: Vec::new(),
+            trailers: Vec::new(),
+            allowed_by: Vec::new(),
         };
         all.insert(RailKind::SourceRewound, rail);
     }
@@ -110,6 +120,8 @@ fn add(all: &mut BTreeMap<RailKind, Rail>, kind: RailKind, risk: Risk, address: 
         addresses: Vec::new(),
         message: String::new(),
         ways: Vec::new(),
+        trailers: Vec::new(),
+        allowed_by: Vec::new(),
     });
     rail.risk = rail.risk.max(risk);
     if !rail.addresses.contains(address) {
@@ -145,6 +157,8 @@ fn many_plans(before: &Declaration, after: &Declaration) -> Option<Rail> {
         addresses: leaving,
         message: format!("{number} of {total} plans leave at once (more than {SHARE} %); is the file complete?"),
         ways: Vec::new(),
+        trailers: Vec::new(),
+        allowed_by: Vec::new(),
     })
 }
 

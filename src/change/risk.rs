@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::Address;
+use crate::model::{Address, AllowedBy};
 
 /// How dangerous a change is. The later, the more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -86,6 +86,17 @@ pub struct Rail {
     pub message: String,
     /// What to do if it is meant, besides approving it: any one of them.
     pub ways: Vec<Way>,
+    /// What a commit's message would have to end with to allow it; nothing for what no commit can.
+    pub trailers: Vec<String>,
+    /// The commits that allow it, if it is open by them.
+    pub allowed_by: Vec<AllowedBy>,
+}
+
+impl Rail {
+    /// Whether commits have opened it.
+    pub fn is_open(&self) -> bool {
+        !self.allowed_by.is_empty()
+    }
 }
 
 /// What somebody can do about a rail.

@@ -47,11 +47,12 @@ pub(crate) fn applied(declaration: Declaration) -> Applied {
             (Address::plan(&"nightly".parse().unwrap()), Uid::from_parts(1, 1)),
             (Address::server(&"bb".parse().unwrap()), Uid::from_parts(1, 2)),
         ]),
-        source: Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new() },
+        source: Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new(), commit: None },
         plan_id: "7f31c09ad2e4".into(),
         applied_by: "ada@vault".into(),
         applied_at: Timestamp::UNIX_EPOCH,
         rollback_of: None,
+        allowed: Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::SignedDuration;
 
 use super::{CliError, Context, exit_code, look, plan};
-use crate::change::{ChangeSet, PlanId};
+use crate::change::{ChangeSet, Known, PlanId};
 use crate::clock::Clock;
 use crate::config::Decoded;
 use crate::reconcile::observe::{self, Looked, Part};
@@ -66,14 +66,14 @@ pub(super) async fn put_in_force(
         (None, None) if agree.auto_approve => (Approval::Auto, false),
         (None, None) => {
             let (applied, declaration) = (applied.as_ref(), &proposal.declaration);
-            let known = reconcile::known(state, applied, declaration, proposal.identities).await?;
+            let known = reconcile::known(state, applied, declaration, proposal.identities, proposal.provenance).await?;
             let mut changes = reconcile::plan(applied, declaration, &known, context.clock.now());
             if changes.is_empty() {
                 (Approval::Auto, false)
             } else {
                 look::annotate(&mut changes, &looked);
                 plan::show(context, &changes, *declared);
-                ask(context, &changes, command)?;
+                ask(context, &changes, &known, command)?;
                 (Approval::Confirmed(changes.plan_id), true)
             }
         }
@@ -108,15 +108,9 @@ pub(super) async fn put_in_force(
 }
 
 /// Asks on the terminal, with the plan on it. Anything but `yes` ends the command.
-fn ask(context: &Context, changes: &ChangeSet, command: &str) -> Result<(), CliError> {
+fn ask(context: &Context, changes: &ChangeSet, known: &Known, command: &str) -> Result<(), CliError> {
     if changes.needs_approval() {
-        let (plan_id, rails) = (changes.plan_id.clone(), changes.rails.clone());
-        let error = if changes.is_refused() {
-            ReconcileError::Refused { plan_id, rails }
-        } else {
-            ReconcileError::RefusedByRail { plan_id, rails }
-        };
-        return Err(refused(error, command));
+        return Err(refused(ReconcileError::refused(changes, known), command));
     }
     let on_screen = io::stdin().is_terminal() && io::stderr().is_terminal() && context.output.is_terminal();
     if !on_screen || context.output.is_json() {
@@ -137,7 +131,7 @@ fn ask(context: &Context, changes: &ChangeSet, command: &str) -> Result<(), CliE
 fn refused(error: ReconcileError, command: &str) -> CliError {
     let hint = match &error {
         ReconcileError::RefusedByRail { plan_id, .. } => {
-            Some(format!("nothing was applied; if that is what you mean, run `xopero {command} --approve {plan_id}`"))
+            Some(format!("nothing was applied; {}", error.way_through(&format!("{command} --approve {plan_id}"))))
         }
         _ => None,
     };

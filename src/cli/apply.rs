@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::agree::{self, AgreeArgs, Request};
 use super::{CliError, Context, env, exit_code};
-use crate::model::Generation;
+use crate::model::{Generation, Source};
 use crate::reconcile::{Outcome, Proposal};
+use crate::source::Provenance;
 use crate::ui::count;
 
 /// Put the file in force
@@ -32,12 +33,14 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
     let (who, base) = (env::who(), context.base());
     // They only tell what is inside of sealed values that are exchanged: it works without.
     let identities = context.identities().ok();
+    let provenance = Provenance::of(tree);
     let proposal = Proposal {
         declaration: decoded.declaration.clone(),
-        source: tree.source(),
+        source: Source { commit: provenance.commit().map(str::to_owned), ..tree.source() },
         rollback_of: None,
         who: &who,
         base: &base,
+        provenance: Some(&provenance),
         identities: identities.as_ref(),
     };
     let request = Request {

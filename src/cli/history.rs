@@ -85,6 +85,7 @@ fn line(entry: &Entry, newest: Generation) -> serde_json::Value {
         "applied_by": entry.applied_by,
         "source": entry.source,
         "rollback_of": entry.rollback_of,
+        "allowed": entry.allowed,
         "plan_id": entry.plan_id,
         "counts": entry.counts,
     })

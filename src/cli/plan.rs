@@ -9,10 +9,10 @@ use super::{CliError, Context, exit_code, look};
 use crate::change::{ChangeSet, Known};
 use crate::clock::Clock;
 use crate::config::{Decoded, FileId};
-use crate::model::Address;
+use crate::model::{Address, Source};
 use crate::reconcile::observe::{Looked, Part};
 use crate::reconcile::{self, SavedPlan};
-use crate::source::SourceTree;
+use crate::source::{Provenance, SourceTree};
 use crate::ui::change_set;
 
 /// Show what applying the file would change
@@ -51,10 +51,12 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
         let (declaration, state) = (&decoded.declaration, state.as_ref());
         look::look(context, declaration, state, applied.as_ref(), Part::InUse).await?
     };
+    let provenance = Provenance::of(tree);
     let known = match &state {
         Some(state) => {
             let identities = context.identities().ok();
-            reconcile::known(state, applied.as_ref(), &decoded.declaration, identities.as_ref()).await?
+            let declared = &decoded.declaration;
+            reconcile::known(state, applied.as_ref(), declared, identities.as_ref(), Some(&provenance)).await?
         }
         None => Known { observations: looked.known.clone(), ..Known::default() },
     };
@@ -67,7 +69,8 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     }
     let mut next = change_set::next_command(&changes, &context.output.style());
     if let Some(file) = &arguments.out {
-        SavedPlan::new(&changes, applied.as_ref(), tree.source()).write(file)?;
+        let source = Source { commit: provenance.commit().map(str::to_owned), ..tree.source() };
+        SavedPlan::new(&changes, applied.as_ref(), source).write(file)?;
         let name = file.display().to_string();
         next = change_set::next_command_with_file(&changes, &name, &context.output.style());
         if context.output.is_json() {

@@ -36,6 +36,7 @@ pub async fn run(context: &Context, arguments: &RollbackArgs) -> Result<u8, CliE
         rollback_of: Some(&earlier),
         who: &who,
         base: &base,
+        provenance: None,
         identities: identities.as_ref(),
     };
     let number = arguments.generation;

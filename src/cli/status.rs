@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::reconcile;
 use crate::reconcile::status::{File, Known, Status, gather, status};
+use crate::source::Provenance;
 use crate::state::StateStore;
 use crate::ui;
 
@@ -83,7 +84,10 @@ async fn look(context: &Context) -> Result<Status, CliError> {
             Ok(decoded) => {
                 let (applied, declared) = (applied.as_ref(), &decoded.declaration);
                 let known = match &state {
-                    Some(state) => reconcile::known(state, applied, declared, None).await?,
+                    Some(state) => {
+                        let provenance = Provenance::of(&tree);
+                        reconcile::known(state, applied, declared, None, Some(&provenance)).await?
+                    }
                     None => crate::change::Known::default(),
                 };
                 let changes = reconcile::plan(applied, declared, &known, context.clock.now());

@@ -49,6 +49,9 @@ pub struct Source {
     /// The files that it names, in the order of their paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileDigest>,
+    /// The commit in which all of them are as they were read, in hexadecimal, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// A file that the main one names, and what it said.
@@ -65,6 +68,15 @@ impl Source {
     pub fn short(&self) -> &str {
         self.sha256.get(..SHOWN_DIGITS).unwrap_or(&self.sha256)
     }
+}
+
+/// A commit that allowed something which needs an approval.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AllowedBy {
+    /// The commit, in hexadecimal.
+    pub commit: String,
+    /// What it allowed, such as `retire plan/old-weekly`.
+    pub allows: String,
 }
 
 /// One generation. Immutable once recorded.
@@ -89,6 +101,9 @@ pub struct Applied {
     /// The earlier generation whose declaration this is, if it was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_of: Option<Generation>,
+    /// What was guarded in it and allowed by commits, not by whoever applied it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<AllowedBy>,
 }
 
 #[cfg(test)]

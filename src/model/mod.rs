@@ -38,7 +38,7 @@ pub mod snapshot;
 pub mod timetable;
 
 pub use address::{Address, InvalidAddress};
-pub use applied::{Applied, FileDigest, Generation, Source};
+pub use applied::{AllowedBy, Applied, FileDigest, Generation, Source};
 pub use backup_plan::{BackupPlan, Guard, Interval, Part, Pause, PlanRetention, PlannedProject, Verification};
 pub use base_url::BaseUrl;
 pub use condition::{Condition, ConditionKind, ConditionStatus, Conditions, Seen, Sighting, Transition};

@@ -13,6 +13,7 @@ use crate::model::{
     Address, Applied, Declaration, DestinationId, DestinationName, Generation, Lineage, Place, Source, Uid,
 };
 use crate::secret::Identities;
+use crate::source::Provenance;
 use crate::state::{StateLock, StateStore};
 use crate::store::{Access, Store, StoreError, prepare};
 
@@ -30,6 +31,14 @@ pub enum Approval {
 }
 
 impl Approval {
+    /// Whether it covers what is guarded, so that no commit has to allow it.
+    const fn is_complete(&self) -> bool {
+        match self {
+            Self::Approved(_) | Self::Saved(_) => true,
+            Self::Auto | Self::Confirmed(_) => false,
+        }
+    }
+
     fn plan_id(&self) -> Option<&PlanId> {
         match self {
             Self::Auto => None,
@@ -77,6 +86,8 @@ pub struct Proposal<'a> {
     pub who: &'a str,
     /// Where relative paths begin.
     pub base: &'a Path,
+    /// Which commit it is of; nothing for what no file declares.
+    pub provenance: Option<&'a Provenance>,
     /// What opens sealed values, to tell whether those that are exchanged have the same inside.
     pub identities: Option<&'a Identities>,
 }
@@ -96,10 +107,10 @@ pub async fn apply(
     store.abandon_running(now).await?;
 
     let applied = store.applied().await?;
-    let Proposal { declaration, source, rollback_of, who, base, identities: opening } = proposal;
-    let known = known(store, applied.as_ref(), &declaration, opening).await?;
+    let Proposal { declaration, source, rollback_of, who, base, provenance, identities: opening } = proposal;
+    let known = known(store, applied.as_ref(), &declaration, opening, provenance).await?;
     let change_set = plan(applied.as_ref(), &declaration, &known, now);
-    agree(&change_set, applied.as_ref(), &source, approval)?;
+    agree(&change_set, &known, applied.as_ref(), &source, approval)?;
     if change_set.is_empty() {
         return Ok(Outcome::InSync { generation: change_set.based_on, change_set });
     }
@@ -116,6 +127,7 @@ pub async fn apply(
         applied_by: who.to_owned(),
         applied_at: now,
         rollback_of: rollback_of.map(|earlier| earlier.generation),
+        allowed: if approval.is_complete() { Vec::new() } else { change_set.allowed_by() },
     };
     store.record_applied(&next, change_set.based_on).await?;
     Ok(Outcome::Applied { generation, change_set })
@@ -165,6 +177,7 @@ async fn refuse_somebody_elses(
 /// Whether a change set is the one that was agreed to, and whether that is enough.
 fn agree(
     change_set: &ChangeSet,
+    known: &Known,
     applied: Option<&Applied>,
     source: &Source,
     approval: &Approval,
@@ -181,16 +194,8 @@ fn agree(
             moved: moved(change_set, applied, source, approval, expected)?,
         });
     }
-    match approval {
-        _ if change_set.is_refused() => {
-            Err(ReconcileError::Refused { plan_id: found.clone(), rails: change_set.rails.clone() })
-        }
-        Approval::Approved(_) | Approval::Saved(_) => Ok(()),
-        Approval::Auto | Approval::Confirmed(_) if !change_set.needs_approval() => Ok(()),
-        Approval::Auto | Approval::Confirmed(_) => {
-            Err(ReconcileError::RefusedByRail { plan_id: found.clone(), rails: change_set.rails.clone() })
-        }
-    }
+    let is_enough = approval.is_complete() || !change_set.needs_approval();
+    if is_enough && !change_set.is_refused() { Ok(()) } else { Err(ReconcileError::refused(change_set, known)) }
 }
 
 /// What is other than it was when a plan was agreed to, as far as it can be told.
@@ -293,12 +298,12 @@ mod tests {
     }
 
     fn source() -> Source {
-        Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new() }
+        Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new(), commit: None }
     }
 
     fn proposal<'a>(declaration: &Declaration, base: &'a Path) -> Proposal<'a> {
         let (declaration, source) = (declaration.clone(), source());
-        Proposal { declaration, source, rollback_of: None, who: "ada@vault", base, identities: None }
+        Proposal { declaration, source, rollback_of: None, who: "ada@vault", base, provenance: None, identities: None }
     }
 
     /// One plan leaves, and another comes.

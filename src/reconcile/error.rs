@@ -4,10 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use super::UnreadablePlan;
-use crate::change::{PlanId, Rail, Risk};
+use crate::change::{ChangeSet, Known, PlanId, Rail, Risk};
 use crate::model::{Address, DestinationName, Lineage};
 use crate::state::StateError;
 use crate::store::StoreError;
+
+/// Trailers that a message has room for.
+const TRAILERS: usize = 3;
 
 /// Why nothing was applied. The state is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,10 @@ pub enum ReconcileError {
         plan_id: PlanId,
         /// What asks for approval.
         rails: Vec<Rail>,
+        /// What a commit's message would have to end with to be approval enough; empty, if none can be.
+        trailers: Vec<String>,
+        /// Why no commit gives it, where somebody may have expected one to.
+        remarks: Vec<String>,
     },
     /// Something in the change set is not let through by any approval.
     #[error("plan {plan_id} is refused, and no approval lets it through")]
@@ -92,6 +99,16 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    /// The refusal of a change set.
+    pub fn refused(set: &ChangeSet, known: &Known) -> Self {
+        let plan_id = set.plan_id.clone();
+        if set.is_refused() {
+            return Self::Refused { plan_id, rails: set.rails.clone() };
+        }
+        let rails = set.rails.iter().filter(|rail| !rail.is_open()).cloned().collect();
+        Self::RefusedByRail { plan_id, rails, trailers: set.trailers(), remarks: known.allowed.remarks() }
+    }
+
     /// What the person can do next.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -100,9 +117,10 @@ impl ReconcileError {
             Self::SamePlace { .. } => Some("give each a directory of its own, or name one of them in the plans".into()),
             Self::Stale { .. } => Some("look again with `xopero plan`, and approve what it shows".to_owned()),
             Self::PlanOfAnother { .. } => Some("check `--file` and `--state`: the plan belongs to others".to_owned()),
-            Self::RefusedByRail { plan_id, rails: _ } => {
-                Some(format!("look at it with `xopero plan`; if it is meant, run `xopero apply --approve {plan_id}`"))
-            }
+            Self::RefusedByRail { plan_id, .. } => Some(format!(
+                "look at it with `xopero plan`; {}",
+                self.way_through(&format!("apply --approve {plan_id}"))
+            )),
             Self::Refused { rails, .. } => {
                 let ways = rails.iter().filter(|rail| rail.risk == Risk::Refused).flat_map(|rail| &rail.ways);
                 let first = ways.map(|way| format!("{}: {}", way.when, way.lines.join("; "))).next();
@@ -118,13 +136,31 @@ impl ReconcileError {
         }
     }
 
+    /// How a refusal is lifted if it is meant: by the command that approves, or by a commit where one can.
+    pub fn way_through(&self, command: &str) -> String {
+        let by_command = format!("if it is meant, run `xopero {command}`");
+        let Self::RefusedByRail { trailers, .. } = self else { return by_command };
+        match trailers.len() {
+            0 => by_command,
+            _ if trailers.len() > TRAILERS => {
+                format!("{by_command}, or end the commit's message with the {} lines of `xopero plan`", trailers.len())
+            }
+            _ => {
+                let lines: Vec<String> = trailers.iter().map(|line| format!("`{line}`")).collect();
+                let noun = if lines.len() == 1 { "the line" } else { "the lines" };
+                format!("{by_command}, or end the commit's message with {noun} {}", lines.join(" and "))
+            }
+        }
+    }
+
     /// Lines that belong to the message: what moved, what asks for approval.
     pub fn details(&self) -> Vec<String> {
         match self {
             Self::Stale { moved, .. } => moved.clone(),
-            Self::RefusedByRail { rails, .. } | Self::Refused { rails, .. } => {
-                rails.iter().map(describe_rail).collect()
+            Self::RefusedByRail { rails, remarks, .. } => {
+                rails.iter().map(describe_rail).chain(remarks.iter().cloned()).collect()
             }
+            Self::Refused { rails, .. } => rails.iter().map(describe_rail).collect(),
             Self::State(_)
             | Self::Store(_)
             | Self::SamePlace { .. }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::plan;
 use crate::change::{ChangeSet, Counts, Known};
-use crate::model::{Applied, Generation, Source};
+use crate::model::{AllowedBy, Applied, Generation, Source};
 
 /// One generation, for people who look back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Entry {
     pub source: Source,
     /// The earlier generation that was taken back with it.
     pub rollback_of: Option<Generation>,
+    /// The commits that allowed what was guarded in it.
+    pub allowed: Vec<AllowedBy>,
     /// The change set that was agreed to.
     pub plan_id: String,
     /// What it changed; absent if the generation before it is no longer remembered.
@@ -44,6 +46,7 @@ impl Entry {
             applied_by: applied.applied_by.clone(),
             source: applied.source.clone(),
             rollback_of: applied.rollback_of,
+            allowed: applied.allowed.clone(),
             plan_id: applied.plan_id.clone(),
             counts: changes.as_ref().map(ChangeSet::counts),
         };

@@ -1,23 +1,29 @@
 //! Finds out what a change set needs to say what it means.
 
+use super::commits::look_back;
 use crate::change::{Catalogue, Content, Known, Wanted};
 use crate::model::{Applied, Declaration};
 use crate::secret::{Identities, same_content};
+use crate::source::Provenance;
 use crate::state::{StateError, StateStore};
 
 /// The most snapshots that are looked at. Of more, nothing is said.
 const MOST_SNAPSHOTS: u32 = 200_000;
 
-/// What the state remembers of the outside world, and of the snapshots that a change would touch; and what `identities`,
-/// if there are some, tell of sealed values that are exchanged.
+/// What the state remembers of the outside world, and of the snapshots that a change would touch; what `identities`, if
+/// there are some, tell of sealed values that are exchanged; and what commits say that led to what is declared. What is
+/// declared by no file has no `provenance`.
 pub async fn known(
     store: &StateStore,
     applied: Option<&Applied>,
     declared: &Declaration,
     identities: Option<&Identities>,
+    provenance: Option<&Provenance>,
 ) -> Result<Known, StateError> {
     let wanted = Wanted::between(applied, declared);
-    let mut known = Known { observations: store.observations(applied).await?, ..Known::default() };
+    let (source, allowed) = provenance.map(|provenance| look_back(applied, provenance)).unwrap_or_default();
+    let observations = store.observations(applied).await?;
+    let mut known = Known { observations, source, allowed, ..Known::default() };
     if wanted.catalogue {
         let records = store.whole_catalogue(MOST_SNAPSHOTS).await?;
         known.catalogue = records.map(|records| {

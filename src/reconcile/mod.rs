@@ -4,8 +4,8 @@
 //! never touches a backup. What is applied is decided again under the lock, from the state as it is then; an approval
 //! names a change set and holds only for that one, also as a file ([`SavedPlan`]).
 
-pub mod allow;
 mod apply;
+mod commits;
 mod error;
 pub mod history;
 mod known;

@@ -59,7 +59,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nightly.xplan");
         let set = change_set(None, &sample::declaration(), &Known::default(), jiff::Timestamp::UNIX_EPOCH);
-        let source = Source { file: "xopero.kdl".into(), sha256: "aa".into(), files: Vec::new() };
+        let source = Source { file: "xopero.kdl".into(), sha256: "aa".into(), files: Vec::new(), commit: None };
         let saved = SavedPlan::new(&set, None, source);
         std::fs::write(&path, "something else").unwrap();
         saved.write(&path).unwrap();
@@ -78,7 +78,7 @@ mod tests {
             SavedPlan::new(
                 &change_set(None, &sample::declaration(), &Known::default(), jiff::Timestamp::UNIX_EPOCH),
                 None,
-                Source { file: "x".into(), sha256: "aa".into(), files: Vec::new() }
+                Source { file: "x".into(), sha256: "aa".into(), files: Vec::new(), commit: None }
             )
             .write(&folder.path().join("no/such/folder")),
             Err(ReconcileError::WritePlan { .. })

@@ -222,7 +222,7 @@ mod tests {
     use crate::model::{Declaration, Sealed};
 
     fn source(sha256: &str) -> Source {
-        Source { file: "xopero.kdl".into(), sha256: sha256.into(), files: Vec::new() }
+        Source { file: "xopero.kdl".into(), sha256: sha256.into(), files: Vec::new(), commit: None }
     }
 
     fn declared(edit: impl FnOnce(&mut Declaration)) -> Declaration {

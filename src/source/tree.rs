@@ -96,7 +96,7 @@ impl SourceTree {
         self.named.get(path)
     }
 
-    /// What a generation remembers of it.
+    /// What a generation remembers of it. Whether a commit says the same is another question: [`super::Provenance`].
     pub fn source(&self) -> Source {
         let digest =
             |(path, file): (&String, &SourceText)| FileDigest { path: path.clone(), sha256: file.sha256.clone() };
@@ -104,6 +104,7 @@ impl SourceTree {
             file: self.main.name.clone(),
             sha256: self.main.sha256.clone(),
             files: self.named.iter().map(digest).collect(),
+            commit: None,
         }
     }
 }

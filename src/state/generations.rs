@@ -84,11 +84,12 @@ mod tests {
             generation: Generation(number),
             declaration: Declaration::default(),
             uids: BTreeMap::new(),
-            source: Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new() },
+            source: Source { file: "xopero.kdl".into(), sha256: "00".into(), files: Vec::new(), commit: None },
             plan_id: "7f31c09ad2e4".into(),
             applied_by: "ada@vault".into(),
             applied_at: Timestamp::UNIX_EPOCH,
             rollback_of: None,
+            allowed: Vec::new(),
         }
     }
 

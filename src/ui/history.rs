@@ -3,7 +3,9 @@
 use super::wrap::wrap;
 use super::{Side, Style, Table, shown};
 use crate::change::Counts;
+use crate::model::AllowedBy;
 use crate::reconcile::history::Entry;
+use crate::source::short_commit;
 
 /// Columns from which on a table shows everything.
 const ROOMY: usize = 100;
@@ -35,9 +37,10 @@ pub fn table(entries: &[Entry], width: usize, style: Style) -> String {
 
 fn changes(entry: &Entry) -> String {
     let counts = entry.counts.map_or_else(|| "not known".to_owned(), words);
-    match entry.rollback_of {
-        Some(earlier) => format!("back to {earlier}: {counts}"),
-        None => counts,
+    match (entry.rollback_of, entry.allowed.as_slice()) {
+        (Some(earlier), _) => format!("back to {earlier}: {counts}"),
+        (None, []) => counts,
+        (None, [first, ..]) => format!("{counts}, allowed by {}", shown(short_commit(&first.commit))),
     }
 }
 
@@ -51,13 +54,19 @@ fn words(counts: Counts) -> String {
 
 /// What stands above the changes of one generation.
 pub fn heading(entry: &Entry) -> String {
-    let Entry { generation, applied_at, applied_by, source, rollback_of, plan_id, counts: _ } = entry;
+    let Entry { generation, applied_at, applied_by, source, rollback_of, allowed, plan_id, counts: _ } = entry;
     let back = rollback_of.map(|earlier| format!(", back to generation {earlier}")).unwrap_or_default();
     let by = shown(applied_by);
     let text = format!("Generation {generation}{back}: applied {applied_at:.0} by {by}, plan {plan_id}.");
-    let from = format!("From {}, SHA-256 {}.", shown(&source.file), shown(source.short()));
+    let commit = source.commit.as_deref().map(|commit| format!(", commit {}", shown(short_commit(commit))));
+    let from =
+        format!("From {}, SHA-256 {}{}.", shown(&source.file), shown(source.short()), commit.unwrap_or_default());
     let mut lines = wrap("", 0, text.split(' '));
     lines.extend(wrap("", 0, from.split(' ')));
+    for AllowedBy { commit, allows } in allowed {
+        let line = format!("Commit {} allowed to {}.", shown(short_commit(commit)), shown(allows));
+        lines.extend(wrap("", 0, line.split(' ')));
+    }
     lines.push(String::new());
     lines.join("\n") + "\n"
 }
@@ -72,8 +81,14 @@ mod tests {
             generation: Generation(number),
             applied_at: "2026-11-20T08:13:59Z".parse().unwrap(),
             applied_by: "ada@backup-01.example.com".into(),
-            source: Source { file: "xopero.kdl".into(), sha256: "4c1d9e2290ab3f77".into(), files: Vec::new() },
+            source: Source {
+                file: "xopero.kdl".into(),
+                sha256: "4c1d9e2290ab3f77".into(),
+                files: Vec::new(),
+                commit: None,
+            },
             rollback_of: None,
+            allowed: Vec::new(),
             plan_id: "7f31c09ad2e4".into(),
             counts,
         }

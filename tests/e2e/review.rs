@@ -243,3 +243,82 @@ fn on_a_terminal_it_is_asked_with_the_plan_on_the_screen() {
     let (code, screen) = answer(&home, &["history"], "");
     assert!(code == 0 && screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
 }
+
+/// Commits the file as it is, on top of what is checked out.
+fn commit(home: &Home, message: &str) -> String {
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"];
+        let output = home.command("git").args(who).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    if !path(home, ".git").exists() {
+        git(&["init", "--quiet"]);
+    }
+    git(&["add", "xopero.kdl"]);
+    git(&["commit", "--quiet", "--message", message]);
+    git(&["rev-parse", "HEAD"])
+}
+
+#[test]
+fn a_commit_allows_what_it_names() {
+    let home = usual(world());
+    edit(&home, "keep last=100", "keep last=90");
+    let refused = home.xopero(&["apply", "--auto-approve"]).expect(4).says("the file is in no git repository");
+    assert!(refused.stderr.contains("`Xopero-Allow: tighten retention/all`"), "{}", refused.stderr);
+
+    // A generation that is of no commit has nothing that commits could follow.
+    commit(&home, "fewer\n\nXopero-Allow: tighten retention/all");
+    home.xopero(&["apply", "--auto-approve"])
+        .expect(4)
+        .says("generation 1 was applied from a file that was not committed");
+    edit(&home, "keep last=90", "keep last=200");
+    home.xopero(&["plan"]).success();
+    let base = commit(&home, "more");
+    home.apply();
+
+    edit(&home, "keep last=200", "keep last=80");
+    home.xopero(&["apply", "--auto-approve"]).expect(4).says("xopero.kdl is not committed as it is");
+    commit(&home, "fewer");
+    let shown = home.xopero(&["plan"]).success().says("or end the message of its commit with this line:");
+    tidy(&home, &shown);
+    assert!(shown.stdout.ends_with("\n  Xopero-Allow: tighten retention/all\n"), "{}", shown.stdout);
+    home.xopero(&["apply", "--auto-approve"]).expect(4);
+    std::fs::write(
+        path(&home, "xopero.kdl"),
+        std::fs::read_to_string(path(&home, "xopero.kdl")).unwrap() + "// seen\n",
+    )
+    .unwrap();
+    let allowing = commit(&home, "seen by Bob\n\nXopero-Allow: tighten retention/all\nXopero-Allow: everything");
+    let allowed = home.xopero(&["plan"]).success().says("allowed by commit").says("To apply:  xopero apply\n");
+    tidy(&home, &allowed);
+    let lines = home.xopero(&["plan", "--json"]).success().json();
+    demand_valid(SCHEMA, &lines);
+    assert_eq!(lines.last().unwrap()["needs_approval"], false);
+    home.xopero(&["apply", "--auto-approve"]).success().says("Applied as generation 3");
+    home.xopero(&["history", "3"]).success().says("allowed to tighten retention/all").says(&allowing[..8]);
+    let history = home.xopero(&["history", "--json"]).success().json();
+    demand_valid(SCHEMA, &history);
+    assert_eq!(history[1]["allowed"][0]["commit"], allowing.as_str());
+    assert_eq!(
+        (&history[1]["source"]["commit"], &history[2]["source"]["commit"]),
+        (&allowing.into(), &base.clone().into())
+    );
+
+    // What was allowed once is not allowed for good.
+    edit(&home, "keep last=80", "keep last=70");
+    commit(&home, "fewer still");
+    home.xopero(&["apply", "--auto-approve"]).expect(4).says("tightened-retention");
+
+    // The branch is set back, and goes on elsewhere.
+    let reset = home.command("git").args(["reset", "--quiet", "--hard", &base]).status().unwrap();
+    assert!(reset.success());
+    edit(&home, "keep last=200", "keep last=300");
+    commit(&home, "elsewhere\n\nXopero-Allow: tighten retention/all");
+    let rewound =
+        home.xopero(&["apply", "--auto-approve"]).expect(4).says("source-rewound").says("does not descend from");
+    let start = rewound.stderr.find("--approve ").unwrap();
+    let id = &rewound.stderr[start + 10..start + 22];
+    assert!(!rewound.stderr.contains("Xopero-Allow"), "no commit allows that: {}", rewound.stderr);
+    home.xopero(&["apply", "--approve", id]).success().says("Applied as generation 4");
+}

@@ -4,7 +4,7 @@
 
 use super::super::{Style, shown};
 use super::BACKUPS_DELETED;
-use super::text::{apply_command, render};
+use super::text::{TRAILERS, apply_command, render, verdict};
 use crate::change::{ChangeSet, Counts, Rail};
 use crate::model::Address;
 
@@ -29,7 +29,7 @@ pub fn render_markdown(set: &ChangeSet, places: &dyn Fn(&Address) -> Option<Stri
     let tail = if set.is_empty() || set.is_refused() {
         String::new()
     } else {
-        format!("To apply: {}\n", code(&apply_command(set)))
+        format!("To apply: {}\n{}", code(&apply_command(set)), trailers(set))
     };
     if set.is_empty() && set.notes.is_empty() {
         return head + &tail;
@@ -75,8 +75,19 @@ fn guard(rail: &Rail) -> String {
     let addresses: Vec<&str> = rail.addresses.iter().map(Address::as_str).collect();
     let text =
         if addresses.is_empty() { rail.message.clone() } else { format!("{}: {}", addresses.join(", "), rail.message) };
+    let by = if rail.is_open() { format!(" ({})", verdict(rail)) } else { String::new() };
     let ways = rail.ways.iter().flat_map(|way| &way.lines).map(|line| format!("  - {}\n", code(&shown(line))));
-    [format!("- {}: {}\n", rail.kind.as_str(), code(&shown(&text)))].into_iter().chain(ways).collect()
+    [format!("- {}{by}: {}\n", rail.kind.as_str(), code(&shown(&text)))].into_iter().chain(ways).collect()
+}
+
+/// The lines that a commit would approve it with.
+fn trailers(set: &ChangeSet) -> String {
+    let all = set.trailers();
+    if all.is_empty() {
+        return String::new();
+    }
+    let lines: String = all.iter().take(TRAILERS).map(|line| format!("- {}\n", code(&shown(line)))).collect();
+    format!("\nOr end the message of its commit with:\n\n{lines}")
 }
 
 /// A line of text with its mark in the first column, where viewers of differences look for it.

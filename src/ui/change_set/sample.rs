@@ -2,14 +2,15 @@
 
 use jiff::Timestamp;
 
-use crate::change::{Catalogue, ChangeSet, Content, Known, change_set, sample};
+use crate::change::{Allowed, Catalogue, ChangeSet, Content, Known, change_set, sample};
 use crate::model::{
     Address, BaseUrl, Declaration, DestinationId, Percent, Place, RateLimit, Reach, RepoId, RunId, Sealed, ServerSeen,
     SnapshotId, SnapshotRecord, Uid,
 };
 
 /// The scenes whose texts are in `tests/fixtures/plan`.
-pub(super) const SCENES: [&str; 11] = [
+pub(super) const SCENES: [&str; 12] = [
+    "allowed-by-commit",
     "credential-sealed-anew",
     "first-apply",
     "guarded-leave",
@@ -51,6 +52,15 @@ pub(super) fn scene(name: &str) -> ChangeSet {
     let known = known();
     let plan = |edit: &dyn Fn(&mut Declaration)| planned(&sample::declaration(), edit, &known);
     match name {
+        "allowed-by-commit" => {
+            let messages = [("4c1d9e2290ab3f77", "tidy up\n\nXopero-Allow: tighten retention/gfs\n")];
+            let known = Known { allowed: Allowed::by(messages), ..known };
+            planned(
+                &sample::declaration(),
+                &|declared| declared.retentions.values_mut().next().unwrap().keep.daily = 7,
+                &known,
+            )
+        }
         "credential-sealed-anew" => {
             let mut known = Known::default();
             let anew = |account: &str| Sealed::new(format!("{account}, sealed anew"));
@@ -153,7 +163,7 @@ fn known() -> Known {
     for night in 1..=40u64 {
         catalogue.add(&snapshot(night), false);
     }
-    Known { observations, catalogue: Some(catalogue), ..Known::default() }
+    Known { observations, catalogue: Some(catalogue), allowed: Allowed::by([]), ..Known::default() }
 }
 
 /// One of a chain that began anew after twenty nights.

@@ -9,6 +9,7 @@ use super::lines::{Lines, Mark};
 use super::{BACKUPS_DELETED, attribute, impact};
 use crate::change::{Action, Change, ChangeSet, Note, NoteKind, Rail, Risk};
 use crate::model::Address;
+use crate::source::short_commit;
 
 /// Column at which the place of a declaration stands, if its address leaves room.
 const PLACE: usize = 40;
@@ -119,10 +120,13 @@ fn render_reasons(change: &Change, set: &ChangeSet, lines: &mut Lines) {
     }
 }
 
-const fn verdict(rail: &Rail) -> &'static str {
-    match rail.risk {
-        Risk::Refused => "refused",
-        Risk::Safe | Risk::Notice | Risk::Guarded => "needs approval",
+pub(super) fn verdict(rail: &Rail) -> String {
+    match (rail.risk, rail.allowed_by.as_slice()) {
+        (Risk::Refused, _) => "refused".to_owned(),
+        (Risk::Safe | Risk::Notice | Risk::Guarded, []) => "needs approval".to_owned(),
+        (Risk::Safe | Risk::Notice | Risk::Guarded, [first, ..]) => {
+            format!("allowed by commit {}", shown(short_commit(&first.commit)))
+        }
     }
 }
 
@@ -193,8 +197,24 @@ fn next(set: &ChangeSet, command: &str, style: Style) -> String {
     match (set.is_refused(), set.is_empty()) {
         (true, _) => "No approval lets this through: change the file as the guards say.\n".to_owned(),
         (false, true) => String::new(),
-        (false, false) => format!("To apply:  {}\n", style.bold(command)),
+        (false, false) => format!("To apply:  {}\n{}", style.bold(command), trailers(set)),
     }
+}
+
+/// Trailers that are told.
+pub(super) const TRAILERS: usize = 20;
+
+/// The lines that a commit would approve it with, to be copied; nothing where no commit can.
+fn trailers(set: &ChangeSet) -> String {
+    let all = set.trailers();
+    let (noun, more) = match all.len() {
+        0 => return String::new(),
+        1 => ("this line", String::new()),
+        number if number > TRAILERS => ("these lines", format!(" ({TRAILERS} of {number} are shown)")),
+        _ => ("these lines", String::new()),
+    };
+    let lines = all.iter().take(TRAILERS).map(|line| format!("  {}\n", shown(line)));
+    format!("or end the message of its commit with {noun}{more}:\n{}", lines.collect::<String>())
 }
 
 /// The command that applies a change set.
