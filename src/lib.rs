@@ -27,6 +27,7 @@
 //! restore               to a folder, to a bundle
 //! reconcile             plan and apply
 //!   -- outside --
+//! daemon                what runs by itself, and when
 //! lsp                   what an editor asks: diagnostics, hover, completion, actions
 //! ui                    text, tables, progress, JSON lines: the only printer
 //! cli                   one file per command
@@ -41,6 +42,7 @@ pub mod change;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod git;
 pub mod http;
 pub mod lsp;

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("restore", 90),
     ("reconcile", 90),
     // Outside.
+    ("daemon", 95),
     ("lsp", 100),
     ("ui", 100),
     ("cli", 110),

@@ -184,7 +184,7 @@ fn plan_resource(plan: &BackupPlan) -> Resource {
 }
 
 fn put_timetable(resource: &mut Resource, timetable: &Timetable) {
-    let Timetable { cron: Cron { expression, time_zone }, jitter, missed, overlap } = timetable;
+    let Timetable { cron: Cron { expression, time_zone }, jitter, missed, overlap, not_between } = timetable;
     // Between fields, any run of blanks means the same.
     resource.text("schedule", &expression.split_whitespace().collect::<Vec<_>>().join(" "));
     resource.text("schedule.tz", time_zone);
@@ -196,6 +196,9 @@ fn put_timetable(resource: &mut Resource, timetable: &Timetable) {
         resource.put("schedule.missed.within", Value::Duration(*within));
     }
     resource.put("schedule.overlap", Value::Text(overlap.as_str().to_owned()));
+    if !not_between.is_empty() {
+        resource.put("schedule.not-between", Value::set(not_between));
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod interrupt;
 mod locate;
 mod look;
 mod lsp;
+mod next;
 mod plan;
 mod recipients;
 mod restore;
@@ -67,6 +68,7 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     Status(status::StatusArgs),
     Run(run::RunArgs),
+    Next(next::NextArgs),
     Snapshots(snapshots::SnapshotsArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
@@ -131,6 +133,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Rollback(arguments) => rollback::run(context, &arguments).await,
         Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Run(arguments) => run::run(context, &arguments).await,
+        Command::Next(arguments) => next::run(context, &arguments).await,
         Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
         Command::Verify(arguments) => verify::run(context, &arguments).await,
         Command::Restore(arguments) => restore::run(context, &arguments).await,

@@ -84,6 +84,7 @@ impl Page {
                 self.line("\"%\" 1");
             }
             ValueKind::Duration => self.line("pattern \"^[0-9]+[smhdw]$\""),
+            ValueKind::TimeOfDay => self.line("pattern \"^[0-2][0-9]:[0-5][0-9]$\""),
             ValueKind::Date => self.line("format \"date\""),
             ValueKind::Percent(..) => self.line("pattern \"^[0-9]{1,3}%$\""),
             ValueKind::Url => self.line("format \"url\""),

@@ -26,6 +26,8 @@ pub enum ValueKind {
     Duration,
     /// A string such as `2027-03-01`.
     Date,
+    /// A string such as `08:00`.
+    TimeOfDay,
     /// A string such as `20%`, between the two, both included.
     Percent(u8, u8),
     /// A string such as `https://bitbucket.example.com`.
@@ -406,6 +408,15 @@ pub static SCHEMA: &[NodeSpec] = &[
         &[required("word", ValueKind::Word(&[word("skip"), word("queue")]))],
         NO_VALUES,
         "What happens at a time at which the run before is still under way: nothing, which is usual, or one run waits.",
+    ),
+    node(
+        "plan/schedule",
+        "not-between",
+        (0, ANY),
+        &[required("start", ValueKind::TimeOfDay), required("stop", ValueKind::TimeOfDay)],
+        NO_VALUES,
+        "Hours in which no repository is begun, in the time zone of the schedule: a run that is due waits, and one under \
+         way goes on after them. Several add up.",
     ),
     node(
         "plan",

@@ -194,6 +194,7 @@ fn value(given: &Value, known: &ValueSpec, spec: &NodeSpec, report: &mut Report)
         ValueKind::Text
         | ValueKind::Duration
         | ValueKind::Date
+        | ValueKind::TimeOfDay
         | ValueKind::Percent(..)
         | ValueKind::Url
         | ValueKind::Address => {

@@ -245,6 +245,7 @@ fn words(kind: ValueKind) -> &'static [Word] {
         | ValueKind::Integer(..)
         | ValueKind::Duration
         | ValueKind::Date
+        | ValueKind::TimeOfDay
         | ValueKind::Percent(..)
         | ValueKind::Url
         | ValueKind::Address

@@ -132,6 +132,7 @@ pub(super) fn kind(kind: ValueKind) -> String {
         ValueKind::Percent(min, max) => format!("a share such as `\"20%\"`, from {min} to {max} percent"),
         ValueKind::Url => "an address such as `\"https://bitbucket.example.com\"`".to_owned(),
         ValueKind::Address => "a kind and a name such as `\"plan/nightly\"`".to_owned(),
+        ValueKind::TimeOfDay => "a time of day such as `\"08:00\"`".to_owned(),
         ValueKind::Date => "a day such as `\"2027-03-01\"`".to_owned(),
         ValueKind::Word(words) => {
             format!("one of {}", words.iter().map(|word| code(word.name)).collect::<Vec<_>>().join(", "))

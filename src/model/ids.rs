@@ -36,6 +36,11 @@ macro_rules! id {
             pub const fn millis(self) -> u64 {
                 self.0.timestamp_ms()
             }
+
+            /// Its 80 random bits: what is drawn from them is the same whenever it is asked for.
+            pub const fn random(self) -> u128 {
+                self.0.random()
+            }
         }
 
         impl fmt::Display for $type {

@@ -65,4 +65,4 @@ pub use retention::{KeepRules, Retention};
 pub use sealed::{CredentialKind, Sealed, SecretKind};
 pub use selector::ProjectSelector;
 pub use snapshot::SnapshotRecord;
-pub use timetable::{Cron, Missed, Overlap, Timetable};
+pub use timetable::{Cron, Missed, Overlap, Timetable, Window};

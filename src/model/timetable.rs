@@ -1,7 +1,10 @@
 //! When a plan runs by itself.
 
+use std::fmt;
 use std::time::Duration;
 
+use jiff::Zoned;
+use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
 /// A schedule as it is written: five cron fields and a time zone.
@@ -28,12 +31,56 @@ pub struct Timetable {
     /// What happens at a time at which the run before is still under way.
     #[serde(default)]
     pub overlap: Overlap,
+    /// The hours in which no repository is begun, in the schedule's time zone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_between: Vec<Window>,
 }
 
 impl Timetable {
     /// The times alone, with everything else as it is where the file does not say it.
     pub fn of(cron: Cron) -> Self {
-        Self { cron, jitter: Duration::ZERO, missed: Missed::default(), overlap: Overlap::default() }
+        Self {
+            cron,
+            jitter: Duration::ZERO,
+            missed: Missed::default(),
+            overlap: Overlap::default(),
+            not_between: Vec::new(),
+        }
+    }
+}
+
+/// Hours of every day, by the wall clock: from the first time to before the second, over midnight if that is earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Window {
+    /// When it begins.
+    pub from: Time,
+    /// When it is over.
+    pub to: Time,
+}
+
+impl Window {
+    /// Whether the wall clock's time is in it.
+    pub fn covers(&self, time: Time) -> bool {
+        if self.from <= self.to { self.from <= time && time < self.to } else { self.from <= time || time < self.to }
+    }
+
+    /// The first instant at or after `at` at which it is over; `at` itself if that is outside.
+    pub fn end(&self, at: &Zoned) -> Zoned {
+        if !self.covers(at.time()) {
+            return at.clone();
+        }
+        let on = |days: i8| {
+            let date = at.date().saturating_add(jiff::Span::new().days(days));
+            date.to_datetime(self.to).to_zoned(at.time_zone().clone()).ok()
+        };
+        // Where the clock is set back in the window, its end is the one that comes after.
+        (0..=2).filter_map(on).find(|end| end > at).unwrap_or_else(|| at.clone())
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.from.strftime("%H:%M"), self.to.strftime("%H:%M"))
     }
 }
 
@@ -96,6 +143,29 @@ impl Overlap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_is_over_when_the_wall_clock_says_so() {
+        let window = |from: &str, to: &str| Window { from: from.parse().unwrap(), to: to.parse().unwrap() };
+        let (day, night) = (window("08:00", "18:00"), window("22:00", "06:00"));
+        let autumn = window("01:30", "02:30");
+        for (window, at, end) in [
+            (day, "2026-11-23T07:59[Europe/Warsaw]", "2026-11-23T07:59[Europe/Warsaw]"),
+            (day, "2026-11-23T08:00[Europe/Warsaw]", "2026-11-23T18:00[Europe/Warsaw]"),
+            (day, "2026-11-23T18:00[Europe/Warsaw]", "2026-11-23T18:00[Europe/Warsaw]"),
+            (night, "2026-11-23T23:00[Europe/Warsaw]", "2026-11-24T06:00[Europe/Warsaw]"),
+            (night, "2026-11-24T05:59[Europe/Warsaw]", "2026-11-24T06:00[Europe/Warsaw]"),
+            (autumn, "2026-10-25T02:10+02:00[Europe/Warsaw]", "2026-10-25T02:30+02:00[Europe/Warsaw]"),
+            (window("02:00", "02:30"), "2026-03-29T03:10[Europe/Warsaw]", "2026-03-29T03:10[Europe/Warsaw]"),
+        ] {
+            let at: Zoned = at.parse().unwrap();
+            assert_eq!(window.end(&at), end.parse::<Zoned>().unwrap(), "{window} at {at}");
+        }
+        // The second 02:10 of the night in which the clock is set back.
+        let again: Zoned = "2026-10-25T02:10+01:00[Europe/Warsaw]".parse().unwrap();
+        let end = autumn.end(&again);
+        assert!(end > again && !autumn.covers(end.time()), "{end}");
+    }
 
     #[test]
     fn a_state_that_knows_only_the_times_can_be_read() {

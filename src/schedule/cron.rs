@@ -62,6 +62,17 @@ impl Schedule {
         self.patterns.iter().filter_map(|pattern| pattern.find_next_occurrence(&after, false).ok()).min()
     }
 
+    /// A run at `at` or before, near the last one. Where the clock changes a later one may be nearer.
+    pub fn previous(&self, at: Timestamp) -> Option<Zoned> {
+        let at = at.to_zoned(self.zone.clone());
+        self.patterns.iter().filter_map(|pattern| pattern.find_previous_occurrence(&at, true).ok()).max()
+    }
+
+    /// The zone that it is read in.
+    pub fn zone(&self) -> TimeZone {
+        self.zone.clone()
+    }
+
     /// The first `count` runs after `after`.
     pub fn upcoming(&self, after: Timestamp, count: usize) -> Vec<Zoned> {
         let following = |run: &Zoned| self.next(run.timestamp());

@@ -4,8 +4,16 @@
 //! gap; where it is set back, a fixed time runs once, at its first occurrence, and an interval (`*/30`) runs on
 //! through both hours. Lists and ranges of times (`0 2,14 * * *`) are fixed times, each by itself.
 
+//!
+//! [`Schedule`] is the times alone; an [`Agenda`] is what a plan does about them: jitter, closed hours, missed times,
+//! overlaps and pauses.
+
+mod agenda;
 mod cron;
 mod error;
+mod pause;
 
+pub use agenda::{Agenda, Due, PassedOver, Standing, Step};
 pub use cron::{Schedule, time_zones, zone_of};
 pub use error::ScheduleError;
+pub use pause::paused_until;

@@ -84,4 +84,8 @@ pub(super) const STEPS: &[&[&str]] = &[
         body TEXT NOT NULL,
         PRIMARY KEY (server, repository))",
     ],
+    &["CREATE TABLE agenda (
+        plan TEXT NOT NULL PRIMARY KEY,
+        timetable TEXT NOT NULL,
+        dealt_with BIGINT NOT NULL)"],
 ];

@@ -17,6 +17,7 @@
 //! There is one connection per process, so that writers queue in the pool instead of polling a busy database.
 //! Other processes are kept out by [`StateLock`] while something is changed.
 
+mod agenda;
 mod catalogue;
 mod error;
 mod facts;
@@ -31,6 +32,7 @@ mod runs;
 mod standing;
 mod store;
 
+pub use agenda::AgendaRow;
 pub use catalogue::{Begins, ChainRow, HeldRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
 pub use location::StateLocation;

@@ -9,6 +9,7 @@ pub mod credential_check;
 mod diff;
 mod event_lines;
 pub mod history;
+pub mod next;
 mod output;
 mod progress;
 mod quantity;

@@ -151,7 +151,7 @@ fn destinations(all: &[DestinationStatus], style: Style, width: usize) -> String
 }
 
 /// An explanation under a table.
-fn remark(about: &str, text: &str, mark: &str, style: Style) -> String {
+pub(super) fn remark(about: &str, text: &str, mark: &str, style: Style) -> String {
     let text = format!("{}: {}", shown(about), shown(text));
     let mut lines = wrap(&format!("  {mark}"), 6, text.split(' '));
     let painted = if mark == "!" { style.yellow(mark) } else { style.dim(mark) };

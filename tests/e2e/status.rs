@@ -110,3 +110,33 @@ fn a_status_can_be_watched() {
     send_signal(&watching, Signal::INT);
     assert_eq!(watching.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn what_runs_next_is_told() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let home = Home::new(world, options());
+    home.write_file(&["nas"], "");
+    home.apply_usual();
+    let shown = home.xopero(&["next"]).success();
+    tidy(&home, &shown);
+    assert!(
+        shown.stdout.contains("# nightly: has no schedule; start it with `xopero run nightly`"),
+        "{}",
+        shown.stdout
+    );
+
+    let path = home.path().join("xopero.kdl");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let schedule = "schedule \"*/5 * * * *\" tz=\"Asia/Tokyo\" {\n        not-between \"00:00\" \"23:59\"\n    }";
+    std::fs::write(&path, good.replace("parts \"git\"", &format!("parts \"git\"\n    {schedule}"))).unwrap();
+    home.apply();
+    let lines = home.xopero(&["next", "--json", "--count", "3"]).success().json();
+    demand_valid("next-output.schema.json", &lines);
+    let times = lines[1]["times"].as_array().unwrap();
+    assert_eq!((&lines[1]["state"], times.len()), (&"scheduled".into(), 3));
+    let begins = times[0]["begins"].as_str().unwrap();
+    assert!(begins.ends_with("T14:59:00Z"), "the closed hours end at 23:59 in Tokyo: {begins}");
+    let unknown = home.xopero(&["next", "weekly"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("in force: nightly"), "{}", unknown.stderr);
+}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report};
-use super::value::{duration, duration_of};
-use crate::model::{Cron, Missed, Overlap, Timetable};
+use super::value::{duration, duration_of, time_of_day};
+use crate::model::{Cron, Missed, Overlap, Timetable, Window};
 use crate::schedule::{Schedule, ScheduleError};
 
 /// Runs that are put off for longer than this are another schedule.
@@ -21,7 +21,54 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<Timetable> {
         Some(word) => word
             .and_then(|(word, _)| [Overlap::Skip, Overlap::Queue].into_iter().find(|overlap| overlap.as_str() == word)),
     };
-    Some(Timetable { cron: cron?, jitter: jitter?, missed: missed?, overlap: overlap? })
+    let not_between = closed(node, report);
+    Some(Timetable { cron: cron?, jitter: jitter?, missed: missed?, overlap: overlap?, not_between: not_between? })
+}
+
+/// The hours in which nothing is begun, in their order. They must leave some.
+fn closed(node: &Node, report: &mut Report) -> Option<Vec<Window>> {
+    let mut windows = Vec::new();
+    let mut whole = true;
+    for given in node.children_named("not-between") {
+        let [from, to] = &given.args[..] else {
+            whole = false;
+            continue;
+        };
+        let (Some(start), Some(end)) = (time_of_day(from, report), time_of_day(to, report)) else {
+            whole = false;
+            continue;
+        };
+        if start == end {
+            report.add(
+                Diagnostic::error("xopero::invalid-time", "the hours end when they begin")
+                    .at(to.span, "the same time")
+                    .help("name the first minute that is closed and the first that is open again"),
+            );
+            whole = false;
+        }
+        let window = Window { from: start, to: end };
+        if windows.contains(&window) {
+            report.add(
+                Diagnostic::error("xopero::duplicate", format!("the hours {window} are closed twice"))
+                    .at(given.span, "said before")
+                    .help("remove one of them"),
+            );
+            whole = false;
+        }
+        windows.push(window);
+    }
+    windows.sort_unstable();
+    // If any minute is open, so is one at which some window ends.
+    let open = |window: &Window| !windows.iter().any(|other| other.covers(window.to));
+    if whole && !windows.is_empty() && !windows.iter().any(open) {
+        report.add(
+            Diagnostic::error("xopero::invalid-schedule", "the closed hours leave no minute of the day")
+                .at(node.span, "never begins")
+                .help("take one of the `not-between` out, or make it shorter"),
+        );
+        return None;
+    }
+    whole.then_some(windows)
 }
 
 fn cron(node: &Node, report: &mut Report) -> Option<Cron> {

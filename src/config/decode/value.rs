@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span, quoted};
@@ -90,6 +90,20 @@ pub(super) fn date(given: Option<&Value>, report: &mut Report) -> Option<Date> {
             Diagnostic::error("xopero::invalid-date", format!("{} is not a date", quoted(text)))
                 .at(span, "not a date")
                 .help("write year, month and day: \"2027-03-01\""),
+        );
+    }
+    parsed
+}
+
+/// A value as a time of day, to the minute.
+pub(super) fn time_of_day(given: &Value, report: &mut Report) -> Option<Time> {
+    let (text, span) = given.text()?;
+    let parsed = (text.len() == 5 && text.as_bytes()[2] == b':').then(|| text.parse::<Time>().ok()).flatten();
+    if parsed.is_none() {
+        report.add(
+            Diagnostic::error("xopero::invalid-time", format!("{} is not a time of day", quoted(text)))
+                .at(span, "not a time of day")
+                .help("write hours and minutes: \"08:00\""),
         );
     }
     parsed

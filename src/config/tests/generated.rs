@@ -143,6 +143,8 @@ impl<'a> Author<'a> {
                 return (min + i128::try_from(self.roll(span)).unwrap()).to_string();
             }
             ValueKind::Duration => ["5m", "12h", "1d"][self.roll(3)].to_owned(),
+            ValueKind::TimeOfDay if value.name == "stop" => ["18:00", "17:59"][self.roll(2)].to_owned(),
+            ValueKind::TimeOfDay => format!("{:02}:{:02}", 8 + index % 9, index / 9),
             ValueKind::Date => ["2027-03-01", "2028-02-29"][self.roll(2)].to_owned(),
             ValueKind::Percent(min, max) => format!("{}%", usize::from(min) + self.roll(usize::from(max - min) + 1)),
             ValueKind::Url => format!("https://host-{parent}.example.com/bitbucket"),

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::{File, Health, Known, Place, PlanStatus, Sync};
 use crate::change::{Action, ChangeSet};
@@ -12,7 +11,7 @@ use crate::model::{
     Address, Applied, BackupPlan, Condition, ConditionKind, CredentialRole, Declaration, DestinationName, Pause,
     PlanName, PlanRetention, Timetable, Uid,
 };
-use crate::schedule::Schedule;
+use crate::schedule::{Agenda, Schedule, paused_until};
 use crate::state::{DONE, RUNNING, RunRow};
 
 /// Runs that are late are told at the latest after this, and not before [`PATIENCE_LEAST`].
@@ -64,7 +63,8 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
 
     let uses = uses(&applied.declaration, name, plan);
     let mut reasons = Vec::new();
-    let paused = plan.paused.as_ref().filter(|pause| is_paused(pause, plan, now));
+    let is_paused = paused_until(plan).is_some_and(|end| now < end);
+    let paused = plan.paused.as_ref().filter(|_| is_paused);
     if let Some(pause) = paused {
         reasons.push(pause_words(pause, known.paused_since.get(name)));
     }
@@ -105,10 +105,12 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
         running_since,
         last_success,
         last_outcome: last.map(|run| run.state.clone()),
-        next_due: schedule
+        next_due: plan
+            .schedule
+            .as_ref()
             .filter(|_| paused.is_none())
-            .and_then(|schedule| schedule.next(now))
-            .map(|run| run.timestamp()),
+            .and_then(|timetable| Agenda::new(timetable, uid?).ok())
+            .and_then(|agenda| agenda.upcoming(now, 1).first().map(|due| due.begins)),
         reasons,
     }
 }
@@ -161,13 +163,6 @@ fn late(
     let patience = (between / 2).clamp(PATIENCE_LEAST, PATIENCE_MOST) + timetable.jitter;
     let latest = due.saturating_add(patience).ok()?;
     (now > latest).then_some(due)
-}
-
-/// A pause with a last day is over when that day begins where the schedule is read.
-fn is_paused(pause: &Pause, plan: &BackupPlan, now: Timestamp) -> bool {
-    let zone = plan.schedule.as_ref().and_then(|timetable| TimeZone::get(&timetable.cron.time_zone).ok());
-    let today = now.to_zoned(zone.unwrap_or(TimeZone::UTC)).date();
-    pause.until.is_none_or(|until| today < until)
 }
 
 fn pause_words(pause: &Pause, since: Option<&Timestamp>) -> String {
@@ -260,7 +255,7 @@ mod tests {
     use super::super::{Status, status};
     use super::*;
     use crate::model::condition::settle;
-    use crate::model::{Conditions, Missed, Overlap, Seen, Sighting};
+    use crate::model::{Conditions, Seen, Sighting};
 
     fn of<'a>(status: &'a Status, plan: &str) -> &'a PlanStatus {
         status.plans.iter().find(|one| one.plan.as_str() == plan).unwrap()
@@ -397,12 +392,7 @@ mod tests {
     fn patience_grows_with_the_interval_and_the_jitter() {
         let cron = |expression: &str| crate::model::Cron { expression: expression.into(), time_zone: "UTC".into() };
         let late = |expression: &str, jitter: u64, now: &str| {
-            let timetable = Timetable {
-                cron: cron(expression),
-                jitter: Duration::from_secs(jitter),
-                missed: Missed::default(),
-                overlap: Overlap::default(),
-            };
+            let timetable = Timetable { jitter: Duration::from_secs(jitter), ..Timetable::of(cron(expression)) };
             let schedule = Schedule::parse(&timetable.cron).unwrap();
             super::late(&schedule, &timetable, Some(at("2026-11-22T00:00:00Z")), None, at(now)).is_some()
         };
