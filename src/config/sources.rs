@@ -141,6 +141,11 @@ impl Sources {
         })
     }
 
+    /// Whether every text can be parsed and every file that is named could be had. What the texts mean is not looked at.
+    pub fn is_well_formed(&self) -> bool {
+        !self.report().has_errors()
+    }
+
     /// The nodes of all files, in their order.
     pub(super) fn nodes(&self) -> &[Node] {
         &self.nodes

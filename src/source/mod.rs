@@ -4,9 +4,13 @@
 //! applied, whatever happens to the file meanwhile. So are the files that it includes, which must lie in its directory
 //! or below. The SHA-256 of each goes into the generation, and the commit that all of them are of ([`Provenance`]). A
 //! source that is edited is replaced as a whole, and only if it still says what was read.
+//!
+//! A source can be followed: [`watch`] tells of a file that changed. What it gives is a tree of files as above, and
+//! nothing is given while a file is missing, empty or half-written.
 
 mod commits;
 mod error;
+mod event;
 mod file;
 mod git_config;
 mod hook;
@@ -15,10 +19,12 @@ mod provenance;
 mod replace;
 mod tree;
 mod walk;
+pub mod watch;
 mod work_tree;
 
 pub use commits::{CommitMessage, Descent, MOST_COMMITS, short_commit};
 pub use error::{HistoryError, SourceError};
+pub use event::SourceEvent;
 pub use file::{SOURCE_LIMIT, SourceText, read_file};
 pub use hook::{Foreign, Installation, installation, write_hook};
 pub use ignore::{with_file_ignored, with_state_ignored};

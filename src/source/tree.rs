@@ -17,6 +17,7 @@ const VALUE_LIMIT: u64 = 64 << 10;
 pub struct SourceTree {
     main: SourceText,
     named: BTreeMap<String, SourceText>,
+    unreadable: Vec<(String, Unreadable)>,
     sources: Sources,
 }
 
@@ -39,10 +40,12 @@ pub fn read_unsaved_tree(path: &Path, unsaved: &Unsaved) -> Result<SourceTree, S
         read_text(real.as_deref().filter(|real| unsaved.contains_key(*real)).unwrap_or(path), SOURCE_LIMIT, unsaved)?;
     let main = SourceText { name: path.display().to_string(), path: path.to_owned(), ..main };
     let mut named = NamedFiles { unsaved, ..NamedFiles::beside(&main) };
+    let mut failed = Vec::new();
     let sources = Sources::gather(main.file(), &mut |path, kind| {
-        named.read(path, kind).map(SourceText::file).map_err(|error| unreadable(&error))
+        let read = named.read(path, kind).map(SourceText::file).map_err(|error| unreadable(&error));
+        read.inspect_err(|why| failed.push((path.to_owned(), why.clone())))
     });
-    Ok(SourceTree { main, named: named.read, sources })
+    Ok(SourceTree { main, named: named.read, unreadable: failed, sources })
 }
 
 fn read_text(path: &Path, limit: u64, unsaved: &Unsaved) -> Result<SourceText, SourceError> {
@@ -94,6 +97,21 @@ impl SourceTree {
     /// The file with a sealed value that the declaration names by this path.
     pub fn value(&self, path: &str) -> Option<&SourceText> {
         self.named.get(path)
+    }
+
+    /// Every file that the main one names, by the path that names it, whether it could be read or not.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.named.keys().chain(self.unreadable.iter().map(|(path, _)| path)).map(String::as_str)
+    }
+
+    /// The first named file that cannot be read, and why.
+    pub(super) fn unreadable(&self) -> Option<(&str, &Unreadable)> {
+        self.unreadable.first().map(|(path, why)| (path.as_str(), why))
+    }
+
+    /// The first file that says nothing at all.
+    pub(super) fn empty(&self) -> Option<&SourceText> {
+        self.texts().find(|file| file.text.trim().is_empty())
     }
 
     /// What a generation remembers of it. Whether a commit says the same is another question: [`super::Provenance`].
