@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
 use crate::http::Authorization;
-use crate::model::{ProjectId, ProjectKey, RepoId, RepoSlug, RepositoryState};
+use crate::model::{ListedRepository, ProjectId, ProjectKey, RepoId, RepoSlug, RepositoryState};
 
 /// A repository as the server knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,20 @@ pub struct Repository {
     pub archived: bool,
     /// The HTTP clone link as the server gives it: it may name another host, or hold a user name.
     pub clone_link: Option<String>,
+}
+
+impl Repository {
+    /// What is remembered of it.
+    pub fn listed(&self) -> ListedRepository {
+        ListedRepository {
+            project: self.project.clone(),
+            project_id: self.project_id,
+            slug: self.slug.clone(),
+            state: self.state,
+            archived: self.archived,
+            stored: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]

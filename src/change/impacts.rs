@@ -51,7 +51,7 @@ fn plan(change: &Change, ground: Ground<'_>) -> Vec<Effect> {
         let kept = volumes.into_iter().flatten();
         return kept.map(|(name, volume)| Effect::Kept { destination: name.clone(), volume }).collect();
     };
-    let mut effects = of_plan((before, old), (after, new), &known.observations, now);
+    let mut effects = of_plan((before, old), (after, new), (&known.observations, &known.glimpses), now);
     // Rules that are shared are looked at where they are declared.
     if old.is_some_and(|old| old.retention != new.retention) {
         effects.extend(left_by(&[name], ground));

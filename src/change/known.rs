@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Allowed, Catalogue};
+use super::{Allowed, Catalogue, Glimpses};
 use crate::model::{Observations, Sealed};
 
 /// What is known besides what is in force and what is declared. By default nothing is: what follows from it is left out
@@ -13,6 +13,8 @@ use crate::model::{Observations, Sealed};
 pub struct Known {
     /// What was seen of servers, projects and destinations.
     pub observations: Observations,
+    /// What a look saw of projects that no run has listed. What it tells is said, and decides nothing.
+    pub glimpses: Glimpses,
     /// The snapshots of the plans that are touched, if they could be read.
     pub catalogue: Option<Catalogue>,
     /// What is inside of sealed values that change.

@@ -50,7 +50,7 @@ pub(super) struct Request<'a> {
 pub(super) async fn put_in_force(
     context: &Context,
     state: &StateStore,
-    proposal: Proposal<'_>,
+    mut proposal: Proposal<'_>,
     request: &Request<'_>,
 ) -> Result<Outcome, CliError> {
     let Request { command, agree, saved, declared } = request;
@@ -60,6 +60,7 @@ pub(super) async fn put_in_force(
     } else {
         look::look(context, &proposal.declaration, Some(state), applied.as_ref(), Part::InUse).await?
     };
+    proposal.glimpses = looked.glimpses.clone();
     let (approval, shown) = match (saved, &agree.approve) {
         (Some(file), _) => (Approval::Saved(Box::new(SavedPlan::read(file)?)), false),
         (None, Some(id)) => (Approval::Approved(id.clone()), false),
@@ -67,6 +68,7 @@ pub(super) async fn put_in_force(
         (None, None) => {
             let (applied, declaration) = (applied.as_ref(), &proposal.declaration);
             let known = reconcile::known(state, applied, declaration, proposal.identities, proposal.provenance).await?;
+            let known = Known { glimpses: looked.glimpses.clone(), ..known };
             let mut changes = reconcile::plan(applied, declaration, &known, context.clock.now());
             if changes.is_empty() {
                 (Approval::Auto, false)

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::agree::{self, AgreeArgs, Request};
 use super::{CliError, Context, env, exit_code};
+use crate::change::Glimpses;
 use crate::model::{Generation, Source};
 use crate::reconcile::{Outcome, Proposal};
 use crate::source::Provenance;
@@ -41,6 +42,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
         who: &who,
         base: &base,
         provenance: Some(&provenance),
+        glimpses: Glimpses::default(),
         identities: identities.as_ref(),
     };
     let request = Request {

@@ -60,6 +60,7 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
         }
         None => Known { observations: looked.known.clone(), ..Known::default() },
     };
+    let known = Known { glimpses: looked.glimpses.clone(), ..known };
     let mut changes = reconcile::plan(applied.as_ref(), &decoded.declaration, &known, context.clock.now());
     look::annotate(&mut changes, &looked);
     if arguments.markdown {

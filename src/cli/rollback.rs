@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::agree::{self, AgreeArgs, Request};
 use super::{CliError, Context, env, exit_code};
-use crate::change::{ChangeSet, Known, Value};
+use crate::change::{ChangeSet, Glimpses, Known, Value};
 use crate::clock::Clock;
 use crate::config;
 use crate::model::{Declaration, Generation};
@@ -37,6 +37,7 @@ pub async fn run(context: &Context, arguments: &RollbackArgs) -> Result<u8, CliE
         who: &who,
         base: &base,
         provenance: None,
+        glimpses: Glimpses::default(),
         identities: identities.as_ref(),
     };
     let number = arguments.generation;

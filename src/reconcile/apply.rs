@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::known::known;
 use super::{ReconcileError, SavedPlan};
-use crate::change::{ChangeSet, Known, PlanId, change_set};
+use crate::change::{ChangeSet, Glimpses, Known, PlanId, change_set};
 use crate::clock::Clock;
 use crate::model::{
     Address, Applied, Declaration, DestinationId, DestinationName, Generation, Lineage, Place, Source, Uid,
@@ -88,6 +88,8 @@ pub struct Proposal<'a> {
     pub base: &'a Path,
     /// Which commit it is of; nothing for what no file declares.
     pub provenance: Option<&'a Provenance>,
+    /// What a look saw of projects that no run has listed, to say what it means.
+    pub glimpses: Glimpses,
     /// What opens sealed values, to tell whether those that are exchanged have the same inside.
     pub identities: Option<&'a Identities>,
 }
@@ -107,8 +109,9 @@ pub async fn apply(
     store.abandon_running(now).await?;
 
     let applied = store.applied().await?;
-    let Proposal { declaration, source, rollback_of, who, base, provenance, identities: opening } = proposal;
+    let Proposal { declaration, source, rollback_of, who, base, provenance, glimpses, identities: opening } = proposal;
     let known = known(store, applied.as_ref(), &declaration, opening, provenance).await?;
+    let known = Known { glimpses, ..known };
     let change_set = plan(applied.as_ref(), &declaration, &known, now);
     agree(&change_set, &known, applied.as_ref(), &source, approval)?;
     if change_set.is_empty() {
@@ -303,7 +306,16 @@ mod tests {
 
     fn proposal<'a>(declaration: &Declaration, base: &'a Path) -> Proposal<'a> {
         let (declaration, source) = (declaration.clone(), source());
-        Proposal { declaration, source, rollback_of: None, who: "ada@vault", base, provenance: None, identities: None }
+        Proposal {
+            declaration,
+            source,
+            rollback_of: None,
+            who: "ada@vault",
+            base,
+            provenance: None,
+            glimpses: Glimpses::default(),
+            identities: None,
+        }
     }
 
     /// One plan leaves, and another comes.

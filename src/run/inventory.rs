@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::credentials::{Caller, Credentials};
 use super::pages::{Listed, all_pages};
 use super::permission::Scope;
-use super::remember;
 use super::server::ServerContext;
 use super::task::Task;
 use super::{Event, EventSink, Ledger, TaskError, TaskName};
@@ -57,7 +56,7 @@ pub(super) async fn list_project(
     let ledger = std::mem::take(&mut caller.ledger);
     let inventory = listed.map(|Listed { entries, quarantined }| {
         let total = entries.len();
-        let listed = entries.values().map(|repository| (repository.id, remember::listed(repository))).collect();
+        let listed = entries.values().map(|repository| (repository.id, repository.listed())).collect();
         let in_scope = entries
             .into_values()
             .filter(|repository| planned.selects(&repository.slug) && only.is_none_or(|only| *only == repository.slug));

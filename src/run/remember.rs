@@ -7,7 +7,7 @@ use super::dispatch::Context;
 use super::permission::Scope;
 use super::server::ServerContext;
 use super::{Ledger, TaskError};
-use crate::bitbucket::{Client, Repository};
+use crate::bitbucket::Client;
 use crate::http::HttpError;
 use crate::model::inventory::{compare, moved};
 use crate::model::{
@@ -29,18 +29,6 @@ pub(super) struct Listing<'a> {
     pub(super) declared: &'a ProjectSelector,
     pub(super) project: &'a ProjectKey,
     pub(super) repositories: BTreeMap<RepoId, ListedRepository>,
-}
-
-/// A repository as the memory keeps it.
-pub(super) fn listed(repository: &Repository) -> ListedRepository {
-    ListedRepository {
-        project: repository.project.clone(),
-        project_id: repository.project_id,
-        slug: repository.slug.clone(),
-        state: repository.state,
-        archived: repository.archived,
-        stored: None,
-    }
 }
 
 impl Listing<'_> {
@@ -93,7 +81,7 @@ impl Asked<'_> {
             });
             match sent.await {
                 Ok(found) if found.id == id => {
-                    self.witness(ConditionKind::RepoMoved, moved(id, &last.before, &listed(&found)));
+                    self.witness(ConditionKind::RepoMoved, moved(id, &last.before, &found.listed()));
                     self.witness(ConditionKind::RepoGone, Seen::Not);
                     missing = 0;
                     break;

@@ -63,6 +63,43 @@ fn a_look_is_cheap_and_a_plan_without_trouble_has_no_notes() {
 }
 
 #[test]
+fn a_first_plan_says_what_it_takes_before_any_run() {
+    let world = two();
+    world.project("PAY").repository("sandbox-x", |recipe| recipe.seed(9));
+    let home = Home::new(world, readers(&["main"]));
+    let planned = "    project \"PAY\" { repositories exclude=\"sandbox-*\" }\n";
+    let plan_node = format!(
+        "plan \"nightly\" {{\n{planned}    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n}}\n"
+    );
+    home.write_file(&["nas"], &format!("project \"PAY\" server=\"bb\" {{\n}}\n{plan_node}"));
+    home.add_credential("PAY", None, "main");
+    home.server.log().clear();
+    let first = home.xopero(&["plan"]).success();
+    tidy(&home, &first);
+    for said in [
+        "PAY: takes 2 of 3 repositories (ledger, other)",
+        "bb: needs about 5 requests",
+        "storage in nas: unknown until the first run",
+    ] {
+        assert!(first.stdout.contains(said), "{said} is not in\n{}", first.stdout);
+    }
+    assert!(first.stdout.lines().all(|line| line.chars().count() <= 80), "{}", first.stdout);
+    assert_eq!(home.server.log().count_account("main"), 4, "a page costs what a repository costs");
+    let id = |ended: &Ended| ended.line("summary")["plan_id"].clone();
+    let (seen, blind) = (plan(&home), home.xopero(&["plan", "--json", "--offline"]).success());
+    assert_eq!(id(&seen), id(&blind), "a look decides nothing");
+    demand_valid("plan-output.schema.json", &seen.json());
+    let applied = home.xopero(&["apply", "--auto-approve"]).success();
+    assert!(applied.stdout.contains("takes 2 of 3 repositories"), "{}", applied.stdout);
+
+    // What a run has listed is known better than what a look has seen.
+    run(&home, 0);
+    let wider = crate::support::file_text(&home).replace("exclude=\"sandbox-*\"", "exclude=\"o*\"");
+    std::fs::write(home.path().join("xopero.kdl"), wider).expect("the file can be written");
+    home.xopero(&["plan"]).success().says("PAY: 1 repository enters (sandbox-x); 1 repository leaves (other)");
+}
+
+#[test]
 fn a_look_tells_what_is_wrong_with_credentials_and_forgets_it_when_it_is_right_again() {
     let home = Home::new(two(), readers(&["main", "one", "two"]));
     apply_pool(&home, &[("extra-1", "one"), ("extra-2", "two")], &["extra-1", "extra-2"]);

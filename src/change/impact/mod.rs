@@ -18,7 +18,7 @@ pub(super) use leaving::{Rules, leaving};
 pub use names::Names;
 pub(super) use scope::Scope;
 
-use super::Volume;
+use super::{Glimpses, Seen, Volume};
 use crate::model::{
     Address, BackupPlan, Declaration, DestinationName, LimitSource, Observations, ProjectKey, ProjectSelector, RepoId,
     ServerName,
@@ -53,6 +53,8 @@ pub enum Effect {
         entering: Names,
         /// Those that it does not take any more.
         leaving: Names,
+        /// How much of the project was seen, if no run has listed it.
+        seen: Option<Seen>,
     },
     /// Another number of accounts takes turns.
     Rotation {
@@ -71,6 +73,8 @@ pub enum Effect {
         server: ServerName,
         /// Requests, at least.
         requests: u64,
+        /// Whether repositories are known to be left out: some projects were not seen, or not to their end.
+        more_repositories: bool,
         /// Accounts that take turns.
         accounts: usize,
         /// What comes back to them each second, together; nothing if one of them has no limit.
@@ -82,7 +86,8 @@ pub enum Effect {
         /// Who says what the limits are.
         source: LimitSource,
     },
-    /// What the plan's newest snapshots take in each of its destinations, by their last sizes.
+    /// What the plan's newest snapshots take in each of its destinations, by their last sizes. Without a repository of
+    /// known size there is none to tell.
     Storage {
         /// The destinations.
         destinations: Vec<DestinationName>,
@@ -138,12 +143,12 @@ impl Effect {
 pub(super) fn of_plan(
     (before, old): (&Declaration, Option<&BackupPlan>),
     (after, new): (&Declaration, &BackupPlan),
-    observed: &Observations,
+    (observed, glimpses): (&Observations, &Glimpses),
     now: Timestamp,
 ) -> Vec<Effect> {
     let mut all: Vec<Effect> = runs::runs(old, Some(new), now).into_iter().collect();
-    let was = old.map(|old| Scope::of(before, old, observed)).unwrap_or_default();
-    let scope = Scope::of(after, new, observed);
+    let was = old.map(|old| Scope::of(before, old, observed).with(glimpses, before, old)).unwrap_or_default();
+    let scope = Scope::of(after, new, observed).with(glimpses, after, new);
     let shifts = was.shift(&scope);
     let moved_scope = !shifts.is_empty();
     all.extend(shifts.into_iter().map(scope::Shift::effect));
@@ -159,7 +164,7 @@ pub(super) fn of_plan(
     let destinations_changed = old.is_some_and(|old| old.destinations != new.destinations);
     if old.is_none() || moved_scope || destinations_changed {
         let size = Size::of(&scope);
-        if size.repositories > 0 {
+        if size.repositories + size.unknown > 0 {
             all.push(Effect::Storage {
                 destinations: new.destinations.iter().cloned().collect(),
                 bytes: size.bytes,

@@ -1,8 +1,9 @@
-//! Which repositories a plan takes, by the last listings of their projects.
+//! Which repositories a plan takes, by the last listings of their projects; where there is none, by what a look saw.
 
 use std::collections::BTreeMap;
 
 use super::{Effect, Names};
+use crate::change::{Glimpses, Seen};
 use crate::model::{
     BackupPlan, Declaration, Inventory, ListedRepository, Observations, ProjectKey, ProjectSelector, RepoId, ServerName,
 };
@@ -19,6 +20,15 @@ pub(super) struct Listing<'a> {
     pub(super) total: usize,
     /// Those that the plan takes.
     pub(super) in_scope: BTreeMap<RepoId, &'a ListedRepository>,
+    /// How much was seen, if no run has listed the project.
+    pub(super) seen: Option<Seen>,
+}
+
+impl Listing<'_> {
+    /// Whether there may be more than what is here.
+    pub(super) fn is_partial(&self) -> bool {
+        self.seen.is_some_and(|seen| !seen.complete)
+    }
 }
 
 /// How the scope of a plan changes in one project.
@@ -27,11 +37,14 @@ pub(in crate::change) struct Shift {
     pub(in crate::change) project: ProjectKey,
     pub(in crate::change) entering: Names,
     pub(in crate::change) leaving: Names,
+    /// How much was seen of the project, if no run has listed it.
+    seen: Option<Seen>,
 }
 
 impl Shift {
     pub(super) fn effect(self) -> Effect {
-        Effect::Scope { project: self.project, entering: self.entering, leaving: self.leaving }
+        let Self { project, entering, leaving, seen } = self;
+        Effect::Scope { project, entering, leaving, seen }
     }
 }
 
@@ -48,10 +61,26 @@ impl<'a> Scope<'a> {
             for (key, inventory) in listings_of(selector, declaration, listed) {
                 let chosen = inventory.repositories.iter().filter(|(_, repository)| planned.selects(&repository.slug));
                 let in_scope = chosen.map(|(id, repository)| (*id, repository)).collect();
-                scope.insert((server, key), Listing { selector, total: inventory.repositories.len(), in_scope });
+                let listing = Listing { selector, total: inventory.repositories.len(), in_scope, seen: None };
+                scope.insert((server, key), listing);
             }
         }
         Self(scope)
+    }
+
+    /// The same with what a look saw of the projects that have a key of their own and no listing.
+    pub(super) fn with(mut self, glimpses: &'a Glimpses, declaration: &Declaration, plan: &'a BackupPlan) -> Self {
+        for (selector, planned) in &plan.projects {
+            let ProjectSelector::Key(key) = selector else { continue };
+            let server = declaration.projects.get(selector).map(|project| &project.server);
+            let Some((place, glimpse)) = server.and_then(|server| glimpses.of(server, key)) else { continue };
+            let chosen = glimpse.repositories.iter().filter(|(_, repository)| planned.selects(&repository.slug));
+            let in_scope = chosen.map(|(id, repository)| (*id, repository)).collect();
+            let total = glimpse.repositories.len();
+            let seen = Some(Seen { repositories: total, complete: glimpse.complete });
+            self.0.entry(place).or_insert(Listing { selector, total, in_scope, seen });
+        }
+        self
     }
 
     /// The listings of the projects that a selector stands for.
@@ -86,9 +115,15 @@ impl<'a> Scope<'a> {
             project: key.1.clone(),
             entering: missing(after, self, key),
             leaving: missing(self, after, key),
+            seen: after.0.get(&key).or_else(|| self.0.get(&key)).and_then(|listing| listing.seen),
         };
-        let shifts = projects.into_iter().map(shift);
-        shifts.filter(|shift| shift.entering.total + shift.leaving.total > 0).collect()
+        // That a project which is new to the plan gives it nothing is news, once somebody has looked.
+        let is_new = |key: &(&ServerName, &ProjectKey)| after.0.contains_key(key) && !self.0.contains_key(key);
+        let shifts = projects.into_iter().map(|key| (is_new(&key), shift(key)));
+        let is_news = |(is_new, shift): &(bool, Shift)| {
+            shift.entering.total + shift.leaving.total > 0 || (*is_new && shift.seen.is_some())
+        };
+        shifts.filter(is_news).map(|(_, shift)| shift).collect()
     }
 }
 

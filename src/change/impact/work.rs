@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Effect;
 use super::rotation::accounts;
-use super::scope::Scope;
+use super::scope::{Listing, Scope};
 use crate::model::{
     AccountName, BackupPlan, Declaration, Limit, LimitSource, Observations, ProjectSelector, RateLimit, ServerName,
 };
@@ -19,6 +19,8 @@ const USUAL: RateLimit = RateLimit::Bucket { burst: 60, refill_per_second: 5 };
 #[derive(Debug, Default)]
 struct Queue {
     requests: u64,
+    /// Whether there are more than these.
+    more: bool,
     accounts: BTreeSet<AccountName>,
     /// Declared for these projects, and not enabled by the plan.
     idle: BTreeSet<AccountName>,
@@ -36,17 +38,23 @@ pub(super) fn work(
     observed: &Observations,
 ) -> Vec<Effect> {
     let mut queues: BTreeMap<&ServerName, Queue> = BTreeMap::new();
+    let mut unseen: BTreeSet<&ServerName> = BTreeSet::new();
     for (selector, planned) in &plan.projects {
         let Some(project) = declared.projects.get(selector) else { continue };
         let requests = requests_of(selector, scope, full);
         if requests == 0 {
+            unseen.insert(&project.server);
             continue;
         }
         let queue = queues.entry(&project.server).or_default();
         queue.requests = queue.requests.saturating_add(requests);
+        queue.more |= scope.listings(selector).any(Listing::is_partial);
         let (enabled, idle) = accounts(project, planned);
         queue.accounts.extend(enabled.into_iter().cloned());
         queue.idle.extend(idle.into_iter().cloned());
+    }
+    for (server, queue) in &mut queues {
+        queue.more |= unseen.contains(server);
     }
     queues.into_iter().map(|(server, queue)| estimate(declared, server, &queue, observed)).collect()
 }
@@ -75,6 +83,7 @@ fn estimate(declared: &Declaration, server: &ServerName, queue: &Queue, observed
     Effect::Work {
         server: server.clone(),
         requests: queue.requests,
+        more_repositories: queue.more,
         accounts: queue.accounts.len(),
         refill_per_second: refill(&enabled),
         seconds: waiting(queue.requests, &enabled),

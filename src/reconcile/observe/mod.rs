@@ -2,7 +2,8 @@
 //!
 //! A look takes 10 seconds at most, whatever it meets, and it is cheap: for each server one request for its limits, one
 //! for its git, and one for the limit of each account; for each secret one to log in; for each project and credential
-//! one to see a repository, two if there is none to see. An account answers at most [`MOST_REQUESTS`] of them, a third
+//! one to see a repository, two if there is none to see. The one of a project's main credential is for the first page of
+//! its listing, which says what a plan takes before a run has listed it ([`Glimpses`]). An account answers at most [`MOST_REQUESTS`] of them, a third
 //! of the usual bucket, beginning with what was not looked at for the longest time. A secret is opened right before
 //! it is sent, and only to the server that it was sealed for; without one that opens, a server is not asked at all.
 //!
@@ -35,7 +36,7 @@ use jiff::Timestamp;
 pub use checked::{Checked, checked};
 pub use conclude::{notes, shared_accounts};
 
-use crate::change::Note;
+use crate::change::{Glimpses, Note};
 use crate::clock::Clock;
 use crate::model::condition::settle;
 use crate::model::{
@@ -88,6 +89,8 @@ pub struct Looked {
     pub known: Observations,
     /// Conditions that began, changed or ended.
     pub transitions: Vec<Transition>,
+    /// The beginnings of listings, for what is said of projects that no run has listed.
+    pub glimpses: Glimpses,
     /// What was not looked at, and why.
     pub skipped: Vec<Note>,
     /// Requests that were sent, by account.
@@ -123,6 +126,9 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
         looked.seen.credentials.extend(answers.credentials);
         looked.seen.projects.extend(answers.projects);
         looked.skipped.extend(answers.skipped);
+        for (project, glimpse) in answers.glimpses {
+            looked.glimpses.add(name, project, glimpse);
+        }
         for (account, spent) in answers.accounts {
             *looked.requests.entry(account.clone()).or_default() += u64::from(spent.requests);
             looked.accounts.insert((name.clone(), account), spent.closed == Some(Closed::RateLimited));

@@ -11,7 +11,7 @@ use super::deadline::{Budget, Closed, Deadline, ONE, Spent};
 use super::verdict::{Verdict, busy, chain, git_sight, is_rate_limited, login_refusal, sight, verdict};
 use super::{Look, Part};
 use crate::bitbucket::{BitbucketError, Client, ListedProject, Repository};
-use crate::change::{Note, NoteKind};
+use crate::change::{Glimpse, Note, NoteKind};
 use crate::git::Remote;
 use crate::http::{Authorization, HttpClient};
 use crate::model::{
@@ -26,6 +26,8 @@ pub(super) struct Answers {
     pub(super) server: Option<(ServerName, ServerSeen)>,
     pub(super) credentials: BTreeMap<Address, CredentialSeen>,
     pub(super) projects: BTreeMap<ProjectKey, ProjectSeen>,
+    /// What was seen of the projects that have a key of their own.
+    pub(super) glimpses: BTreeMap<ProjectKey, Glimpse>,
     pub(super) skipped: Vec<Note>,
     /// Requests that were sent, by account, and whether the account was rate-limited.
     pub(super) accounts: BTreeMap<AccountName, Spent>,
@@ -199,10 +201,11 @@ impl Asked<'_> {
             repositories: Sight::Unknown,
             projects: Vec::new(),
             repository: None,
+            glimpse: None,
             spared: false,
         };
         match candidate.project {
-            ProjectSelector::Key(key) => self.view_project(key, &mut view).await,
+            ProjectSelector::Key(key) => self.view_project(key, self.extent(candidate), &mut view).await,
             ProjectSelector::Pattern(pattern) => {
                 let Ok(said) = self.send_kept(authorization, self.client.projects(authorization, 0)).await else {
                     view.spared = true;
@@ -217,7 +220,7 @@ impl Asked<'_> {
                 let fits = |project: &ListedProject| pattern.matches(project.key.as_str()) && !of_its_own(&project.key);
                 let fitting: Vec<ListedProject> = page.into_iter().filter(fits).collect();
                 if let Some(first) = fitting.first().map(|project| project.key.clone()) {
-                    self.view_project(&first, &mut view).await;
+                    self.view_project(&first, Extent::One, &mut view).await;
                 } else if view.project == Sight::Visible {
                     view.project = Sight::Hidden { why: format!("no project that it sees fits {pattern}") };
                 }
@@ -227,9 +230,30 @@ impl Asked<'_> {
         view
     }
 
-    async fn view_project(&self, key: &ProjectKey, view: &mut View) {
+    /// How much of a project is worth a look. Its main credential sees what a run would list; whoever asked for single
+    /// credentials wants to know about those alone.
+    fn extent(&self, candidate: &Candidate<'_>) -> Extent {
+        match (&self.look.part, &candidate.role) {
+            (Part::InUse, CredentialRole::Main) => Extent::Page,
+            (Part::InUse | Part::Credentials(_), _) => Extent::One,
+        }
+    }
+
+    async fn view_project(&self, key: &ProjectKey, extent: Extent, view: &mut View) {
         let authorization = view.authorization.clone();
-        let Ok(said) = self.send_kept(&authorization, self.client.first_repository(&authorization, key)).await else {
+        let mut said = match extent {
+            Extent::Page => self.send_kept(&authorization, self.client.repositories(&authorization, key, 0)).await,
+            Extent::One => self.send_kept(&authorization, self.client.first_repository(&authorization, key)).await,
+        };
+        // A page that is too much for the server, or for the time, must not hide that the project is there.
+        if extent == Extent::Page && said.as_ref().is_ok_and(|said| sight(said.as_ref()) == Sight::Unknown) {
+            said = self.send_kept(&authorization, self.client.first_repository(&authorization, key)).await.or(said);
+        } else if let (Extent::Page, Ok(Some(Ok(page)))) = (extent, &said) {
+            let repositories = page.values.iter().map(|repository| (repository.id, repository.listed())).collect();
+            let complete = page.next.is_none() && page.quarantined.is_empty();
+            view.glimpse = Some((key.clone(), Glimpse { repositories, complete }));
+        }
+        let Ok(said) = said else {
             view.spared = true;
             return;
         };
@@ -270,6 +294,7 @@ impl Asked<'_> {
             if let Some(credential) = answers.credentials.get_mut(&view.address) {
                 (credential.project, credential.repositories) = (view.project.clone(), view.repositories.clone());
             }
+            answers.glimpses.extend(view.glimpse);
             for (declared, project) in view.projects {
                 let name = Some(project.name).filter(|name| !name.is_empty());
                 let (id, key) = (Some(project.id), Some(project.key));
@@ -363,6 +388,15 @@ impl Asked<'_> {
 /// The account was not asked, to spare its budget.
 struct Spared;
 
+/// How much of a project's listing is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// One repository.
+    One,
+    /// As much as the server gives at once.
+    Page,
+}
+
 /// What one credential sees.
 struct View {
     address: Address,
@@ -373,6 +407,7 @@ struct View {
     /// By the key that was asked for.
     projects: Vec<(ProjectKey, ListedProject)>,
     repository: Option<(ProjectKey, Repository)>,
+    glimpse: Option<(ProjectKey, Glimpse)>,
     spared: bool,
 }
 

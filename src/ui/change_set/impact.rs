@@ -4,7 +4,7 @@ use jiff::Zoned;
 
 use super::super::{count, shown};
 use super::lines::{Lines, Mark};
-use crate::change::{Action, Bytes, Change, ChangeSet, Effect, Impact, Leaving, Names};
+use crate::change::{Action, Bytes, Change, ChangeSet, Effect, Impact, Leaving, Names, Seen};
 use crate::model::LimitSource;
 
 /// Below a change: what it means for the runs to come.
@@ -45,7 +45,10 @@ pub(super) fn on_backups(set: &ChangeSet, lines: &mut Lines) {
 fn words(effect: &Effect, is_new: bool) -> Vec<String> {
     match effect {
         Effect::Runs { before, after } => runs(before, after).concat(),
-        Effect::Scope { project, entering, leaving } => split(&scope(project.as_str(), entering, leaving, is_new)),
+        Effect::Scope { project, entering, leaving, seen } => match seen {
+            Some(seen) if leaving.total == 0 => split(&first_look(project.as_str(), entering, *seen)),
+            Some(_) | None => split(&scope(project.as_str(), entering, leaving, is_new)),
+        },
         Effect::Rotation { project, before, accounts, credentials } => {
             let was = before.map(|before| format!(" (was {before})")).unwrap_or_default();
             let verb = if *accounts == 1 { "is used" } else { "take turns" };
@@ -57,18 +60,20 @@ fn words(effect: &Effect, is_new: bool) -> Vec<String> {
             };
             split(&format!("{project}: {} {verb}{was}{doubled}", accounts_of(*accounts)))
         }
-        Effect::Work { server, requests, accounts, refill_per_second, seconds, more, source } => {
-            let mut parts = vec![format!("{server}: needs about {} requests", thousands(*requests))];
+        Effect::Work { server, requests, more_repositories, accounts, refill_per_second, seconds, more, source } => {
+            let about = if *more_repositories { "at least" } else { "about" };
+            let mut parts = vec![format!("{server}: needs {about} {} requests", thousands(*requests))];
             if let Some(refill) = refill_per_second {
                 let verb = if *accounts == 1 { "refills" } else { "refill" };
                 parts.push(format!("{} {verb} {refill} per second", accounts_of(*accounts)));
             }
             match (seconds, more) {
                 (None, _) => {}
+                (Some(0), _) if *more_repositories => {}
                 (Some(0), _) => parts.push("no waiting".to_owned()),
-                (Some(seconds), None) => parts.push(format!("about {}", minutes(*seconds))),
+                (Some(seconds), None) => parts.push(format!("{about} {}", minutes(*seconds))),
                 (Some(seconds), Some((more, fewer))) => {
-                    parts.push(format!("about {}", minutes(*seconds)));
+                    parts.push(format!("{about} {}", minutes(*seconds)));
                     parts.push(format!("with {more} accounts {}", minutes(*fewer)));
                 }
             }
@@ -79,6 +84,9 @@ fn words(effect: &Effect, is_new: bool) -> Vec<String> {
         }
         Effect::Storage { destinations, bytes, repositories, unknown } => {
             let names: Vec<&str> = destinations.iter().map(|name| name.as_str()).collect();
+            if *repositories == 0 {
+                return split(&format!("storage in {}: unknown until the first run", names.join(" and ")));
+            }
             let each = if names.len() > 1 { " each" } else { "" };
             let more = match unknown {
                 0 => String::new(),
@@ -145,6 +153,23 @@ fn scope(project: &str, entering: &Names, leaving: &Names, is_new: bool) -> Stri
     format!("{project}: {}", parts.join("; "))
 }
 
+/// What a plan takes of a project that no run has listed.
+fn first_look(project: &str, entering: &Names, seen: Seen) -> String {
+    let Seen { repositories, complete } = seen;
+    let all = count(repositories as u64, "repository");
+    match (complete, entering.total) {
+        (true, _) if repositories == 0 => format!("{project}: has no repository that its main credential sees"),
+        (true, 0) => format!("{project}: takes none of {all}"),
+        (true, total) if total == repositories => format!("{project}: takes {all}, which is all ({entering})"),
+        (true, total) => format!("{project}: takes {} of {all} ({entering})", thousands(total as u64)),
+        (false, 0) => format!("{project}: takes none of the first {all}; there are more"),
+        (false, total) => {
+            let (total, first) = (thousands(total as u64), thousands(repositories as u64));
+            format!("{project}: takes at least {total} repositories ({entering}), by the first {first}")
+        }
+    }
+}
+
 fn accounts_of(number: usize) -> String {
     count(number as u64, "account")
 }
@@ -188,6 +213,7 @@ mod tests {
         let effect = Effect::Work {
             server: "bb".parse().unwrap(),
             requests: 4130,
+            more_repositories: false,
             accounts: 3,
             refill_per_second: Some(15),
             seconds: Some(264),

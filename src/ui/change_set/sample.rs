@@ -2,17 +2,18 @@
 
 use jiff::Timestamp;
 
-use crate::change::{Allowed, Catalogue, ChangeSet, Content, Known, change_set, sample};
+use crate::change::{Allowed, Catalogue, ChangeSet, Content, Glimpse, Glimpses, Known, change_set, sample};
 use crate::model::{
     Address, BaseUrl, Declaration, DestinationId, Percent, Place, RateLimit, Reach, RepoId, RunId, Sealed, ServerSeen,
     SnapshotId, SnapshotRecord, Uid,
 };
 
 /// The scenes whose texts are in `tests/fixtures/plan`.
-pub(super) const SCENES: [&str; 12] = [
+pub(super) const SCENES: [&str; 13] = [
     "allowed-by-commit",
     "credential-sealed-anew",
     "first-apply",
+    "first-look",
     "guarded-leave",
     "list-of-patterns",
     "many-changes",
@@ -81,6 +82,19 @@ pub(super) fn scene(name: &str) -> ChangeSet {
             declared.recipients[0].key = key.parse().unwrap();
             declared.destinations.values_mut().next().unwrap().encrypt_to = vec![key.parse().unwrap()];
             change_set(None, &declared, &known, now())
+        }
+        "first-look" => {
+            let mut listed = sample::listing(&["core-a", "core-b", "ledger", "sandbox-x", "web"]).inventories;
+            let mut glimpses = Glimpses::default();
+            for (server, projects) in &mut listed {
+                for (project, inventory) in std::mem::take(projects) {
+                    let mut repositories = inventory.repositories;
+                    repositories.values_mut().for_each(|repository| repository.stored = None);
+                    glimpses.add(server, project, Glimpse { repositories, complete: true });
+                }
+            }
+            let known = Known { glimpses, ..Known::default() };
+            change_set(None, &sample::declaration(), &known, now())
         }
         "guarded-leave" => plan(&|declared| {
             let plan = declared.plans.remove(&"nightly".parse().unwrap()).unwrap();
