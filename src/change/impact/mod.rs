@@ -7,6 +7,8 @@ mod names;
 mod rotation;
 mod runs;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::BTreeSet;
