@@ -12,6 +12,7 @@ use crate::model::{AccountName, BaseUrl};
 
 /// One answer to one path; any other path is answered with 400.
 pub(super) struct Canned {
+    method: &'static str,
     path: String,
     status: u16,
     headers: String,
@@ -20,7 +21,12 @@ pub(super) struct Canned {
 
 impl Canned {
     pub(super) fn answer(path: &str, body: &str) -> Self {
-        Self { path: path.into(), status: 200, headers: String::new(), body: body.into() }
+        Self { method: "GET", path: path.into(), status: 200, headers: String::new(), body: body.into() }
+    }
+
+    pub(super) fn method(mut self, method: &'static str) -> Self {
+        self.method = method;
+        self
     }
 
     pub(super) fn status(mut self, status: u16) -> Self {
@@ -43,7 +49,7 @@ impl Canned {
             while !seen.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
                 assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
             }
-            let expected = format!("GET {} HTTP/1.1\r\n", self.path);
+            let expected = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
             let status = if seen.starts_with(expected.as_bytes()) { self.status } else { 400 };
             let (headers, body) = (self.headers, self.body);
             let answer = format!(

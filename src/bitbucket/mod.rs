@@ -7,6 +7,7 @@
 //! A renamed project or repository still answers to its old name, so what an answer says (its id, key and slug) wins
 //! over what was asked for. Identity is the numeric id.
 
+mod access_tokens;
 mod application_properties;
 #[cfg(test)]
 mod canned;
@@ -18,6 +19,7 @@ mod rate_limit;
 mod repositories;
 mod status;
 
+pub use access_tokens::{AccessToken, InvalidTokenId, MadeToken, TokenId, WantedToken};
 pub use application_properties::ServerVersion;
 pub use error::BitbucketError;
 pub use paging::{Page, Quarantined};

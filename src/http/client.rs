@@ -32,6 +32,20 @@ pub enum Method {
     Get,
     /// Send a body.
     Post,
+    /// Put a body in a place.
+    Put,
+    /// Take away.
+    Delete,
+}
+
+impl Method {
+    /// Whether the request has a body.
+    const fn has_body(self) -> bool {
+        match self {
+            Self::Post | Self::Put => true,
+            Self::Get | Self::Delete => false,
+        }
+    }
 }
 
 /// One request to an address below the server's base.
@@ -104,6 +118,8 @@ impl HttpClient {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut outgoing = self.client.request(method, request.url);
         if let Some(authorization) = who {
@@ -113,7 +129,7 @@ impl HttpClient {
             let value = HeaderValue::from_str(value).expect("the caller writes visible ASCII");
             outgoing = outgoing.header(HeaderName::from_static(name), value);
         }
-        if request.method == Method::Post {
+        if request.method.has_body() {
             outgoing = outgoing.body(request.body);
         }
         let response = match outgoing.send().await {

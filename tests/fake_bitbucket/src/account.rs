@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::limit::Allowance;
+use crate::token::Token;
 
 /// What an account may do in a project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +24,14 @@ pub enum Permission {
 #[derive(Clone)]
 pub struct Account {
     pub(crate) name: String,
-    pub(crate) tokens: Vec<String>,
+    pub(crate) tokens: Vec<Token>,
     pub(crate) password: Option<String>,
     pub(crate) allowance: Option<Allowance>,
     default: Permission,
     projects: BTreeMap<String, Permission>,
     hidden: BTreeSet<(String, String)>,
+    /// What the token in use allows at most: in projects and in repositories.
+    cap: (Permission, Permission),
 }
 
 impl fmt::Debug for Account {
@@ -49,6 +52,7 @@ impl Account {
             default: Permission::None,
             projects: BTreeMap::new(),
             hidden: BTreeSet::new(),
+            cap: (Permission::Admin, Permission::Admin),
         }
     }
 
@@ -64,10 +68,17 @@ impl Account {
         Self::new(name).token(token).everywhere(Permission::Admin)
     }
 
-    /// Adds an HTTP access token; there may be several, all with one rate limit.
+    /// Adds an HTTP access token that may do whatever the account may; there may be several, all with one rate limit.
     #[must_use]
-    pub fn token(mut self, token: &str) -> Self {
-        self.tokens.push(token.to_owned());
+    pub fn token(self, token: &str) -> Self {
+        let name = format!("token {}", self.tokens.len() + 1);
+        self.named_token(token, &name, &["PROJECT_ADMIN", "REPO_ADMIN"], None)
+    }
+
+    /// Adds an HTTP access token with a name, permissions such as `REPO_READ`, and the days after which it ends.
+    #[must_use]
+    pub fn named_token(mut self, token: &str, name: &str, permissions: &[&str], expiry_days: Option<u32>) -> Self {
+        self.tokens.push(Token::known(token, name, permissions, expiry_days));
         self
     }
 
@@ -107,12 +118,21 @@ impl Account {
     }
 
     pub(crate) fn in_project(&self, key: &str) -> Permission {
+        self.in_project_uncapped(key).min(self.cap.0)
+    }
+
+    fn in_project_uncapped(&self, key: &str) -> Permission {
         let own = self.projects.get(&key.to_lowercase());
         own.copied().unwrap_or(self.default)
     }
 
+    /// The account as it is with a token: the token allows no more than the account may do, and perhaps less.
+    pub(crate) fn with_token(&self, token: &Token) -> Self {
+        Self { cap: token.cap(), ..self.clone() }
+    }
+
     pub(crate) fn in_repository(&self, key: &str, slug: &str) -> Permission {
         let hidden = (key.to_lowercase(), slug.to_lowercase());
-        if self.hidden.contains(&hidden) { Permission::None } else { self.in_project(key) }
+        if self.hidden.contains(&hidden) { Permission::None } else { self.in_project_uncapped(key).min(self.cap.1) }
     }
 }

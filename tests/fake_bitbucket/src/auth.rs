@@ -26,7 +26,12 @@ pub(crate) struct Identity {
     pub(crate) refusal: Option<Reply>,
     /// Whether a cookie decided; such requests are not rate limited.
     pub(crate) by_cookie: bool,
+    /// Whether an access token decided.
+    pub(crate) by_token: bool,
 }
+
+/// An account, and whether it came with an access token.
+type Found = (Account, bool);
 
 /// Logins that happened and logins that failed.
 #[derive(Debug, Default)]
@@ -46,19 +51,20 @@ impl Logins {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let name = cookie(headers).and_then(|value| state.cookies.get(&value));
         if let Some(account) = accounts.iter().find(|a| Some(&a.name) == name) {
-            return Identity { account: Some(account.clone()), refusal: None, by_cookie: true };
+            return Identity { account: Some(account.clone()), refusal: None, by_cookie: true, by_token: false };
         }
         let (account, refusal) = match headers.get(AUTHORIZATION) {
             None => (None, None),
             Some(value) => {
                 let value = value.to_str().unwrap_or("");
                 match state.authenticate(value, accounts) {
-                    Ok(account) => (Some(account.clone()), None),
+                    Ok(found) => (Some(found), None),
                     Err(reply) => (None, Some(reply)),
                 }
             }
         };
-        Identity { account, refusal, by_cookie: false }
+        let by_token = account.as_ref().is_some_and(|(_, by_token)| *by_token);
+        Identity { account: account.map(|(account, _)| account), refusal, by_cookie: false, by_token }
     }
 
     /// Makes a login cookie for an account; gives the `Set-Cookie` header.
@@ -78,7 +84,7 @@ impl Logins {
 }
 
 impl State {
-    fn authenticate<'a>(&mut self, header: &str, accounts: &'a [Account]) -> Result<&'a Account, Reply> {
+    fn authenticate(&mut self, header: &str, accounts: &[Account]) -> Result<Found, Reply> {
         let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
         match scheme.to_ascii_lowercase().as_str() {
             "bearer" => by_token(accounts, rest.trim()).ok_or_else(incorrect),
@@ -92,14 +98,14 @@ impl State {
         }
     }
 
-    fn basic<'a>(&mut self, accounts: &'a [Account], name: &str, secret: &str) -> Result<&'a Account, Reply> {
+    fn basic(&mut self, accounts: &[Account], name: &str, secret: &str) -> Result<Found, Reply> {
         if name == "x-token-auth" {
             return by_token(accounts, secret).ok_or_else(incorrect);
         }
         let account = accounts.iter().find(|account| account.name == name);
         let account = account.ok_or_else(incorrect)?;
-        if account.tokens.iter().any(|token| token == secret) {
-            return Ok(account);
+        if let Some(token) = account.tokens.iter().find(|token| token.value == secret) {
+            return Ok((account.with_token(token), true));
         }
         let failures = self.failures.entry(name.to_owned()).or_insert(0);
         if *failures >= CAPTCHA_AFTER {
@@ -107,7 +113,7 @@ impl State {
         }
         if account.password.as_deref() == Some(secret) {
             *failures = 0;
-            return Ok(account);
+            return Ok((account.clone(), false));
         }
         *failures += 1;
         Err(incorrect())
@@ -145,9 +151,11 @@ fn challenge(reply: Reply) -> Reply {
     reply.header("WWW-Authenticate", "Basic realm=\"Atlassian Bitbucket\"")
 }
 
-fn by_token<'a>(accounts: &'a [Account], token: &str) -> Option<&'a Account> {
-    let has = |account: &&Account| account.tokens.iter().any(|own| own == token);
-    accounts.iter().find(has)
+fn by_token(accounts: &[Account], value: &str) -> Option<Found> {
+    accounts.iter().find_map(|account| {
+        let token = account.tokens.iter().find(|token| token.value == value)?;
+        Some((account.with_token(token), true))
+    })
 }
 
 fn cookie(headers: &HeaderMap) -> Option<String> {

@@ -66,7 +66,7 @@ impl Exchange {
         let kind = self.look_into(kind, &mut body).await;
         let accounts = shared.accounts();
         let identity = shared.logins.identify(&self.headers, &accounts);
-        let account = identity.account;
+        let (account, by_token) = (identity.account, identity.by_token);
         let name = account.as_ref().map(|account| account.name.clone());
         let logged = name.clone();
         shared.log.amend(self.sequence, |entry| {
@@ -86,10 +86,10 @@ impl Exchange {
         let mut reply = match (identity.refusal, &name) {
             (Some(refusal), _) if self.route != Route::Status => refusal,
             (_, Some(name)) if limited => match shared.buckets.take(name) {
-                Ok(()) => self.handle(account.as_ref(), body).await,
+                Ok(()) => self.handle(account.as_ref(), by_token, body).await,
                 Err(refusal) => refusal,
             },
-            _ => self.handle(account.as_ref(), body).await,
+            _ => self.handle(account.as_ref(), by_token, body).await,
         };
         reply = self.sign(reply, name.as_deref(), identity.by_cookie);
         for action in rewrites {
@@ -151,7 +151,7 @@ impl Exchange {
         }
     }
 
-    async fn handle(&self, account: Option<&Account>, body: RequestBody) -> Reply {
+    async fn handle(&self, account: Option<&Account>, by_token: bool, body: RequestBody) -> Reply {
         let query = self.query.as_deref();
         let shared = &self.control.shared;
         match &self.route {
@@ -163,6 +163,15 @@ impl Exchange {
                     Err(refusal) => refusal,
                     Ok(repository) => self.git(repository.id, *call, account, body).await,
                 }
+            }
+            Route::AccessTokens { .. } | Route::AccessToken { .. } => {
+                let call = rest::TokenCall {
+                    method: &self.method,
+                    checked: text(&self.headers, "x-atlassian-token").as_deref() == Some("no-check"),
+                    by_token,
+                    body: body.whole().await,
+                };
+                rest::answer_about_tokens(shared, &self.route, query, account, &call)
             }
             _ if self.method != "GET" => Reply::error(405, "Method Not Allowed", None),
             route => rest::answer(shared, route, query, account),

@@ -39,6 +39,7 @@ mod server;
 mod signal;
 mod socket;
 mod stock_git;
+mod token;
 pub mod world;
 
 pub use account::{Account, Permission};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::account::Account;
 use crate::limit::{Allowance, Refusal};
 use crate::log::{Entry, Listener};
+use crate::token::TokenRules;
 
 /// Which git protocol the server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Options {
     pub(crate) link_base: Option<String>,
     pub(crate) version: String,
     pub(crate) listener: Option<Listener>,
+    pub(crate) tokens: TokenRules,
 }
 
 impl fmt::Debug for Options {
@@ -59,6 +61,7 @@ impl Default for Options {
             link_base: None,
             version: "9.4.18".to_owned(),
             listener: None,
+            tokens: TokenRules::default(),
         }
     }
 }
@@ -145,6 +148,27 @@ impl Options {
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
         version.clone_into(&mut self.version);
+        self
+    }
+
+    /// Lets access tokens make and revoke access tokens, which the real server refuses.
+    #[must_use]
+    pub fn tokens_manage_tokens(mut self) -> Self {
+        self.tokens.by_token = true;
+        self
+    }
+
+    /// The most access tokens that an account may have.
+    #[must_use]
+    pub fn most_tokens(mut self, most: usize) -> Self {
+        self.tokens.most = most;
+        self
+    }
+
+    /// The most days that an access token may live, enforced by the administrator: every one has to end.
+    #[must_use]
+    pub fn longest_token_life(mut self, days: u32) -> Self {
+        self.tokens.longest_life = Some(days);
         self
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum Route {
     Repository { key: String, slug: String },
     DefaultBranch { key: String, slug: String },
     Repositories,
+    AccessTokens { slug: String },
+    AccessToken { slug: String, id: String },
     UnknownRest,
     Git { key: String, slug: String, call: GitCall },
     Unknown,
@@ -50,6 +52,10 @@ impl Route {
         match parts.as_slice() {
             ["status"] => Self::Status,
             ["rest", "api", "latest" | "1.0", rest @ ..] => Self::rest(rest),
+            ["rest", "access-tokens", "latest" | "1.0", "users", slug] => Self::AccessTokens { slug: slug.to_string() },
+            ["rest", "access-tokens", "latest" | "1.0", "users", slug, id] => {
+                Self::AccessToken { slug: slug.to_string(), id: id.to_string() }
+            }
             ["rest", ..] => Self::UnknownRest,
             ["scm", key, slug, rest @ ..] => Self::git(key, slug, rest),
             _ => Self::Unknown,
@@ -68,6 +74,8 @@ impl Route {
             | Self::Repository { .. }
             | Self::DefaultBranch { .. }
             | Self::Repositories
+            | Self::AccessTokens { .. }
+            | Self::AccessToken { .. }
             | Self::UnknownRest => Kind::Rest,
             Self::Git { call, .. } => match call {
                 GitCall::InfoRefs => Kind::GitInfoRefs,

@@ -199,6 +199,22 @@ impl Control {
         self.shared.logins.clear_captcha(account);
     }
 
+    /// The names of the access tokens of an account, the oldest first.
+    #[must_use]
+    pub fn token_names(&self, account: &str) -> Vec<String> {
+        let live = self.shared.live();
+        let tokens = live.accounts.iter().filter(|found| found.name == account).flat_map(|found| &found.tokens);
+        tokens.map(|token| token.name.clone()).collect()
+    }
+
+    /// The secret values of the access tokens of an account, the oldest first: what must be seen nowhere else.
+    #[must_use]
+    pub fn token_values(&self, account: &str) -> Vec<String> {
+        let live = self.shared.live();
+        let tokens = live.accounts.iter().filter(|found| found.name == account).flat_map(|found| &found.tokens);
+        tokens.map(|token| token.value.clone()).collect()
+    }
+
     /// Changes the protocol from the next request on.
     pub fn set_protocol(&self, protocol: Protocol) {
         self.shared.live().protocol = protocol;
@@ -246,6 +262,11 @@ impl Shared {
 
     pub(crate) fn link_base(&self) -> &str {
         self.options.link_base.as_deref().unwrap_or(&self.url)
+    }
+
+    /// Looks at an account, and perhaps changes it.
+    pub(crate) fn with_account<T>(&self, name: &str, act: impl FnOnce(&mut Account) -> T) -> Option<T> {
+        self.live().accounts.iter_mut().find(|account| account.name == name).map(act)
     }
 
     fn apply_allowance(&self, account: &Account) {

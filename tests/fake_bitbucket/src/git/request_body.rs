@@ -50,6 +50,15 @@ impl RequestBody {
         self.receive().await
     }
 
+    /// Everything that is left.
+    pub(crate) async fn whole(mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(bytes) = self.next().await {
+            all.extend_from_slice(&bytes);
+        }
+        all
+    }
+
     async fn receive(&mut self) -> Option<Bytes> {
         loop {
             let incoming = &mut self.incoming;

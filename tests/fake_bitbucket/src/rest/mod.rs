@@ -2,6 +2,7 @@
 
 mod page;
 mod shape;
+mod tokens;
 
 use crate::account::{Account, Permission};
 use crate::auth::{anonymous, not_permitted};
@@ -14,6 +15,8 @@ use crate::world::{ProjectRecord, RepositoryRecord};
 use page::PageRequest;
 use serde_json::{Value, json};
 use shape::Links;
+
+pub(crate) use tokens::{TokenCall, answer as answer_about_tokens};
 
 /// Answers a request for a REST resource.
 pub(crate) fn answer(shared: &Shared, route: &Route, query: Option<&str>, account: Option<&Account>) -> Reply {
@@ -54,9 +57,13 @@ impl Resource<'_> {
             Route::Repositories => self.all_repositories(),
             Route::RateLimitSettings => Ok(self.rate_limit()),
             Route::OwnRateLimit { slug } => self.own_rate_limit(slug),
-            Route::ApplicationProperties | Route::UnknownRest | Route::Status | Route::Git { .. } | Route::Unknown => {
-                Err(Reply::error(404, "There is no such resource.", None))
-            }
+            Route::ApplicationProperties
+            | Route::AccessTokens { .. }
+            | Route::AccessToken { .. }
+            | Route::UnknownRest
+            | Route::Status
+            | Route::Git { .. }
+            | Route::Unknown => Err(Reply::error(404, "There is no such resource.", None)),
         }
     }
 

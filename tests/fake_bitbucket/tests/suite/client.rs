@@ -92,7 +92,7 @@ fn parse(bytes: &[u8], ended: bool) -> Response {
     let (body, complete) = if headers.contains_key("transfer-encoding") {
         dechunk(rest)
     } else {
-        let length: usize = headers["content-length"].parse().unwrap();
+        let length = if status == 204 { 0 } else { headers["content-length"].parse().unwrap() };
         (rest.to_vec(), ended && rest.len() == length)
     };
     Response { status, headers, body, complete }

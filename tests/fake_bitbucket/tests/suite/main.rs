@@ -4,4 +4,5 @@ mod client;
 mod faults;
 mod git;
 mod rest;
+mod tokens;
 mod worlds;

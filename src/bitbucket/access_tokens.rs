@@ -1,0 +1,283 @@
+//! HTTP access tokens of an account: listed, made, revoked.
+//!
+//! The server shows the secret of a token once, in the answer that makes it. By Atlassian's documentation a token cannot
+//! manage tokens: that takes the account's password. A refusal says so with [`Refusal::NoPermission`].
+//!
+//! [`Refusal::NoPermission`]: crate::http::Refusal::NoPermission
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
+use crate::http::{Authorization, HttpError, Method, Request};
+use crate::model::AccountName;
+
+const JSON: &str = "application/json";
+
+/// The server's number of a token. A string: it may begin with zeros.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenId(String);
+
+/// A text that no token is called by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the id of a token is 1 to 32 digits")]
+pub struct InvalidTokenId;
+
+impl TokenId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for TokenId {
+    type Err = InvalidTokenId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTokenId> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for TokenId {
+    type Error = InvalidTokenId;
+
+    fn try_from(text: String) -> Result<Self, InvalidTokenId> {
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if fits { Ok(Self(text)) } else { Err(InvalidTokenId) }
+    }
+}
+
+impl From<TokenId> for String {
+    fn from(id: TokenId) -> Self {
+        id.0
+    }
+}
+
+/// What a server tells of a token. Never its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessToken {
+    /// Its number.
+    pub id: TokenId,
+    /// Its name, for people.
+    pub name: String,
+    /// What it may do, such as `REPO_READ`; empty if the server does not tell.
+    pub permissions: BTreeSet<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// The days after which it ends, if it does and the server tells.
+    pub expiry_days: Option<u32>,
+    /// Whose it is, if the server tells.
+    pub owner: Option<String>,
+}
+
+/// A token that was made, with its secret.
+#[derive(Debug)]
+pub struct MadeToken {
+    /// What the server tells of it.
+    pub token: AccessToken,
+    /// What is sent to log in.
+    pub secret: SecretString,
+}
+
+/// What a new token is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedToken {
+    /// Its name, for people.
+    pub name: String,
+    /// What it may do.
+    pub permissions: BTreeSet<String>,
+    /// The days after which it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiry_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", expecting = "an access token")]
+struct Document {
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    permissions: Vec<String>,
+    #[serde(default)]
+    created_date: Value,
+    expiry_days: Option<u32>,
+    user: Option<User>,
+    token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    name: String,
+}
+
+impl Document {
+    /// The token, and its secret if this is the answer that made it.
+    fn check(self) -> Result<(AccessToken, Option<SecretString>), String> {
+        let id = TokenId::try_from(self.id).map_err(|error| error.to_string())?;
+        let plain = |text: &String| {
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        };
+        if !self.permissions.iter().all(plain) {
+            return Err(format!("token {id} has a permission that is no word"));
+        }
+        let token = AccessToken {
+            id,
+            name: short_name(self.name),
+            permissions: self.permissions.into_iter().collect(),
+            created: time(&self.created_date),
+            expiry_days: self.expiry_days.filter(|days| *days > 0),
+            owner: self.user.map(|user| short_name(user.name)),
+        };
+        Ok((token, self.token.map(SecretString::from)))
+    }
+}
+
+/// Milliseconds since 1970, or a text in the form of ISO 8601.
+fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::Number(millis) => Timestamp::from_millisecond(millis.as_i64()?).ok(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn read(value: Value) -> Result<AccessToken, String> {
+    let document: Document = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    document.check().map(|(token, _)| token)
+}
+
+/// The name of an account as addresses have it: in lower case, with `_` for what an address cannot hold.
+fn slug(account: &AccountName) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    account.as_str().to_lowercase().chars().map(plain).collect()
+}
+
+impl Client {
+    /// Gets one page of the tokens of the authorization's account, beginning at `start` (0, then [`Page::next`]).
+    pub async fn access_tokens(
+        &self,
+        authorization: &Authorization,
+        start: u64,
+    ) -> Result<Page<AccessToken>, BitbucketError> {
+        let slug = slug(authorization.account());
+        self.page(&segments(&slug), start, authorization, read).await
+    }
+
+    /// Makes a token of the authorization's account. One attempt: a failure does not tell that none was made.
+    pub async fn make_access_token(
+        &self,
+        authorization: &Authorization,
+        wanted: &WantedToken,
+    ) -> Result<MadeToken, BitbucketError> {
+        let slug = slug(authorization.account());
+        let segments = segments(&slug);
+        let body = serde_json::to_vec(wanted).expect("strings and numbers are JSON");
+        let headers = [("accept", JSON), ("content-type", JSON), ("x-atlassian-token", "no-check")];
+        let url = self.http.base().join(segments);
+        let request = Request { method: Method::Put, url, headers: &headers, body: Bytes::from(body) };
+        let mut answer = self.http.send(request, authorization).await?;
+        answer.require_content_type(JSON)?;
+        let body = Zeroizing::new(answer.collect(LARGEST_DOCUMENT).await?);
+        // The parser's own message is left out: it can repeat what it read.
+        let malformed = |why: &str| BitbucketError::Malformed { resource: segments.join("/"), why: why.to_owned() };
+        let document: Document = serde_json::from_slice(&body).map_err(|_| malformed("it is not an access token"))?;
+        match document.check().map_err(|why| malformed(&why))? {
+            (token, Some(secret)) => Ok(MadeToken { token, secret }),
+            (_, None) => Err(malformed("the server made a token and does not show its secret")),
+        }
+    }
+
+    /// Revokes a token of the authorization's account. One that is not there counts as revoked.
+    pub async fn revoke_access_token(&self, authorization: &Authorization, id: &TokenId) -> Result<(), BitbucketError> {
+        let slug = slug(authorization.account());
+        let url = self.http.base().join(segments(&slug).into_iter().chain([id.as_str()]));
+        let headers = [("accept", JSON), ("x-atlassian-token", "no-check")];
+        let request = Request { method: Method::Delete, url, headers: &headers, body: Bytes::new() };
+        match self.http.send(request, authorization).await {
+            Ok(_) | Err(HttpError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn segments(slug: &str) -> [&str; 5] {
+    ["rest", "access-tokens", "latest", "users", slug]
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::bitbucket::canned::{Canned, authorization};
+
+    const PATH: &str = "/bb/rest/access-tokens/latest/users/svc-backup";
+
+    fn wanted() -> WantedToken {
+        let permissions = ["PROJECT_READ", "REPO_READ"].map(str::to_owned).into();
+        WantedToken { name: "xopero".into(), permissions, expiry_days: Some(90) }
+    }
+
+    async fn make(body: &str) -> Result<MadeToken, BitbucketError> {
+        let client = Canned::answer(PATH, body).method("PUT").serve().await;
+        client.make_access_token(&authorization(), &wanted()).await
+    }
+
+    #[tokio::test]
+    async fn quirk_28_ids_keep_their_zeros_and_dates_come_in_any_form() {
+        let body = r#"{"isLastPage":true,"values":[
+            {"id":"018910532909","createdDate":1609249808751,"expiryDays":90,"name":"one","permissions":["REPO_READ"]},
+            {"id":"2","createdDate":"2026-06-05T13:54:44Z","name":"two","user":{"name":"svc"}},
+            {"id":"../3","name":"x"},{"id":"4","permissions":["a b"]}]}"#;
+        let client = Canned::answer(&format!("{PATH}?start=0&limit=1000"), body).serve().await;
+        let page = client.access_tokens(&authorization(), 0).await.unwrap();
+        let seen: Vec<_> = page.values.iter().map(|one| (one.id.as_str(), one.created.is_some())).collect();
+        assert_eq!((seen, page.quarantined.len()), (vec![("018910532909", true), ("2", true)], 2));
+        assert_eq!(page.values[0].expiry_days, Some(90));
+    }
+
+    #[tokio::test]
+    async fn the_secret_comes_once_and_is_not_in_any_error() {
+        let made = make(r#"{"id":"7","name":"xopero","token":"BBDC-s3cr3t"}"#).await.unwrap();
+        assert_eq!((made.secret.expose_secret(), made.token.id.as_str()), ("BBDC-s3cr3t", "7"));
+        assert!(!format!("{made:?}").contains("s3cr3t"));
+        for odd in [r#""BBDC-s3cr3t""#, r#"{"id":["BBDC-s3cr3t"]}"#, r#"{"id":"BBDC-s3cr3t"}"#, r#"{"id":"7"}"#] {
+            let error = make(odd).await.unwrap_err();
+            assert!(matches!(error, BitbucketError::Malformed { .. }), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_revoked() {
+        let id = "7".parse().unwrap();
+        for status in [204, 404] {
+            let client = Canned::answer(&format!("{PATH}/7"), "").method("DELETE").status(status).serve().await;
+            client.revoke_access_token(&authorization(), &id).await.unwrap();
+        }
+        let client = Canned::answer(&format!("{PATH}/7"), "{}").method("DELETE").status(401).serve().await;
+        assert!(client.revoke_access_token(&authorization(), &id).await.is_err());
+    }
+
+    #[test]
+    fn a_slug_has_no_character_that_an_address_cannot_hold() {
+        assert_eq!(slug(&AccountName::new("Svc@Corp Backup").unwrap()), "svc_corp_backup");
+    }
+}
