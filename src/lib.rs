@@ -26,6 +26,7 @@
 //! run                   one execution of a backup plan
 //! restore               to a folder, to a bundle
 //! reconcile             plan and apply
+//! rotate                one access token in the place of another
 //!   -- outside --
 //! daemon                what runs by itself, and when
 //! lsp                   what an editor asks: diagnostics, hover, completion, actions
@@ -50,6 +51,7 @@ pub mod model;
 pub mod reconcile;
 pub mod restore;
 pub mod retention;
+pub mod rotate;
 pub mod run;
 pub mod schedule;
 pub mod secret;

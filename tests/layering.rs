@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("run", 90),
     ("restore", 90),
     ("reconcile", 90),
+    ("rotate", 90),
     // Outside.
     ("daemon", 95),
     ("lsp", 100),

@@ -5,6 +5,7 @@ mod check;
 mod enable;
 mod list;
 mod remove;
+mod rotate;
 
 use clap::{Args, Subcommand};
 
@@ -23,6 +24,7 @@ pub struct CredentialArgs {
 enum CredentialCommand {
     Add(add::AddArgs),
     Check(check::CheckArgs),
+    Rotate(rotate::RotateArgs),
     Remove(remove::RemoveArgs),
     List(list::ListArgs),
     Enable(enable::EnableArgs),
@@ -34,6 +36,7 @@ pub async fn run(context: &Context, arguments: &CredentialArgs) -> Result<u8, Cl
     match &arguments.command {
         CredentialCommand::Add(arguments) => add::run(context, arguments),
         CredentialCommand::Check(arguments) => check::run(context, arguments).await,
+        CredentialCommand::Rotate(arguments) => rotate::run(context, arguments).await,
         CredentialCommand::Remove(arguments) => remove::run(context, arguments),
         CredentialCommand::List(arguments) => list::run(context, arguments),
         CredentialCommand::Enable(arguments) => enable::enable(context, arguments),

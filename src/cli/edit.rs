@@ -28,10 +28,8 @@ pub struct Change<'a> {
 impl<'a> Change<'a> {
     /// What `after` makes of the files of `tree`.
     pub fn new(tree: &'a SourceTree, after: &Sources, arguments: &EditArgs) -> Self {
-        let declared = after.files().map(|(id, file)| (tree.text(id), &file.text));
-        let values = after.values().iter().filter_map(|(path, file)| Some((tree.value(path)?, &file.text)));
-        let changed = declared.chain(values).filter(|(old, new)| old.text != **new);
-        Self { files: changed.map(|(old, new)| (old, new.clone())).collect(), dry_run: arguments.dry_run }
+        let changed = tree.changes(after).into_iter();
+        Self { files: changed.map(|(old, new)| (old, new.to_owned())).collect(), dry_run: arguments.dry_run }
     }
 
     /// Whether nothing changes.
@@ -77,12 +75,18 @@ impl<'a> Change<'a> {
     }
 
     fn shown(&self, style: Style) -> String {
-        let mut shown = String::new();
-        for (file, new) in &self.files {
-            write!(shown, "{}", diff(&file.name, &file.text, new, style)).expect("strings take everything");
-        }
-        shown
+        let files = self.files.iter().map(|(file, new)| (file.name.as_str(), file.text.as_str(), new.as_str()));
+        differences(files, style)
     }
+}
+
+/// What changes in files: their names, the texts before and after.
+pub fn differences<'a>(files: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>, style: Style) -> String {
+    let mut shown = String::new();
+    for (name, before, after) in files {
+        write!(shown, "{}", diff(name, before, after, style)).expect("strings take everything");
+    }
+    shown
 }
 
 /// Tells why an edit was not made.

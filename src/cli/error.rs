@@ -6,6 +6,7 @@ use crate::config::{EditError, FormatError};
 use crate::lsp::LspError;
 use crate::reconcile::ReconcileError;
 use crate::restore::RestoreError;
+use crate::rotate::RotateError;
 use crate::run::RunError;
 use crate::secret::SecretError;
 use crate::source::SourceError;
@@ -204,6 +205,38 @@ impl From<RestoreError> for CliError {
                 Self::from_error(exit_code::FAILED, &error, hint)
             }
         }
+    }
+}
+
+impl From<RotateError> for CliError {
+    fn from(error: RotateError) -> Self {
+        let (hint, details) = (error.hint(), error.details());
+        let code = match error {
+            RotateError::Source(error) => return error.into(),
+            RotateError::Edit(error) => return error.into(),
+            RotateError::Secret { .. } | RotateError::NotAccepted { .. } => exit_code::SECRETS,
+            RotateError::NotDeclared { .. } | RotateError::NoServer { .. } => exit_code::INVALID_FILE,
+            RotateError::SeveralTokens { .. } | RotateError::NoSuchToken { .. } | RotateError::OtherToken { .. } => {
+                exit_code::USAGE
+            }
+            RotateError::Password { .. }
+            | RotateError::SameAs { .. }
+            | RotateError::OfAProject { .. }
+            | RotateError::MayNotManage { .. }
+            | RotateError::NoTokens
+            | RotateError::NoPermissions { .. }
+            | RotateError::Make { .. }
+            | RotateError::MakeUnanswered { .. }
+            | RotateError::NotProven { .. }
+            | RotateError::Ask { .. }
+            | RotateError::Stuck { .. }
+            | RotateError::Setup { .. }
+            | RotateError::CaFile { .. }
+            | RotateError::WriteJournal { .. }
+            | RotateError::ReadJournal { .. }
+            | RotateError::UnreadableJournal { .. } => exit_code::FAILED,
+        };
+        Self::from_error(code, &error, hint).with_details(details)
     }
 }
 

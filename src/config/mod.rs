@@ -44,7 +44,8 @@ mod syntax;
 pub use edit::{
     EditContext, EditError, NewCredential, Purpose, SealedValue, SecretAddress, Starter, StoreKey, add_recipient,
     declared_recipients, disable_credential, edit_context, enable_credential, enabling_plans, remove_credential,
-    remove_recipient, replace_sealed, sealed_values, set_credential, set_store_key, starter, store_key_purpose,
+    remove_recipient, replace_sealed, sealed_values, set_credential, set_expiry, set_store_key, starter,
+    store_key_purpose,
 };
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
 pub use format::{FormatError, format};

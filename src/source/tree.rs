@@ -114,6 +114,13 @@ impl SourceTree {
         self.texts().find(|file| file.text.trim().is_empty())
     }
 
+    /// The files that `after` makes something else of, with what they will say.
+    pub fn changes<'t, 'a>(&'t self, after: &'a Sources) -> Vec<(&'t SourceText, &'a str)> {
+        let declared = after.files().map(|(id, file)| (self.text(id), file.text.as_str()));
+        let values = after.values().iter().filter_map(|(path, file)| Some((self.value(path)?, file.text.as_str())));
+        declared.chain(values).filter(|(old, new)| old.text != *new).collect()
+    }
+
     /// What a generation remembers of it. Whether a commit says the same is another question: [`super::Provenance`].
     pub fn source(&self) -> Source {
         let digest =

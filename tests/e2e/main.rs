@@ -26,6 +26,7 @@ mod protocol;
 mod refusals;
 mod restore;
 mod review;
+mod rotate;
 mod scope;
 mod secrets_scan;
 mod selection;

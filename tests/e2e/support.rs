@@ -139,6 +139,11 @@ impl Home {
     /// Runs `xopero` with text on standard input.
     #[must_use = "demand an exit code"]
     pub fn xopero_with_input(&self, arguments: &[&str], input: &str) -> Ended {
+        self.start_with_input(arguments, input).wait()
+    }
+
+    /// Starts `xopero` with text on standard input and does not wait for it.
+    pub fn start_with_input(&self, arguments: &[&str], input: &str) -> Running {
         use std::io::Write;
         let mut command = self.xopero_command(arguments);
         command.env("XOPERO_IDENTITY_FILE", self.path().join("identity.txt"));
@@ -148,7 +153,7 @@ impl Home {
         // A command that refuses before it reads its input is judged by what it says.
         let _refused_early = stdin.write_all(input.as_bytes());
         drop(stdin);
-        Ended::from(&child.wait_with_output().expect("it ends"))
+        Running(Some(child))
     }
 
     /// Writes `xopero.kdl` with server, recipients and destinations, the given destinations by name, and `rest`.

@@ -100,15 +100,15 @@ pub fn sealed_values(sources: &Sources) -> Result<Vec<SealedValue>, EditError> {
 }
 
 /// Where a sealed value stands.
-struct Place<'a> {
-    address: SecretAddress,
+pub(super) struct Place<'a> {
+    pub(super) address: SecretAddress,
     /// The node that has the value as its argument.
     node: &'a Node,
-    parent: &'a Node,
+    pub(super) parent: &'a Node,
     top: &'a Node,
 }
 
-fn places(nodes: &[Node]) -> Vec<Place<'_>> {
+pub(super) fn places(nodes: &[Node]) -> Vec<Place<'_>> {
     let mut places = Vec::new();
     for top in nodes.iter().filter(|node| node.name == "destination") {
         let Some((name, _)) = top.text() else { continue };

@@ -1,0 +1,72 @@
+//! Whether a token does what it is needed for.
+
+use crate::bitbucket::{BitbucketError, Client};
+use crate::http::{Authorization, HttpError, Refusal};
+use crate::model::ProjectSelector;
+
+/// The most projects that are looked at: an account that serves many answers this from its first budget.
+const MOST_PROJECTS: usize = 10;
+
+/// What the server made of a token.
+pub(super) enum Proof {
+    /// It is accepted, and sees what it should.
+    Good,
+    /// It is not.
+    Bad(String),
+    /// The server did not say.
+    Unknown(BitbucketError),
+}
+
+/// Whether the server takes the token for its account.
+pub(super) async fn logs_in(client: &Client, token: &Authorization) -> Proof {
+    match client.application_properties(token).await {
+        Ok(version) if version.confirms(token.account()) => Proof::Good,
+        Ok(version) => {
+            let whom = version.account.map_or_else(|| "nobody".to_owned(), |account| account.to_string());
+            Proof::Bad(format!("the server takes it for {whom}, not for {}", token.account()))
+        }
+        Err(BitbucketError::Http(error @ HttpError::Unauthorized { meaning, .. })) if meaning.of_login().is_some() => {
+            Proof::Bad(error.to_string())
+        }
+        Err(error) => Proof::Unknown(error),
+    }
+}
+
+/// Whether the new token is accepted and sees each of the projects that the old one sees.
+pub(super) async fn replaces(
+    client: &Client,
+    new: &Authorization,
+    old: &Authorization,
+    projects: impl Iterator<Item = &ProjectSelector>,
+) -> Proof {
+    match logs_in(client, new).await {
+        Proof::Good => {}
+        ended @ (Proof::Bad(_) | Proof::Unknown(_)) => return ended,
+    }
+    for project in projects.take(MOST_PROJECTS) {
+        match sees(client, new, project).await {
+            Ok(true) => {}
+            Ok(false) if sees(client, old, project).await.is_ok_and(|seen| !seen) => {}
+            Ok(false) => return Proof::Bad(format!("it does not see project {project}, and the old one does")),
+            Err(error) => return Proof::Unknown(error),
+        }
+    }
+    Proof::Good
+}
+
+async fn sees(client: &Client, token: &Authorization, project: &ProjectSelector) -> Result<bool, BitbucketError> {
+    let seen = match project {
+        ProjectSelector::Key(key) => client.first_repository(token, key).await.map(|_| true),
+        ProjectSelector::Pattern(pattern) => {
+            let page = client.projects(token, 0).await;
+            page.map(|page| page.values.iter().any(|project| pattern.matches(project.key.as_str())))
+        }
+    };
+    match seen {
+        Err(BitbucketError::Http(
+            HttpError::NotFound { .. }
+            | HttpError::Unauthorized { meaning: Refusal::NoPermission | Refusal::Unknown, .. },
+        )) => Ok(false),
+        other => other,
+    }
+}
