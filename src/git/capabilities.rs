@@ -50,6 +50,8 @@ pub enum Capability {
     OfsDelta,
     /// v0 and v1: progress messages can be left out.
     NoProgress,
+    /// v2: a fetch can be cut off after so many commits.
+    Shallow,
 }
 
 /// What is remembered of a server's git, so that a listing needs no advertisement before it.
@@ -239,6 +241,9 @@ impl Offers {
             "ls-refs" | "fetch" => {
                 if key == "ls-refs" && value.split(' ').any(|word| word == "unborn") {
                     self.capabilities.insert(Capability::LsRefsUnborn);
+                }
+                if key == "fetch" && value.split(' ').any(|word| word == "shallow") {
+                    self.capabilities.insert(Capability::Shallow);
                 }
                 self.commands.insert(key.to_owned());
             }

@@ -1,6 +1,7 @@
 //! Asking for a pack, and taking it out of the answer.
 
 use std::io::Write;
+use std::num::NonZeroU32;
 
 use bytes::{Buf, Bytes};
 use flate2::Compression;
@@ -17,6 +18,9 @@ const WORTH_COMPRESSING: usize = 1024;
 
 const READING: &str = "the answer to fetch";
 
+/// The most commits at which a history may be cut off.
+const MOST_CUTS: usize = 100_000;
+
 /// What to ask for. Without any want there is nothing to ask: do not send it.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
@@ -30,9 +34,18 @@ pub struct FetchRequest<'a> {
     pub haves: &'a [ObjectId],
 }
 
+/// How much of the history to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// All of it. A server that does not have all of it is an error.
+    All,
+    /// So many commits on each line. A server that cannot cut the history off sends all of it.
+    Commits(NonZeroU32),
+}
+
 impl FetchRequest<'_> {
     /// The body in the server's protocol. Equal requests have equal bodies, so that a server can cache its answer.
-    pub fn body(&self) -> Result<Vec<u8>, ProtocolError> {
+    pub fn body(&self, depth: Depth) -> Result<Vec<u8>, ProtocolError> {
         let (wants, haves) = (sorted(self.wants), sorted(self.haves));
         let mut body = Vec::with_capacity(256 + (wants.len() + haves.len()) * 76);
         match self.facts.protocol {
@@ -40,13 +53,18 @@ impl FetchRequest<'_> {
                 write_line(&mut body, "command=fetch");
                 write_line(&mut body, AGENT);
                 if self.facts.offers(Capability::ObjectFormat) {
-                    write_line(&mut body, &format!("object-format={}", self.format));
+                    write_line(&mut body, format!("object-format={}", self.format));
                 }
                 write_delim(&mut body);
                 write_line(&mut body, "ofs-delta");
                 write_line(&mut body, "no-progress");
                 write_each(&mut body, "want", &wants, "");
                 write_each(&mut body, "have", &haves, "");
+                if let Depth::Commits(count) = depth
+                    && self.facts.offers(Capability::Shallow)
+                {
+                    write_line(&mut body, format!("deepen {count}"));
+                }
                 write_line(&mut body, "done");
                 write_flush(&mut body);
             }
@@ -91,7 +109,7 @@ fn sorted(oids: &[ObjectId]) -> Vec<ObjectId> {
 
 fn write_each(body: &mut Vec<u8>, word: &str, oids: &[ObjectId], suffix: &str) {
     for oid in oids {
-        write_line(body, &format!("{word} {oid}{suffix}"));
+        write_line(body, format!("{word} {oid}{suffix}"));
     }
 }
 
@@ -110,6 +128,8 @@ pub(super) fn compressed(body: Vec<u8>) -> (Bytes, bool) {
 pub struct Demux {
     decoder: Decoder,
     state: State,
+    depth: Depth,
+    cuts: Vec<ObjectId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +138,8 @@ enum State {
     Section,
     /// v2: lines of a section that carries nothing for us.
     Skipping,
+    /// v2: where the history is cut off.
+    Cuts,
     /// v0 and v1: acknowledgments, until the first packet of a band.
     Acknowledgments,
     /// The bands.
@@ -127,13 +149,18 @@ enum State {
 }
 
 impl Demux {
-    /// Expects an answer in `protocol`.
-    pub fn new(protocol: Protocol) -> Self {
+    /// Expects an answer in `protocol` to a request for so much of the history.
+    pub fn new(protocol: Protocol, depth: Depth) -> Self {
         let state = match protocol {
             Protocol::V0 | Protocol::V1 => State::Acknowledgments,
             Protocol::V2 => State::Section,
         };
-        Self { decoder: Decoder::default(), state }
+        Self { decoder: Decoder::default(), state, depth, cuts: Vec::new() }
+    }
+
+    /// The commits whose parents the server left out, as was asked for. Known once the pack begins.
+    pub fn cuts(&self) -> &[ObjectId] {
+        &self.cuts
     }
 
     /// Appends the next piece of the answer.
@@ -152,11 +179,13 @@ impl Demux {
                 }
                 Packet::Flush => match self.state {
                     State::Bands => self.state = State::End,
-                    State::Section | State::Skipping | State::Acknowledgments => return Err(unexpected("flush")),
+                    State::Section | State::Skipping | State::Cuts | State::Acknowledgments => {
+                        return Err(unexpected("flush"));
+                    }
                     State::End => return Err(unexpected("packet after the end")),
                 },
                 Packet::Delim => match self.state {
-                    State::Skipping => self.state = State::Section,
+                    State::Skipping | State::Cuts => self.state = State::Section,
                     State::Section | State::Acknowledgments | State::Bands | State::End => {
                         return Err(unexpected("delimiter"));
                     }
@@ -195,10 +224,21 @@ impl Demux {
             State::Section => match text {
                 b"packfile" => self.state = State::Bands,
                 b"acknowledgments" | b"wanted-refs" => self.state = State::Skipping,
-                b"shallow-info" => return Err(ProtocolError::Shallow),
+                b"shallow-info" => match self.depth {
+                    Depth::All => return Err(ProtocolError::Shallow),
+                    Depth::Commits(_) => self.state = State::Cuts,
+                },
                 other => return Err(unexpected(&format!("section {:?}", shorten(other)))),
             },
             State::Skipping => {}
+            State::Cuts => {
+                let malformed = || ProtocolError::Malformed { reading: READING, line: shorten(text) };
+                let oid = text.strip_prefix(b"shallow ").ok_or_else(malformed)?;
+                if self.cuts.len() == MOST_CUTS {
+                    return Err(unexpected("history that is cut off so often"));
+                }
+                self.cuts.push(ObjectId::from_hex(oid).map_err(|_| malformed())?);
+            }
             State::Acknowledgments => {
                 if text.starts_with(b"shallow ") || text.starts_with(b"unshallow ") {
                     return Err(ProtocolError::Shallow);
@@ -241,7 +281,7 @@ mod tests {
     use crate::git::stock::Stock;
 
     pub(super) fn demux(protocol: Protocol, bytes: &[u8], cuts: &[usize]) -> Result<Vec<u8>, ProtocolError> {
-        let mut demux = Demux::new(protocol);
+        let mut demux = Demux::new(protocol, Depth::All);
         let mut pack = Vec::new();
         for chunk in chunks(bytes, cuts) {
             demux.push(chunk);
@@ -270,7 +310,7 @@ mod tests {
                 let mut objects = Vec::new();
                 for haves in [&[][..], &older] {
                     let request = FetchRequest { facts: &facts, format, wants: &wants, haves };
-                    let answer = stock.upload_pack(version, &request.body().unwrap());
+                    let answer = stock.upload_pack(version, &request.body(Depth::All).unwrap());
                     let pack = demux(protocol, &answer, &[5, 900]).unwrap();
                     let mut walker = PackWalker::new(format, PackLimits::default());
                     walker.push(&pack).unwrap();
@@ -282,11 +322,37 @@ mod tests {
     }
 
     #[test]
+    fn a_history_is_cut_off_where_it_was_asked_for() {
+        let stock = Stock::with_history(ObjectFormat::Sha1);
+        let tip = stock.rev("main");
+        let mut facts = facts(Protocol::V2);
+        facts.capabilities.insert(Capability::Shallow);
+        let request = FetchRequest { facts: &facts, format: ObjectFormat::Sha1, wants: &[tip], haves: &[] };
+        let depth = Depth::Commits(NonZeroU32::new(1).unwrap());
+        let answer = stock.upload_pack(2, &request.body(depth).unwrap());
+        let mut cut = Demux::new(Protocol::V2, depth);
+        cut.push(answer.clone().into());
+        let mut walker = PackWalker::new(ObjectFormat::Sha1, PackLimits::default());
+        while let Some(bytes) = cut.next_bytes().unwrap() {
+            walker.push(&bytes).unwrap();
+        }
+        cut.finish().unwrap();
+        assert_eq!(cut.cuts(), [tip]);
+        assert!(usize::try_from(walker.finish().unwrap().objects).unwrap() < stock.count_objects());
+        assert_eq!(demux(Protocol::V2, &answer, &[]), Err(ProtocolError::Shallow), "nobody asked for it");
+        let unable = ServerFacts { capabilities: [Capability::ObjectFormat].into(), ..facts.clone() };
+        let request = FetchRequest { facts: &unable, ..request };
+        assert_eq!(request.body(depth), request.body(Depth::All));
+    }
+
+    #[test]
     fn equal_requests_have_equal_bodies() {
         let id = |digit: &str| digit.repeat(40).parse::<ObjectId>().unwrap();
         let facts = facts(Protocol::V2);
         let body = |wants: &[ObjectId]| {
-            FetchRequest { facts: &facts, format: ObjectFormat::Sha1, wants, haves: &[id("3")] }.body().unwrap()
+            FetchRequest { facts: &facts, format: ObjectFormat::Sha1, wants, haves: &[id("3")] }
+                .body(Depth::All)
+                .unwrap()
         };
         assert_eq!(body(&[id("1"), id("2")]), body(&[id("2"), id("1"), id("2")]));
         assert!(!String::from_utf8(body(&[id("1")])).unwrap().contains("thin-pack"));
@@ -327,7 +393,7 @@ mod tests {
     #[test]
     fn progress_and_keep_alives_are_not_pack() {
         let answer = v2(&[b"packfile\n", b"\x01", b"\x02Counting\rCounting: 2\n", b"\x01PACK", b""]);
-        let mut demux = Demux::new(Protocol::V2);
+        let mut demux = Demux::new(Protocol::V2, Depth::All);
         demux.push(answer.into());
         assert_eq!(demux.next_bytes().unwrap().unwrap(), &b"PACK"[..]);
         assert_eq!(demux.next_bytes().unwrap(), None);

@@ -20,19 +20,28 @@ pub(super) const AGENT: &str = concat!("agent=xopero/", env!("CARGO_PKG_VERSION"
 
 const READING: &str = "the list of references";
 
-/// The body of an `ls-refs` request.
+/// The body of an `ls-refs` request for all references.
 pub fn request(facts: &ServerFacts, format: ObjectFormat) -> Vec<u8> {
+    request_below(facts, format, &[])
+}
+
+/// The body of an `ls-refs` request for those that begin with one of the prefixes; without any prefix, for all. A server
+/// may send others, too.
+pub fn request_below(facts: &ServerFacts, format: ObjectFormat, prefixes: &[&RefName]) -> Vec<u8> {
     let mut body = Vec::with_capacity(128);
     write_line(&mut body, "command=ls-refs");
     write_line(&mut body, AGENT);
     if facts.offers(Capability::ObjectFormat) {
-        write_line(&mut body, &format!("object-format={format}"));
+        write_line(&mut body, format!("object-format={format}"));
     }
     write_delim(&mut body);
     write_line(&mut body, "peel");
     write_line(&mut body, "symrefs");
     if facts.offers(Capability::LsRefsUnborn) {
         write_line(&mut body, "unborn");
+    }
+    for prefix in prefixes {
+        write_line(&mut body, [b"ref-prefix ", prefix.as_bytes()].concat());
     }
     write_flush(&mut body);
     body

@@ -30,7 +30,7 @@ pub use capabilities::{Advertisement, Capability, Protocol, ServerFacts};
 pub use concatenate::Concatenator;
 pub use connectivity::{Connectivity, Missing, Objects};
 pub use error::{BundleError, ConnectivityError, GitError, IndexError, PackError, ProtocolError, VerifierError};
-pub use fetch::FetchRequest;
+pub use fetch::{Depth, FetchRequest};
 pub use index::{IndexedPack, index_pack};
 pub use ls_refs::new_objects;
 pub use pack::{PackLimits, PackSummary, PackWalker};

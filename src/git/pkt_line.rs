@@ -142,9 +142,12 @@ fn length(digits: &[u8]) -> Result<Length, ProtocolError> {
 }
 
 /// Appends a line; the line feed is added. Lines that this program writes are far below the longest packet.
-pub fn write_line(out: &mut Vec<u8>, line: &str) {
+pub fn write_line(out: &mut Vec<u8>, line: impl AsRef<[u8]>) {
+    let line = line.as_ref();
     debug_assert!(line.len() + 5 <= LONGEST, "requests have short lines");
-    out.extend_from_slice(format!("{:04x}{line}\n", line.len() + 5).as_bytes());
+    out.extend_from_slice(format!("{:04x}", line.len() + 5).as_bytes());
+    out.extend_from_slice(line);
+    out.push(b'\n');
 }
 
 /// Appends `0000`.

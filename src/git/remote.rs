@@ -16,10 +16,10 @@ use url::Url;
 
 use super::capabilities::{Advertisement, AdvertisementReader, Protocol, ServerFacts};
 use super::error::{GitError, ProtocolError};
-use super::fetch::{Demux, FetchRequest, compressed};
-use super::ls_refs::{ListingReader, request};
+use super::fetch::{Demux, Depth, FetchRequest, compressed};
+use super::ls_refs::{ListingReader, request_below};
 use crate::http::{Answer, Authorization, HttpClient, Method, Request, RequestPlace};
-use crate::model::{BaseUrl, ObjectFormat, ProjectKey, References, RepoSlug};
+use crate::model::{BaseUrl, ObjectFormat, ObjectId, ProjectKey, RefName, References, RepoSlug};
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: &str = "application/x-git-upload-pack-request";
@@ -48,6 +48,12 @@ impl Remote {
         Self { client, url }
     }
 
+    /// The repository whose own address is the client's base.
+    pub fn at_base(client: HttpClient) -> Self {
+        let url = client.base().join([]);
+        Self { client, url }
+    }
+
     /// The repository that a clone link leads to. Of the link only what follows `scm` is used, below the configured
     /// base: the host in it is the server's setting and may not be the one to use, and it may hold a user name.
     pub fn from_clone_link(client: HttpClient, link: &str) -> Result<Self, GitError> {
@@ -72,6 +78,17 @@ impl Remote {
         facts: &ServerFacts,
         format: ObjectFormat,
     ) -> Result<Listing, GitError> {
+        self.list_below(authorization, facts, format, &[]).await
+    }
+
+    /// Lists the references that begin with one of the prefixes, and maybe others.
+    pub async fn list_below(
+        &self,
+        authorization: &Authorization,
+        facts: &ServerFacts,
+        format: ObjectFormat,
+        prefixes: &[&RefName],
+    ) -> Result<Listing, GitError> {
         match facts.protocol {
             Protocol::V0 | Protocol::V1 => {
                 let advertisement = self.info_refs(&[], authorization).await?;
@@ -82,7 +99,8 @@ impl Remote {
                 Ok(Listing { references, object_format: advertisement.object_format })
             }
             Protocol::V2 => {
-                let mut answer = self.upload_pack(request(facts, format), facts.protocol, authorization).await?;
+                let mut answer =
+                    self.upload_pack(request_below(facts, format, prefixes), facts.protocol, authorization).await?;
                 let references = Self::read_listing(&mut answer, format).await?;
                 Ok(Listing { references, object_format: format })
             }
@@ -95,13 +113,23 @@ impl Remote {
         authorization: &Authorization,
         request: &FetchRequest<'_>,
     ) -> Result<PackStream, GitError> {
+        self.fetch_to(authorization, request, Depth::All).await
+    }
+
+    /// Asks for a pack with a part of the history, if the server can cut it off.
+    pub async fn fetch_to(
+        &self,
+        authorization: &Authorization,
+        request: &FetchRequest<'_>,
+        depth: Depth,
+    ) -> Result<PackStream, GitError> {
         let protocol = request.facts.protocol;
-        let body = request.body().map_err(|cause| {
+        let body = request.body(depth).map_err(|cause| {
             let place = RequestPlace { address: self.url.to_string(), request_id: None };
             GitError::at(place, cause)
         })?;
         let answer = self.upload_pack(body, protocol, authorization).await?;
-        Ok(PackStream { answer, demux: Demux::new(protocol) })
+        Ok(PackStream { answer, demux: Demux::new(protocol, depth) })
     }
 
     async fn info_refs(
@@ -192,6 +220,11 @@ impl PackStream {
             };
             self.demux.push(chunk);
         }
+    }
+
+    /// The commits whose parents were left out, as was asked for. Known once the pack has begun.
+    pub fn cuts(&self) -> &[ObjectId] {
+        self.demux.cuts()
     }
 
     /// The request that it is the answer to.
