@@ -100,6 +100,7 @@ impl From<SourceError> for CliError {
         let code = match error {
             SourceError::Missing { .. }
             | SourceError::NotAFile { .. }
+            | SourceError::Linked { .. }
             | SourceError::Read { .. }
             | SourceError::TooLarge { .. }
             | SourceError::NotText { .. }

@@ -18,6 +18,12 @@ pub enum SourceError {
         /// What was named.
         path: PathBuf,
     },
+    /// It is a symbolic link or a submodule in a commit, where neither is followed.
+    #[error("{} is a link, and a commit's links are not followed", path.display())]
+    Linked {
+        /// The file, or the directory on the way to it.
+        path: PathBuf,
+    },
     /// It could not be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -90,6 +96,7 @@ impl SourceError {
         match self {
             Self::Missing { .. } => Self::Missing { path },
             Self::NotAFile { .. } => Self::NotAFile { path },
+            Self::Linked { .. } => Self::Linked { path },
             Self::Read { source, .. } => Self::Read { path, source },
             Self::TooLarge { limit, .. } => Self::TooLarge { path, limit },
             Self::NotText { offset, .. } => Self::NotText { path, offset },
@@ -106,6 +113,7 @@ impl SourceError {
             Self::Missing { .. } | Self::NotAFile { .. } => {
                 "go to the directory that holds `xopero.kdl`, name the file with `-f PATH`, or begin with `xopero init`"
             }
+            Self::Linked { .. } => "commit the file itself",
             Self::Read { .. } => "check that this user may read it",
             Self::TooLarge { .. } | Self::Twice { .. } => return None,
             Self::Outside { .. } => "copy the file; a link may only lead to files in that directory or below",

@@ -10,7 +10,7 @@ use crate::config::{FileId, FileKind, SourceFile, Sources, Unreadable};
 use crate::model::{FileDigest, Source};
 
 /// The largest file with a sealed value: 64 KiB.
-const VALUE_LIMIT: u64 = 64 << 10;
+pub(super) const VALUE_LIMIT: u64 = 64 << 10;
 
 /// The files of a declaration, as they were at one time: each was read once.
 #[derive(Debug, Clone)]
@@ -40,12 +40,7 @@ pub fn read_unsaved_tree(path: &Path, unsaved: &Unsaved) -> Result<SourceTree, S
         read_text(real.as_deref().filter(|real| unsaved.contains_key(*real)).unwrap_or(path), SOURCE_LIMIT, unsaved)?;
     let main = SourceText { name: path.display().to_string(), path: path.to_owned(), ..main };
     let mut named = NamedFiles { unsaved, ..NamedFiles::beside(&main) };
-    let mut failed = Vec::new();
-    let sources = Sources::gather(main.file(), &mut |path, kind| {
-        let read = named.read(path, kind).map(SourceText::file).map_err(|error| unreadable(&error));
-        read.inspect_err(|why| failed.push((path.to_owned(), why.clone())))
-    });
-    Ok(SourceTree { main, named: named.read, unreadable: failed, sources })
+    Ok(SourceTree::gather(main, &mut |path, kind| named.read(path, kind).cloned()))
 }
 
 fn read_text(path: &Path, limit: u64, unsaved: &Unsaved) -> Result<SourceText, SourceError> {
@@ -61,7 +56,8 @@ fn unreadable(error: &SourceError) -> Unreadable {
     let hint = match error {
         // Its hint is about the main file.
         SourceError::Missing { .. } | SourceError::NotAFile { .. } => None,
-        SourceError::Read { .. }
+        SourceError::Linked { .. }
+        | SourceError::Read { .. }
         | SourceError::TooLarge { .. }
         | SourceError::NotText { .. }
         | SourceError::Outside { .. }
@@ -73,6 +69,27 @@ fn unreadable(error: &SourceError) -> Unreadable {
 }
 
 impl SourceTree {
+    /// The main file, and what it names as `read` gives it.
+    pub(super) fn gather(
+        main: SourceText,
+        read: &mut dyn FnMut(&str, FileKind) -> Result<SourceText, SourceError>,
+    ) -> Self {
+        let (mut named, mut failed) = (BTreeMap::new(), Vec::new());
+        let sources = Sources::gather(main.file(), &mut |path, kind| match read(path, kind) {
+            Ok(text) => {
+                let file = text.file();
+                named.insert(path.to_owned(), text);
+                Ok(file)
+            }
+            Err(error) => {
+                let why = unreadable(&error);
+                failed.push((path.to_owned(), why.clone()));
+                Err(why)
+            }
+        });
+        Self { main, named, unreadable: failed, sources }
+    }
+
     /// The main file.
     pub const fn main(&self) -> &SourceText {
         &self.main

@@ -12,7 +12,7 @@ use super::settling::{Act, Look, Pace, Settling};
 use super::watches::{Hint, Open, Watches, system};
 use crate::clock::Clock;
 use crate::model::Source;
-use crate::source::{SourceError, SourceEvent, SourceTree, read_tree};
+use crate::source::{Flaw, Snapshot, SourceEvent, SourceTree, read_tree, whole};
 
 /// Hints that wait to be heard: one is enough.
 const HINTS: usize = 8;
@@ -27,13 +27,6 @@ pub enum Notice {
     Events,
     /// By the poll alone: for file systems that give no notifications.
     Poll,
-}
-
-/// Why a tree is not whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Flaw {
-    path: PathBuf,
-    reason: String,
 }
 
 /// Follows a file and everything that it names.
@@ -166,14 +159,15 @@ impl FileWatch {
             Err(flaw) => (Look::Broken(flaw), None),
         };
         let event = match (self.settling.saw(look, now), tree) {
-            (Some(Act::Give), Some(tree)) => SourceEvent::Changed(tree),
+            (Some(Act::Give), Some(tree)) => SourceEvent::Changed(Box::new(Snapshot { tree: *tree, tip: None })),
             (Some(Act::Back), _) => SourceEvent::Back,
             (Some(Act::Broken(Flaw { path, reason }, since)), _) => {
                 SourceEvent::Missing { path, reason, since: self.wall(since) }
             }
             (Some(Act::Restless(since)), _) => {
                 let reason = "somebody writes to the files without a pause".into();
-                SourceEvent::Stale { reason, since: self.wall(since) }
+                let hint = Some("find out which program writes them, and let it write a new file and rename it".into());
+                SourceEvent::Stale { reason, hint, since: self.wall(since) }
             }
             (Some(Act::Give) | None, _) => return,
         };
@@ -226,19 +220,4 @@ impl Seen {
     fn panicked(error: &tokio::task::JoinError) -> Self {
         Self { tree: Err(Flaw { path: PathBuf::new(), reason: format!("reading failed: {error}") }), deaf: Ok(()) }
     }
-}
-
-/// The tree, if all its files could be read and say something.
-fn whole(path: &Path, read: Result<SourceTree, SourceError>) -> Result<Box<SourceTree>, Flaw> {
-    let tree = read.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        Flaw { path: path.to_owned(), reason: format!("{error}{cause}") }
-    })?;
-    if let Some((name, why)) = tree.unreadable() {
-        return Err(Flaw { path: tree.main().directory().join(name), reason: why.reason.clone() });
-    }
-    if let Some(file) = tree.empty() {
-        return Err(Flaw { path: file.path.clone(), reason: format!("{} is empty", file.name) });
-    }
-    Ok(Box::new(tree))
 }

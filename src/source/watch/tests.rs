@@ -85,9 +85,9 @@ impl Watched {
         tokio::time::timeout(Duration::from_secs(30), self.0.next()).await.expect("an event comes")
     }
 
-    async fn changed(&mut self) -> Box<SourceTree> {
+    async fn changed(&mut self) -> SourceTree {
         match self.next().await {
-            SourceEvent::Changed(tree) => tree,
+            SourceEvent::Changed(snapshot) => snapshot.tree,
             other => panic!("{other:?}"),
         }
     }
@@ -304,7 +304,7 @@ async fn files_that_are_named_are_followed_too() {
     let digests = |tree: &SourceTree| tree.source().files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
     for (path, text) in [("c/teams/real.kdl", "b"), ("c/t.age", "other"), ("c/teams/real.kdl", "c")] {
         folder.save(path, text);
-        assert_eq!(digests(&*watch.changed().await), ["t.age", "teams/web.kdl"]);
+        assert_eq!(digests(&watch.changed().await), ["t.age", "teams/web.kdl"]);
     }
     fs::remove_dir_all(folder.at("c/teams")).unwrap();
     watch.misses(&folder.at("c/teams/web.kdl")).await;
@@ -317,7 +317,7 @@ async fn files_that_are_named_are_followed_too() {
     // A file that was not named before.
     folder.write("c/new.kdl", "e");
     folder.save("c/xopero.kdl", "include \"new.kdl\"\n");
-    assert_eq!(digests(&*watch.changed().await), ["new.kdl"]);
+    assert_eq!(digests(&watch.changed().await), ["new.kdl"]);
     folder.save("c/new.kdl", "f");
     watch.changed().await;
 }

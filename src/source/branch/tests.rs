@@ -1,0 +1,289 @@
+//! A branch at a server that serves real repositories with stock git.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fake_bitbucket::{Account, FakeBitbucket, Options, Repository as Served, Server, World};
+use git2::{Oid, Repository};
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+
+use super::{BranchSettings, BranchWatch, PollPace, branch_of, repository_address};
+use crate::clock::SystemClock;
+use crate::git::Remote;
+use crate::http::{Authorization, HttpClient};
+use crate::model::AccountName;
+use crate::source::signature::tests::TestKey;
+use crate::source::signature::{AllowedSigners, SignatureError};
+use crate::source::{Descent, Snapshot, SourceEvent};
+
+const FILE: i32 = 0o100_644;
+const LINK: i32 = 0o120_000;
+const MODULE: i32 = 0o160_000;
+
+/// A repository at a server, and a folder for the state.
+struct Place {
+    server: Server,
+    served: Served,
+    repository: Repository,
+    state: tempfile::TempDir,
+    key: Option<TestKey>,
+}
+
+impl Place {
+    fn new(options: Options) -> Self {
+        let world = World::new();
+        let served = world.project("OPS").repository("backup", |recipe| recipe.empty());
+        let server = FakeBitbucket::start_blocking(world, options.account(Account::reader("watcher", "token-1")));
+        let repository = Repository::open_bare(served.path()).unwrap();
+        Self { server, served, repository, state: tempfile::tempdir().unwrap(), key: None }
+    }
+
+    /// A commit with these files at the branch.
+    fn push(&self, files: &[(&str, &str, i32)], message: &str, parents: &[Oid]) -> Oid {
+        let repository = &self.repository;
+        let mut index = git2::Index::new().unwrap();
+        repository.set_index(&mut index).unwrap();
+        for (path, text, mode) in files {
+            let id = if *mode == MODULE { Oid::from_str(text) } else { repository.blob(text.as_bytes()) };
+            let entry = git2::IndexEntry {
+                ctime: git2::IndexTime::new(0, 0),
+                mtime: git2::IndexTime::new(0, 0),
+                dev: 0,
+                ino: 0,
+                mode: u32::try_from(*mode).unwrap(),
+                uid: 0,
+                gid: 0,
+                file_size: 0,
+                id: id.unwrap(),
+                flags: 0,
+                flags_extended: 0,
+                path: path.as_bytes().to_owned(),
+            };
+            index.add(&entry).unwrap();
+        }
+        let tree = repository.find_tree(index.write_tree_to(repository).unwrap()).unwrap();
+        let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
+        let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
+        let who = git2::Signature::new("Ada", "ada@example.com", &git2::Time::new(1_700_000_000, 60)).unwrap();
+        let text = repository.commit_create_buffer(&who, &who, message, &tree, &parents).unwrap();
+        let text = std::str::from_utf8(&text).unwrap();
+        let id = match &self.key {
+            Some(key) => repository.commit_signed(text, &key.sign(text.as_bytes()), None).unwrap(),
+            None => repository.odb().unwrap().write(git2::ObjectType::Commit, text.as_bytes()).unwrap(),
+        };
+        repository.reference("refs/heads/main", id, true, "").unwrap();
+        id
+    }
+
+    fn file(&self, text: &str, parents: &[Oid]) -> Oid {
+        self.push(&[("xopero.kdl", text, FILE)], text, parents)
+    }
+
+    fn watch(&self, applied: Option<Oid>, signers: Option<&str>) -> Watched {
+        let address = repository_address(&self.server.clone_url(&self.served)).unwrap();
+        let client = HttpClient::new(&address, None, Duration::from_secs(20)).unwrap();
+        let account = AccountName::new("watcher").unwrap();
+        let settings = BranchSettings {
+            branch: branch_of("main", "xopero.kdl").unwrap(),
+            pace: PollPace { interval: Duration::from_millis(10), longest: Duration::from_millis(40), stale_after: 3 },
+            signers: signers.map(|text| AllowedSigners::parse(text, &TimeZone::UTC).unwrap()),
+        };
+        Watched(BranchWatch::new(
+            Remote::at_base(client),
+            Authorization::bearer(account, &SecretString::from("token-1")).unwrap(),
+            settings,
+            &self.store(),
+            applied.map(|commit| commit.to_string()),
+            Arc::new(SystemClock),
+        ))
+    }
+
+    fn store(&self) -> std::path::PathBuf {
+        self.state.path().join(".xopero/source.git")
+    }
+}
+
+struct Watched(BranchWatch);
+
+impl Watched {
+    async fn next(&mut self) -> SourceEvent {
+        tokio::time::timeout(Duration::from_mins(1), self.0.next()).await.expect("an event comes")
+    }
+
+    async fn changed(&mut self) -> Snapshot {
+        match self.next().await {
+            SourceEvent::Changed(snapshot) => *snapshot,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn says(&mut self, text: &str) {
+        assert_eq!(self.changed().await.tree.main().text, text);
+    }
+}
+
+#[tokio::test]
+async fn a_branch_is_followed_from_commit_to_commit() {
+    let place = Place::new(Options::new());
+    let first = place.push(
+        &[("xopero.kdl", "include \"teams/web.kdl\"\n", FILE), ("teams/web.kdl", "one", FILE), ("big", "x", FILE)],
+        "first",
+        &[],
+    );
+    let mut watch = place.watch(None, None);
+    let snapshot = watch.changed().await;
+    let source = snapshot.tree.source();
+    assert_eq!((source.file.as_str(), source.files[0].path.as_str()), ("xopero.kdl", "teams/web.kdl"));
+    let tip = snapshot.tip.unwrap();
+    assert_eq!((tip.at.commit(), tip.author.as_str()), (first.to_string().as_str(), "Ada <ada@example.com>"));
+    assert_eq!(tip.time.as_second(), 1_700_000_000);
+    watch.0.applied(tip.at.commit());
+
+    let second = place.file("two", &[first]);
+    let third = place.file("three", &[second]);
+    let snapshot = watch.changed().await;
+    assert_eq!(snapshot.tree.main().text, "three");
+    let at = snapshot.tip.unwrap().at;
+    assert_eq!(at.commit(), third.to_string());
+    let Descent::Forward { commits, more: false } = at.since(&first.to_string()).unwrap() else { panic!() };
+    assert_eq!(commits.len(), 2);
+    // A daemon that starts again is told what there is.
+    place.watch(Some(third), None).says("three").await;
+    let entries = std::fs::read_dir(place.store().parent().unwrap()).unwrap();
+    assert_eq!(entries.count(), 1, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn unchanged_it_costs_one_request() {
+    let place = Place::new(Options::new());
+    let first = place.file("one", &[]);
+    let mut watch = place.watch(None, None);
+    watch.says("one").await;
+    let before = place.server.log().len();
+    assert!(watch.0.look().await.unwrap().is_none());
+    assert_eq!(place.server.log().len(), before + 1);
+    place.file("two", &[first]);
+    watch.says("two").await;
+}
+
+#[tokio::test]
+async fn a_branch_that_was_set_back_is_told_and_not_given() {
+    let place = Place::new(Options::new());
+    let first = place.file("one", &[]);
+    let second = place.file("two", &[first]);
+    let mut watch = place.watch(Some(second), None);
+    watch.says("two").await;
+    let other = place.file("another two", &[first]);
+    match watch.next().await {
+        SourceEvent::Rewound { applied, tip } => assert_eq!((applied, tip), (second.to_string(), other.to_string())),
+        event => panic!("{event:?}"),
+    }
+    let merged = place.file("merged", &[other, second]);
+    watch.says("merged").await;
+    // Somebody approves the other history by hand.
+    place.repository.reference("refs/heads/main", other, true, "").unwrap();
+    assert!(matches!(watch.next().await, SourceEvent::Rewound { .. }));
+    watch.0.applied(&first.to_string());
+    watch.says("another two").await;
+    assert_ne!(merged, other);
+}
+
+#[tokio::test]
+async fn history_that_was_cut_off_is_fetched_when_it_is_needed() {
+    let place = Place::new(Options::new());
+    let applied = place.file("applied", &[]);
+    let mut tip = applied;
+    for number in 0..230 {
+        tip = place.file(&format!("number {number}"), &[tip]);
+    }
+    let mut watch = place.watch(Some(applied), None);
+    let at = watch.changed().await.tip.unwrap().at;
+    let Descent::Forward { commits, more: false } = at.since(&applied.to_string()).unwrap() else { panic!() };
+    assert_eq!(commits.len(), 230);
+    place.watch(None, None).changed().await;
+    assert!(place.store().join("shallow").exists(), "the first time, the last commit is enough");
+}
+
+#[tokio::test]
+async fn every_commit_must_be_signed() {
+    let mut place = Place::new(Options::new());
+    let (key, stranger) = (TestKey::new(1), TestKey::new(2));
+    let list = key.line("ada@example.com");
+    let unsigned = place.file("unsigned", &[]);
+    let mut watch = place.watch(None, Some(&list));
+    let refused = |event: SourceEvent| match event {
+        SourceEvent::Unsigned { commit, tip, why } => (commit, tip, why),
+        event => panic!("{event:?}"),
+    };
+    let (commit, tip, why) = refused(watch.next().await);
+    assert_eq!((commit, tip, why), (unsigned.to_string(), unsigned.to_string(), SignatureError::Unsigned));
+    place.key = Some(key);
+    let signed = place.file("signed", &[unsigned]);
+    let snapshot = watch.changed().await;
+    assert_eq!(snapshot.tip.unwrap().signed_by.as_deref(), Some("ada@example.com"));
+    watch.0.applied(&signed.to_string());
+    // A signed merge does not make up for what it brings.
+    place.key = Some(stranger);
+    let strange = place.file("strange", &[signed]);
+    place.key = Some(TestKey::new(1));
+    let merge = place.file("merge", &[signed, strange]);
+    let (commit, tip, why) = refused(watch.next().await);
+    assert_eq!((commit, tip), (strange.to_string(), merge.to_string()));
+    assert!(matches!(why, SignatureError::UnknownKey { .. }));
+    place.file("signed again", &[signed]);
+    watch.says("signed again").await;
+}
+
+#[tokio::test]
+async fn files_that_are_not_there_are_told() {
+    let place = Place::new(Options::new());
+    let mut parent = vec![];
+    let mut watch = place.watch(None, None);
+    let main = ("xopero.kdl", "include \"teams/web.kdl\"\n", FILE);
+    let commit = "1111111111111111111111111111111111111111";
+    let large = "x".repeat(5 << 20);
+    for (files, at, says) in [
+        (&[("other", "x", FILE)][..], "xopero.kdl", "there is no file"),
+        (&[("xopero.kdl", "", FILE)], "xopero.kdl", "is empty"),
+        (&[("xopero.kdl", "/etc/passwd", LINK)], "xopero.kdl", "is a link"),
+        (&[("xopero.kdl", commit, MODULE)], "xopero.kdl", "is a link"),
+        (&[("xopero.kdl/x", "x", FILE)], "xopero.kdl", "not a regular file"),
+        (&[("xopero.kdl", &large, FILE)], "xopero.kdl", "larger than"),
+        (&[main], "teams/web.kdl", "there is no file"),
+        (&[main, ("teams", "/etc", LINK)], "teams/web.kdl", "is a link"),
+        (&[main, ("teams", "x", FILE)], "teams/web.kdl", "there is no file"),
+        (&[main, ("teams/web.kdl", "", FILE)], "teams/web.kdl", "is empty"),
+    ] {
+        parent = vec![place.push(files, says, &parent)];
+        match watch.next().await {
+            SourceEvent::Missing { path, reason, .. } => {
+                assert_eq!(path, Path::new(at), "{reason}");
+                assert!(reason.contains(says), "{reason}");
+            }
+            event => panic!("{says}: {event:?}"),
+        }
+    }
+    place.push(&[main, ("teams/web.kdl", "x", FILE)], "whole", &parent);
+    watch.changed().await;
+}
+
+#[tokio::test]
+async fn failures_are_told_once_and_so_is_their_end() {
+    let place = Place::new(Options::new());
+    let mut watch = place.watch(None, None);
+    match watch.next().await {
+        SourceEvent::Stale { reason, hint, .. } => {
+            assert!(reason.contains("refs/heads/main"), "{reason}");
+            assert!(hint.unwrap().contains("name of the branch"));
+        }
+        event => panic!("{event:?}"),
+    }
+    let first = place.file("one", &[]);
+    watch.says("one").await;
+    place.repository.find_reference("refs/heads/main").unwrap().delete().unwrap();
+    assert!(matches!(watch.next().await, SourceEvent::Stale { .. }));
+    place.repository.reference("refs/heads/main", first, true, "").unwrap();
+    assert!(matches!(watch.next().await, SourceEvent::Back));
+}
