@@ -27,6 +27,7 @@ mod recipients;
 mod restore;
 mod rollback;
 mod run;
+mod runs;
 mod schema;
 mod secrets;
 mod snapshots;
@@ -69,6 +70,7 @@ enum Command {
     Status(status::StatusArgs),
     Run(run::RunArgs),
     Next(next::NextArgs),
+    Runs(runs::RunsArgs),
     Snapshots(snapshots::SnapshotsArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
@@ -134,6 +136,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Status(arguments) => status::run(context, &arguments).await,
         Command::Run(arguments) => run::run(context, &arguments).await,
         Command::Next(arguments) => next::run(context, &arguments).await,
+        Command::Runs(arguments) => runs::run(context, &arguments).await,
         Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
         Command::Verify(arguments) => verify::run(context, &arguments).await,
         Command::Restore(arguments) => restore::run(context, &arguments).await,

@@ -8,6 +8,7 @@
 //! - [`git`]: object ids, reference names and the references of one repository at one time;
 //! - [`declaration`], with [`backup_plan`], [`timetable`], [`destination`] and [`retention`]: the file after resolution;
 //! - [`applied`]: the declaration that is in force, with the identities it was given;
+//! - [`task_state`]: how far a task is that has not ended;
 //! - [`snapshot`]: what is known of one restorable snapshot;
 //! - [`observation`]: what was seen of servers, credentials, projects and destinations;
 //! - [`inventory`]: the repositories of a project as they were listed;
@@ -35,6 +36,7 @@ pub mod retention;
 pub mod sealed;
 pub mod selector;
 pub mod snapshot;
+pub mod task_state;
 pub mod timetable;
 
 pub use address::{Address, InvalidAddress};
@@ -65,4 +67,5 @@ pub use retention::{KeepRules, Retention};
 pub use sealed::{CredentialKind, Sealed, SecretKind};
 pub use selector::ProjectSelector;
 pub use snapshot::SnapshotRecord;
+pub use task_state::{TaskState, Waiting};
 pub use timetable::{Cron, Missed, Overlap, Timetable, Window};

@@ -1,6 +1,7 @@
 //! Whether the credentials of a run are what the file says, before anything relies on them.
 
-use super::dispatch::{Context, Servers, Whole};
+use super::conclude::Whole;
+use super::dispatch::{Context, Servers};
 use super::{Refused, TaskError};
 use crate::bitbucket::{Client, ServerVersion};
 use crate::http::{Authorization, HttpError};

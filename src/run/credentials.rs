@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::journal::Journal;
 use super::permission::{Permissions, Scope};
+use super::rests::Rests;
 use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError, Refusal, Retry};
-use crate::model::{Address, ConditionKind, CredentialRole, ProjectKey, ProjectSelector, Seen, Sighting};
+use crate::model::{Address, ConditionKind, CredentialRole, ProjectKey, ProjectSelector, Seen, ServerName, Sighting};
+use crate::state::TaskRow;
 use crate::throttle::{Acquired, CredentialPool, Lease, Outcome};
 
 /// How often a busy server (503) is asked again by one request.
@@ -28,6 +32,10 @@ pub(super) struct Credentials {
     permissions: Permissions,
     /// What was learnt on the way, for the memory.
     sightings: Mutex<Vec<Sighting>>,
+    /// The servers of the projects.
+    servers: BTreeMap<ProjectSelector, ServerName>,
+    rests: Rests,
+    journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
     stop: CancellationToken,
@@ -39,6 +47,8 @@ pub(super) struct Caller<'a> {
     pub(super) project: &'a ProjectSelector,
     /// What the requests are for, for people.
     pub(super) subject: String,
+    /// The row of the task that the requests are for, if they are for one.
+    pub(super) row: Option<TaskRow>,
     scope: Scope<'a>,
     /// The credential that the caller goes on with.
     lease: Option<Lease>,
@@ -58,6 +68,7 @@ impl<'a> Caller<'a> {
         Self {
             project,
             subject,
+            row: None,
             scope,
             lease: None,
             unfit: BTreeSet::new(),
@@ -82,6 +93,8 @@ impl Credentials {
     pub(super) fn new(
         pool: CredentialPool,
         authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
+        servers: BTreeMap<ProjectSelector, ServerName>,
+        journal: Arc<Journal>,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
         stop: CancellationToken,
@@ -92,6 +105,9 @@ impl Credentials {
             rejected: Mutex::default(),
             permissions: Permissions::default(),
             sightings: Mutex::default(),
+            servers,
+            rests: Rests::default(),
+            journal,
             clock,
             events,
             stop,
@@ -142,7 +158,7 @@ impl Credentials {
         loop {
             let lease = self.lease(caller).await?;
             let authorization = &self.authorizations[&(lease.project.clone(), lease.role.clone())];
-            *caller.ledger.requests.entry(lease.account.clone()).or_default() += 1;
+            caller.ledger.sent(&lease);
             let result = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Err(TaskError::Stopped),
@@ -157,7 +173,7 @@ impl Credentials {
             };
             match error.http() {
                 Some(HttpError::RateLimited { retry_after, .. }) => {
-                    *caller.ledger.rate_limited.entry(lease.account.clone()).or_default() += 1;
+                    caller.ledger.limited(&lease);
                     self.rate_limited(caller, lease, *retry_after);
                 }
                 Some(HttpError::Unauthorized { meaning, .. }) => {
@@ -184,6 +200,7 @@ impl Credentials {
                         Retry::Backoff | Retry::Never => BUSY_WAIT * 2u32.pow(busy),
                     };
                     busy += 1;
+                    caller.ledger.wait(wait);
                     self.wait(wait).await?;
                 }
                 _ => {
@@ -200,8 +217,7 @@ impl Credentials {
             Scope::Server => return,
             Scope::Listing(project) => project,
             Scope::Repository(project, http) => {
-                let account = lease.account.clone();
-                let sent = || *caller.ledger.requests.entry(account).or_default() += 1;
+                let sent = || caller.ledger.sent(lease);
                 if self.permissions.sees(project, &lease.role, http, authorization, sent).await {
                     return;
                 }
@@ -254,6 +270,33 @@ impl Credentials {
         lost.into_iter().flatten().chain(caller.unfit.iter().cloned()).collect()
     }
 
+    /// What the run says of the budgets of the accounts that `ledger` names.
+    pub(super) fn budgets(&self, ledger: &Ledger, unfinished: bool, now: Timestamp) -> Vec<Sighting> {
+        let used = self
+            .authorizations
+            .iter()
+            .filter(|((project, role), _)| ledger.credentials.contains_key(&Address::credential(project, role)));
+        let accounts = used.filter_map(|((project, _), authorization)| {
+            Some((self.servers.get(project)?.clone(), authorization.account().clone()))
+        });
+        self.rests.sightings(accounts.collect(), unfinished, now)
+    }
+
+    /// Who records and tells what tasks go through.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// When accounts were left alone.
+    pub(super) const fn rests(&self) -> &Rests {
+        &self.rests
+    }
+
+    /// Time.
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     /// Waits, or ends early because the run is stopped.
     pub(super) async fn wait(&self, duration: Duration) -> Result<(), TaskError> {
         tokio::select! {
@@ -271,29 +314,21 @@ impl Credentials {
         if let Some(lease) = &caller.lease {
             return Ok(lease.clone());
         }
-        let mut since = None;
+        let mut waits = None;
         loop {
             let now = self.clock.monotonic();
             let ruled_out = self.ruled_out(caller);
             let acquired = self.pool().acquire(caller.project, &ruled_out, now);
             match acquired {
                 Acquired::Lease(lease) => {
-                    if let Some(from) = since {
-                        caller.ledger.throttled.push(ThrottledPeriod { from, until: self.clock.now() });
-                        let (subject, account) = (caller.subject.clone(), lease.account.clone());
-                        self.events.emit(&Event::Resumed { subject, account });
+                    if let Some(wait) = waits {
+                        self.go_on(caller, wait, lease.account.clone()).await;
                     }
                     caller.lease = Some(lease.clone());
                     return Ok(lease);
                 }
                 Acquired::Throttled { until } => {
-                    let wait = until.saturating_duration_since(now);
-                    if since.is_none() {
-                        since = Some(self.clock.now());
-                        let until = self.clock.now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
-                        self.events.emit(&Event::Throttled { subject: caller.subject.clone(), until });
-                    }
-                    self.wait(wait).await?;
+                    self.throttle(caller, &mut waits, until.saturating_duration_since(now)).await?;
                 }
                 Acquired::Exhausted => {
                     let rejected = self.rejected();
@@ -321,7 +356,7 @@ impl Credentials {
         let next = self.pool().acquire(caller.project, &ruled_out, now);
         if let Acquired::Lease(next) = next {
             if next.account != lease.account {
-                caller.ledger.exchanges += 1;
+                caller.ledger.exchange(&lease.account);
                 self.events.emit(&Event::CredentialExchanged {
                     subject: caller.subject.clone(),
                     from: lease.account,
@@ -334,8 +369,11 @@ impl Credentials {
 
     fn tell_rest(&self, lease: &Lease, until: Option<Instant>, now: Instant) {
         if let Some(until) = until {
-            let wait = until.saturating_duration_since(now);
-            let until = self.clock.now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
+            let (from, wait) = (self.clock.now(), until.saturating_duration_since(now));
+            let until = from.saturating_add(wait).unwrap_or(Timestamp::MAX);
+            if let Some(server) = self.servers.get(&lease.project) {
+                self.rests.note(server, &lease.account, ThrottledPeriod { from, until });
+            }
             self.events.emit(&Event::RateLimited { account: lease.account.clone(), until });
         }
     }

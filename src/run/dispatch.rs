@@ -11,26 +11,25 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::chains_of;
 use super::chain::Chain;
 use super::check::check_credentials;
+use super::conclude::{Whole, conclude};
 use super::credentials::Credentials;
 use super::earlier::Earlier;
 use super::error::lines;
+use super::journal::Journal;
 use super::report::store_reports;
 use super::scope::survey;
 use super::server::ServerContext;
 use super::task::{Task, back_up, defect_report};
-use super::{
-    DestinationFailure, Event, EventSink, Ledger, Outcome, ProjectFailure, RunError, Summary, TaskReport, TaskResult,
-    Totals,
-};
+use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, TaskReport};
 use crate::clock::Clock;
 use crate::http::Authorization;
 use crate::model::condition::holding;
 use crate::model::{
-    Address, Applied, BackupPlan, ConditionKind, ConditionStatus, CredentialKind, CredentialRole, DestinationId,
-    DestinationName, Generation, PlanName, RepoSlug, RunId, ServerName, Transition, Uid,
+    Address, Applied, BackupPlan, ConditionKind, CredentialKind, CredentialRole, DestinationId, DestinationName,
+    Generation, PlanName, RepoSlug, RunId, ServerName, Uid,
 };
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
-use crate::state::{StateStore, TaskRow};
+use crate::state::{RunStart, StateStore};
 use crate::store::{Access, Store};
 use crate::throttle::CredentialPool;
 
@@ -77,6 +76,7 @@ pub(super) struct Context {
     pub(super) destinations: Vec<DestinationContext>,
     pub(super) state: Arc<StateStore>,
     pub(super) credentials: Credentials,
+    pub(super) journal: Arc<Journal>,
     /// Repositories that are known to be gone, or elsewhere.
     pub(super) left: BTreeSet<Address>,
     pub(super) clock: Arc<dyn Clock>,
@@ -97,7 +97,10 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     state.abandon_running(started).await?;
     let mut in_order: Vec<DestinationId> = context.destinations.iter().map(|destination| destination.id).collect();
     let name = &context.plan_name;
-    let disorderly = state.start_run(*run, context.plan_uid, name, *generation, started, &in_order).await?;
+    let (plan_uid, generation) = (context.plan_uid, *generation);
+    let only = execution.only.as_ref();
+    let start = RunStart { id: *run, plan: plan_uid, plan_name: name, generation, only, resumes: None, at: started };
+    let disorderly = state.start_run(start, &in_order).await?;
     for destination in context.destinations.iter().filter(|destination| disorderly.contains(&destination.id)) {
         let store = destination.store.clone();
         match tokio::task::spawn_blocking(move || store.sweep()).await.expect("sweeping does not panic") {
@@ -110,7 +113,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
             }
         }
     }
-    events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation: *generation });
+    events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation });
 
     // What earlier runs had in scope is recalled while the server answers.
     let (earlier, ()) = tokio::join!(
@@ -127,6 +130,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
     }
     let reports = work(&context, tasks).await?;
+    whole.add_up(&context, &reports);
     conclude(&context, &mut whole).await;
     let mut summary = whole.sum_up(&context, started, execution.only, reports);
     let failed = store_reports(&context, &summary).await;
@@ -139,81 +143,6 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record, &in_order).await?;
     events.emit(&Event::RunFinished { summary: summary.clone() });
     Ok(summary)
-}
-
-/// Lets the conditions follow from what was seen on the way. A memory that fails is no reason to lose a run.
-async fn conclude(context: &Context, whole: &mut Whole) {
-    let sightings = context.credentials.sightings();
-    match context.state.settle_conditions(&sightings, Some(context.generation), context.clock.now()).await {
-        Ok(transitions) => {
-            for transition in transitions {
-                whole.warnings.extend(warning(&transition));
-                context.events.emit(&Event::ConditionChanged { transition });
-            }
-        }
-        Err(error) => {
-            whole.warnings.push(format!("what was observed is not remembered: {}", lines(&error).join(": ")));
-        }
-    }
-}
-
-/// What the summary says of a condition that began: renames and moves. The others have words of their own there.
-fn warning(transition: &Transition) -> Option<String> {
-    let Transition { kind, condition, .. } = transition;
-    let told = match kind {
-        ConditionKind::RepoRenamed
-        | ConditionKind::RepoMoved
-        | ConditionKind::ProjectRenamed
-        | ConditionKind::PermissionLost => condition.status == ConditionStatus::True,
-        ConditionKind::CredentialExpiring
-        | ConditionKind::CredentialRejected
-        | ConditionKind::AccountMismatch
-        | ConditionKind::Throttled
-        | ConditionKind::RepoGone
-        | ConditionKind::DestinationForeign
-        | ConditionKind::ServerUnreachable => false,
-    };
-    told.then(|| condition.message.clone())
-}
-
-/// What concerns the whole run.
-#[derive(Default)]
-pub(super) struct Whole {
-    pub(super) projects_failed: Vec<ProjectFailure>,
-    destinations_failed: Vec<DestinationFailure>,
-    pub(super) warnings: Vec<String>,
-    pub(super) ledger: Ledger,
-}
-
-impl Whole {
-    fn sum_up(
-        mut self,
-        context: &Context,
-        started: jiff::Timestamp,
-        only: Option<RepoSlug>,
-        tasks: Vec<TaskReport>,
-    ) -> Summary {
-        for task in &tasks {
-            self.ledger.add(&task.ledger);
-        }
-        let totals = Totals::of(&tasks);
-        Summary {
-            run: context.run,
-            plan: context.plan_name.clone(),
-            generation: context.generation,
-            only,
-            started,
-            finished: context.clock.now(),
-            outcome: totals
-                .outcome(self.projects_failed.len() + self.destinations_failed.len(), context.stop.is_cancelled()),
-            totals,
-            projects_failed: self.projects_failed,
-            destinations_failed: self.destinations_failed,
-            warnings: self.warnings,
-            ledger: self.ledger,
-            tasks,
-        }
-    }
 }
 
 pub(super) type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
@@ -276,7 +205,17 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         }
         pool.add_project(key.clone(), project.server.clone(), members);
     }
-    let credentials = Credentials::new(pool, authorizations, Arc::clone(clock), Arc::clone(events), stop.clone());
+    let journal = Arc::new(Journal::open(Arc::clone(state), Arc::clone(events)));
+    let of_projects = backup_plan.projects.keys().map(|key| (key.clone(), declaration.projects[key].server.clone()));
+    let credentials = Credentials::new(
+        pool,
+        authorizations,
+        of_projects.collect(),
+        Arc::clone(&journal),
+        Arc::clone(clock),
+        Arc::clone(events),
+        stop.clone(),
+    );
     let context = Context {
         run: RunId::mint(&**clock),
         generation: applied.generation,
@@ -286,6 +225,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         destinations,
         state: Arc::clone(state),
         credentials,
+        journal,
         clock: Arc::clone(clock),
         events: Arc::clone(events),
         stop: stop.clone(),
@@ -323,7 +263,6 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
     let mut under_way = JoinSet::new();
     let mut started = BTreeMap::new();
     let mut reports = Vec::with_capacity(waiting.len());
-    let mut rows = Vec::new();
     loop {
         while under_way.len() < limit {
             if ready.is_empty() && !waiting.is_empty() {
@@ -343,23 +282,14 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
         };
         let task = started.remove(&id).expect("every task was started here");
         let report = report.unwrap_or_else(|| defect_report(&task));
-        rows.push(TaskRow {
-            run: context.run,
-            server: task.server.uid,
-            repository: report.repository,
-            project: task.name.project,
-            slug: report.name.slug.clone(),
-            state: report.result.as_str().to_owned(),
-            detail: serde_json::to_value(&report).expect("a report is plain data"),
-            changed: context.clock.now(),
-        });
-        if rows.len() >= 64 || report.result == TaskResult::Failed {
-            context.state.record_tasks(&std::mem::take(&mut rows)).await?;
+        let detail = serde_json::to_value(&report).expect("a report is plain data");
+        let row = task.row(context.run, report.result.as_str(), detail, context.clock.now());
+        if !context.journal.enter(Some(row), Event::TaskFinished { report: report.clone() }).await {
+            break;
         }
-        context.events.emit(&Event::TaskFinished { report: report.clone() });
         reports.push(report);
     }
-    context.state.record_tasks(&rows).await?;
+    context.journal.close().await?;
     reports.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(reports)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Summary, TaskReport};
 use crate::model::{
@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// The name of a task for people: project and repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskName {
     /// The project's key.
     pub project: ProjectKey,
@@ -120,12 +120,14 @@ pub enum Event {
         /// The account that goes on.
         to: AccountName,
     },
-    /// No account has budget: the task waits.
+    /// No account has budget: the task waits. Told again if it turns out to wait longer.
     Throttled {
-        /// What waits.
+        /// What waits: a task or a project's listing.
         subject: String,
         /// Until when at least.
         until: Timestamp,
+        /// Why.
+        reason: String,
     },
     /// What waited goes on.
     Resumed {

@@ -10,6 +10,7 @@
 mod attempt;
 mod chain;
 mod check;
+mod conclude;
 mod credentials;
 mod decide;
 mod dispatch;
@@ -18,23 +19,29 @@ mod error;
 mod event;
 mod fetching;
 mod inventory;
+mod journal;
 mod ledger;
 mod listing;
 mod pages;
+mod period;
 mod permission;
 mod publishing;
+pub mod record;
 mod remember;
 mod report;
+mod rests;
 mod scope;
 mod server;
 mod stream;
 mod summary;
 mod task;
+mod task_report;
+mod throttled;
 
 pub use dispatch::{Execution, execute};
 pub use error::{Refused, RunError, TaskError};
 pub use event::{Event, EventSink, TaskName};
-pub use ledger::{Ledger, ThrottledPeriod};
-pub use summary::{
-    DestinationFailure, DestinationResult, Outcome, ProjectFailure, Summary, TaskReport, TaskResult, Totals,
-};
+pub use ledger::{CredentialUse, Ledger};
+pub use period::ThrottledPeriod;
+pub use summary::{DestinationFailure, Outcome, ProjectFailure, Summary, Totals};
+pub use task_report::{DestinationResult, TaskReport, TaskResult};

@@ -60,6 +60,7 @@ where
             Ok(answer) => answer,
             Err(error) if error.retry() != Retry::Never && failures + 1 < ATTEMPTS => {
                 failures += 1;
+                caller.ledger.wait(retry_wait(failures));
                 credentials.wait(retry_wait(failures)).await?;
                 continue;
             }

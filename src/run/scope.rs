@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dispatch::{Context, Execution, Servers, Whole};
+use super::conclude::Whole;
+use super::dispatch::{Context, Execution, Servers};
 use super::earlier::{Earlier, Gone};
 use super::error::lines;
 use super::inventory::{list_project, list_projects};

@@ -1,115 +1,33 @@
 //! What a run came to.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Ledger, TaskName};
-use crate::model::{DestinationName, Generation, PlanName, ProjectSelector, RepoId, RepoSlug, RunId, SnapshotId};
+use super::{Ledger, TaskReport, TaskResult};
+use crate::model::{DestinationName, Generation, PlanName, ProjectSelector, RepoSlug, RunId};
 use crate::state::DONE;
 
-/// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TaskResult {
-    /// The first backup of this repository in one of the destinations.
-    New,
-    /// References or objects changed since the last backup.
-    Changed,
-    /// The last backup still says what the server says.
-    Unchanged,
-    /// There is no backup of the repository's present state in at least one destination.
-    Failed,
-    /// The run was stopped first.
-    Interrupted,
-}
-
-impl TaskResult {
-    /// The word for reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Changed => "changed",
-            Self::Unchanged => "unchanged",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-/// One repository of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TaskReport {
-    /// Which repository, for people.
-    #[serde(flatten)]
-    pub name: TaskName,
-    /// Which repository.
-    pub repository: RepoId,
-    /// How it ended.
-    pub result: TaskResult,
-    /// Why it failed: the error with its causes, one line each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub error: Vec<String>,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-    /// Per destination, what holds.
-    pub destinations: Vec<DestinationResult>,
-    /// References of the repository.
-    pub references: u64,
-    /// Objects received.
-    pub objects: u64,
-    /// Bytes of packs received.
-    pub received: u64,
-    /// Bytes stored, in all destinations.
-    pub stored: u64,
-    /// `v2`, `v1` or `v0`, once it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
-    /// Why the new snapshot is not trusted to replace the one before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub suspect: Option<String>,
-    /// Things that went differently from the plan, without harm.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
-    /// What it cost.
-    pub ledger: Ledger,
-}
-
-/// What one destination holds of a repository after its task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DestinationResult {
-    /// The destination.
-    pub destination: DestinationName,
-    /// The snapshot that says what the server says.
-    pub snapshot: Option<SnapshotId>,
-    /// Whether it was made by this run.
-    pub written: bool,
-    /// Why there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
 /// A project, or a pattern of projects, whose repositories could not, or not all, be listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectFailure {
     /// The project.
     pub project: ProjectSelector,
     /// The error with its causes, one line each.
     pub error: Vec<String>,
     /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
 /// A destination that could not be used at all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestinationFailure {
     /// The destination.
     pub destination: DestinationName,
     /// The error with its causes, one line each.
     pub error: Vec<String>,
     /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
@@ -186,7 +104,8 @@ impl Summary {
 }
 
 /// Sums over the repositories of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Totals {
     /// First backups.
     pub new: u64,
@@ -220,19 +139,22 @@ impl Totals {
 
     /// Adds one repository.
     pub fn add(&mut self, task: &TaskReport) {
-        let count = match task.result {
-            TaskResult::New => &mut self.new,
-            TaskResult::Changed => &mut self.changed,
-            TaskResult::Unchanged => &mut self.unchanged,
-            TaskResult::Failed => &mut self.failed,
-            TaskResult::Interrupted => &mut self.interrupted,
-        };
-        *count += 1;
+        *self.count_mut(task.result) += 1;
         let held = task.destinations.iter().any(|destination| destination.snapshot.is_some());
         self.partly += u64::from(task.result == TaskResult::Failed && held);
         self.received += task.received;
         self.stored += task.stored;
         self.objects += task.objects;
+    }
+
+    pub(super) const fn count_mut(&mut self, result: TaskResult) -> &mut u64 {
+        match result {
+            TaskResult::New => &mut self.new,
+            TaskResult::Changed => &mut self.changed,
+            TaskResult::Unchanged => &mut self.unchanged,
+            TaskResult::Failed => &mut self.failed,
+            TaskResult::Interrupted => &mut self.interrupted,
+        }
     }
 
     /// How a run with these sums ended; `others_failed` counts projects and destinations.

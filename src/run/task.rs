@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::Value;
+
 use super::attempt::Attempt;
 use super::chain::Chain;
 use super::credentials::Caller;
@@ -12,7 +15,8 @@ use super::server::ServerContext;
 use super::{Ledger, TaskError, TaskName, TaskReport, TaskResult};
 use crate::bitbucket::Repository;
 use crate::http::Retry;
-use crate::model::ProjectSelector;
+use crate::model::{ProjectSelector, RunId, TaskState};
+use crate::state::TaskRow;
 
 /// How often a task, or a page of a listing, is begun anew after a failure that can pass.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -33,6 +37,22 @@ pub(super) struct Task {
     pub(super) repository: Repository,
     /// The server it is on.
     pub(super) server: Arc<ServerContext>,
+}
+
+impl Task {
+    /// Its row in the record of a run.
+    pub(super) fn row(&self, run: RunId, state: &str, detail: Value, changed: Timestamp) -> TaskRow {
+        TaskRow {
+            run,
+            server: self.server.uid,
+            repository: self.repository.id,
+            project: self.name.project.clone(),
+            slug: self.name.slug.clone(),
+            state: state.to_owned(),
+            detail,
+            changed,
+        }
+    }
 }
 
 /// A report on which nothing has happened yet.
@@ -69,6 +89,7 @@ pub(super) fn defect_report(task: &Task) -> TaskReport {
 pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<Vec<Chain>>) -> TaskReport {
     let mut caller =
         Caller::new(&task.declared, task.name.to_string(), Scope::Repository(&task.name.project, &task.server.http));
+    caller.row = Some(task.row(context.run, TaskState::Running.as_str(), Value::Null, context.clock.now()));
     let mut report = blank_report(task);
     let mut attempt = 1;
     let mut broke = String::new();
@@ -78,6 +99,7 @@ pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<V
             Err(error) => {
                 let again = error.retry() != Retry::Never && attempt < ATTEMPTS;
                 if again && context.credentials.wait(retry_wait(attempt)).await.is_ok() {
+                    caller.ledger.wait(retry_wait(attempt));
                     tracing::debug!(task = %task.name, attempt, error = error.lines().join(": "), "begun anew");
                     attempt += 1;
                     broke = error.to_string();

@@ -141,6 +141,22 @@ pub enum StateError {
         /// What was asked for.
         text: String,
     },
+    /// No run has this id.
+    #[error("no run {text:?} in the state {}", path.display())]
+    UnknownRun {
+        /// The database.
+        path: PathBuf,
+        /// What was asked for.
+        text: String,
+    },
+    /// Several runs begin like this.
+    #[error("{text:?} is the beginning of more than one run in the state {}", path.display())]
+    AmbiguousRun {
+        /// The database.
+        path: PathBuf,
+        /// What was asked for.
+        text: String,
+    },
     /// Several snapshots begin like this.
     #[error("{text:?} is the beginning of more than one snapshot in the state {}", path.display())]
     AmbiguousSnapshot {
@@ -176,6 +192,8 @@ impl StateError {
                 "wait until it ends; the lock goes away with its process, there is nothing to delete"
             }
             Self::UnknownSnapshot { .. } => "list them with `xopero snapshots`",
+            Self::UnknownRun { .. } => "list them with `xopero runs`",
+            Self::AmbiguousRun { .. } => "give more characters of the id, as `xopero runs` shows it",
             Self::AmbiguousSnapshot { .. } => "give more characters of the id, as `xopero snapshots` shows it",
         };
         Some(hint.to_owned())

@@ -88,4 +88,9 @@ pub(super) const STEPS: &[&[&str]] = &[
         plan TEXT NOT NULL PRIMARY KEY,
         timetable TEXT NOT NULL,
         dealt_with BIGINT NOT NULL)"],
+    &[
+        "ALTER TABLE runs ADD COLUMN resumes TEXT",
+        "ALTER TABLE runs ADD COLUMN repository TEXT",
+        "CREATE INDEX tasks_by_name ON tasks (run, project, slug, repository, server)",
+    ],
 ];

@@ -31,12 +31,14 @@ mod row;
 mod runs;
 mod standing;
 mod store;
+mod tasks;
 
 pub use agenda::AgendaRow;
 pub use catalogue::{Begins, ChainRow, HeldRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
 pub use location::StateLocation;
 pub use lock::{LockBody, StateLock};
-pub use runs::{ABANDONED, DONE, RUNNING, RunRow, TaskRow};
+pub use runs::{ABANDONED, DONE, RUNNING, RunFilter, RunRow, RunStart};
 pub use standing::Holding;
 pub use store::StateStore;
+pub use tasks::TaskRow;

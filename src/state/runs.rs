@@ -1,12 +1,11 @@
-//! Runs of backup plans, and their tasks.
+//! Runs of backup plans.
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::{StateError, StateStore};
-use crate::model::{DestinationId, Generation, PlanName, ProjectKey, RepoId, RepoSlug, RunId, Uid};
+use crate::model::{DestinationId, Generation, PlanName, RepoSlug, RunId, Uid};
 
 /// The state of a run that was started and not finished.
 pub const RUNNING: &str = "running";
@@ -16,12 +15,6 @@ pub const ABANDONED: &str = "abandoned";
 
 /// The outcome of a run that backed up everything.
 pub const DONE: &str = "done";
-
-/// Tasks that one statement records: it takes as long as a statement for each of few.
-const TASKS_AT_ONCE: usize = 64;
-
-/// The columns of a task, in the order in which they are bound.
-const TASK_COLUMNS: usize = 8;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +27,10 @@ pub struct RunRow {
     pub plan_name: PlanName,
     /// What was in force.
     pub generation: Generation,
+    /// The one repository that it is about, if it is.
+    pub only: Option<RepoSlug>,
+    /// The run that it goes on with, if it does.
+    pub resumes: Option<RunId>,
     /// [`RUNNING`], [`ABANDONED`], or the outcome that it was finished with.
     pub state: String,
     /// When it began, in milliseconds.
@@ -44,40 +41,45 @@ pub struct RunRow {
     pub summary: Option<Value>,
 }
 
-/// One repository in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskRow {
-    /// The run.
-    pub run: RunId,
-    /// The server.
-    pub server: Uid,
-    /// The repository.
-    pub repository: RepoId,
-    /// The project's key at that time.
-    pub project: ProjectKey,
-    /// The repository's slug at that time.
-    pub slug: RepoSlug,
-    /// How far it is.
-    pub state: String,
-    /// What there is to know besides.
-    pub detail: Value,
-    /// When it came into this state, in milliseconds.
-    pub changed: Timestamp,
+/// A run that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct RunStart<'a> {
+    /// Its identity.
+    pub id: RunId,
+    /// The plan.
+    pub plan: Uid,
+    /// The plan's name.
+    pub plan_name: &'a PlanName,
+    /// What is in force.
+    pub generation: Generation,
+    /// The one repository that it is about, if it is.
+    pub only: Option<&'a RepoSlug>,
+    /// The run that it goes on with, if it does.
+    pub resumes: Option<RunId>,
+    /// When.
+    pub at: Timestamp,
 }
+
+/// Which runs are looked for. What is not said fits.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// Those of the plan that has this name, or had it.
+    pub plan: Option<(PlanName, Option<Uid>)>,
+}
+
+/// Letters and digits of an id.
+const ID_LENGTH: usize = 26;
 
 impl StateStore {
     /// Remembers that a run began, which writes to `destinations`. Gives those of them whose last run did not end in
     /// order, as far as this state knows: something unfinished may lie there.
     pub async fn start_run(
         &self,
-        id: RunId,
-        plan: Uid,
-        plan_name: &PlanName,
-        generation: Generation,
-        at: Timestamp,
+        run: RunStart<'_>,
         destinations: &[DestinationId],
     ) -> Result<Vec<DestinationId>, StateError> {
         const ATTEMPT: &str = "record the start of a run";
+        let RunStart { id, plan, plan_name, generation, only, resumes, at } = run;
         let number = i64::try_from(generation.0).map_err(|error| self.damaged("a generation", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
         let mut disorderly = Vec::new();
@@ -92,7 +94,8 @@ impl StateStore {
             }
         }
         sqlx::query(
-            "INSERT INTO runs (id, plan, plan_name, generation, state, started) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO runs (id, plan, plan_name, generation, state, started, repository, resumes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(id.to_string())
         .bind(plan.to_string())
@@ -100,6 +103,8 @@ impl StateStore {
         .bind(number)
         .bind(RUNNING)
         .bind(at.as_millisecond())
+        .bind(only.map(RepoSlug::as_str))
+        .bind(resumes.map(|run| run.to_string()))
         .execute(&mut *transaction)
         .await
         .map_err(self.failed(ATTEMPT))?;
@@ -150,34 +155,22 @@ impl StateStore {
         Ok(done.rows_affected())
     }
 
-    /// Remembers how far tasks are, in place of what was known of them: all of them, or none.
-    pub async fn record_tasks(&self, tasks: &[TaskRow]) -> Result<(), StateError> {
-        let failed = || self.failed("record tasks");
-        let mut transaction = self.begin("record tasks").await?;
-        for some in tasks.chunks(TASKS_AT_ONCE) {
-            let mut query = sqlx::query(AssertSqlSafe(insert_tasks(some.len())));
-            for task in some {
-                query = query
-                    .bind(task.run.to_string())
-                    .bind(task.server.to_string())
-                    .bind(task.repository.to_string())
-                    .bind(task.project.as_str())
-                    .bind(task.slug.as_str())
-                    .bind(task.state.as_str())
-                    .bind(task.detail.to_string())
-                    .bind(task.changed.as_millisecond());
-            }
-            query.execute(&mut *transaction).await.map_err(failed())?;
-        }
-        transaction.commit().await.map_err(failed())
-    }
-
-    /// The runs that are remembered, newest first.
-    pub async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StateError> {
+    /// The runs that fit, newest first: at most `limit` of those that are older than `before`.
+    pub async fn runs_before(
+        &self,
+        filter: &RunFilter,
+        before: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunRow>, StateError> {
+        // Ids are sorted by time, and no name is empty: an empty text stands for "any".
         let rows = sqlx::query(
-            "SELECT id, plan, plan_name, generation, state, started, finished, summary
-             FROM runs ORDER BY started DESC, id DESC LIMIT $1",
+            "SELECT id, plan, plan_name, generation, repository, resumes, state, started, finished, summary FROM runs
+             WHERE ($1 = '' OR plan_name = $1 OR plan = $2) AND ($3 = '' OR id < $3)
+             ORDER BY id DESC LIMIT $4",
         )
+        .bind(filter.plan.as_ref().map_or("", |(name, _)| name.as_str()))
+        .bind(filter.plan.as_ref().and_then(|(_, uid)| *uid).map(|uid| uid.to_string()).unwrap_or_default())
+        .bind(before.map(|run| run.to_string()).unwrap_or_default())
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
@@ -185,10 +178,34 @@ impl StateStore {
         rows.iter().map(|row| self.run_of(row)).collect()
     }
 
+    /// The run with this id, or the only one whose id begins like this. Case does not matter.
+    pub async fn run(&self, text: &str) -> Result<RunRow, StateError> {
+        let unknown = || StateError::UnknownRun { path: self.path(), text: text.chars().take(64).collect() };
+        let prefix = text.to_ascii_uppercase();
+        let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !plain || prefix.is_empty() || prefix.len() > ID_LENGTH {
+            return Err(unknown());
+        }
+        let rows = sqlx::query(
+            "SELECT id, plan, plan_name, generation, repository, resumes, state, started, finished, summary FROM runs
+             WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT 2",
+        )
+        .bind(format!("{prefix:0<ID_LENGTH$}"))
+        .bind(format!("{prefix:Z<ID_LENGTH$}"))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("look for a run"))?;
+        match rows.as_slice() {
+            [] => Err(unknown()),
+            [row] => self.run_of(row),
+            [_, _, ..] => Err(StateError::AmbiguousRun { path: self.path(), text: text.to_owned() }),
+        }
+    }
+
     /// The runs of one plan that ended with an outcome among `states`, newest first.
     pub async fn runs_of(&self, plan: Uid, states: [&str; 2], limit: u32) -> Result<Vec<RunRow>, StateError> {
         let rows = sqlx::query(
-            "SELECT id, plan, plan_name, generation, state, started, finished, summary
+            "SELECT id, plan, plan_name, generation, repository, resumes, state, started, finished, summary
              FROM runs WHERE plan = $1 AND state IN ($2, $3) ORDER BY started DESC, id DESC LIMIT $4",
         )
         .bind(plan.to_string())
@@ -201,60 +218,23 @@ impl StateStore {
         rows.iter().map(|row| self.run_of(row)).collect()
     }
 
-    /// The repositories that a run had in scope, each with its server.
-    pub async fn scope_of(&self, run: RunId) -> Result<Vec<(Uid, ProjectKey, RepoSlug, RepoId)>, StateError> {
-        let rows = sqlx::query("SELECT server, repository, project, slug FROM tasks WHERE run = $1")
-            .bind(run.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.failed("read the scope of a run"))?;
-        let scope = rows.iter().map(|row| {
-            let read = self.read("a task", row);
-            Ok((read.parse("server")?, read.parse("project")?, read.parse("slug")?, RepoId(read.parse("repository")?)))
-        });
-        scope.collect()
-    }
-
-    /// The tasks of a run, by project and slug.
-    pub async fn tasks(&self, run: RunId) -> Result<Vec<TaskRow>, StateError> {
-        let rows = sqlx::query(
-            "SELECT server, repository, project, slug, state, detail, changed
-             FROM tasks WHERE run = $1 ORDER BY project, slug, repository",
-        )
-        .bind(run.to_string())
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.failed("list tasks"))?;
-        rows.iter().map(|row| self.task_of(run, row)).collect()
-    }
-
     pub(super) fn run_of(&self, row: &AnyRow) -> Result<RunRow, StateError> {
         let read = self.read("a run", row);
         let finished: Option<i64> = read.get("finished")?;
         let summary: Option<String> = read.get("summary")?;
+        let only: Option<String> = read.get("repository")?;
+        let resumes: Option<String> = read.get("resumes")?;
         Ok(RunRow {
             id: read.parse("id")?,
             plan: read.parse("plan")?,
             plan_name: read.parse("plan_name")?,
             generation: Generation(read.count("generation")?),
+            only: only.map(|_| read.parse("repository")).transpose()?,
+            resumes: resumes.map(|_| read.parse("resumes")).transpose()?,
             state: read.get("state")?,
             started: read.time("started")?,
             finished: finished.map(|_| read.time("finished")).transpose()?,
             summary: summary.map(|_| read.json("summary")).transpose()?,
-        })
-    }
-
-    fn task_of(&self, run: RunId, row: &AnyRow) -> Result<TaskRow, StateError> {
-        let read = self.read("a task", row);
-        Ok(TaskRow {
-            run,
-            server: read.parse("server")?,
-            repository: RepoId(read.json("repository")?),
-            project: read.parse("project")?,
-            slug: read.parse("slug")?,
-            state: read.get("state")?,
-            detail: read.json("detail")?,
-            changed: read.time("changed")?,
         })
     }
 }
@@ -264,38 +244,24 @@ fn orderly(destination: DestinationId) -> String {
     format!("orderly/{destination}")
 }
 
-/// The statement that records so many tasks.
-fn insert_tasks(count: usize) -> String {
-    let row = |row: usize| {
-        let numbers: Vec<String> =
-            (1..=TASK_COLUMNS).map(|column| format!("${}", row * TASK_COLUMNS + column)).collect();
-        format!("({})", numbers.join(", "))
-    };
-    let rows: Vec<String> = (0..count).map(row).collect();
-    format!(
-        "INSERT INTO tasks (run, server, repository, project, slug, state, detail, changed) VALUES {}
-         ON CONFLICT (run, server, repository) DO UPDATE SET project = excluded.project, slug = excluded.slug,
-            state = excluded.state, detail = excluded.detail, changed = excluded.changed",
-        rows.join(", ")
-    )
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::super::store::tests::fresh;
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
+    pub(in crate::state) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
-    async fn start(store: &StateStore, number: u64) -> RunId {
+    pub(in crate::state) async fn start(store: &StateStore, number: u64) -> RunId {
         let id = RunId::from_parts(number, 0);
         let name = PlanName::new("nightly").unwrap();
-        let second = i64::try_from(number).unwrap();
-        store.start_run(id, Uid::from_parts(1, 1), &name, Generation(41), at(second), &[]).await.unwrap();
+        let at = at(i64::try_from(number).unwrap());
+        let plan = Uid::from_parts(1, 1);
+        let run = RunStart { id, plan, plan_name: &name, generation: Generation(41), only: None, resumes: None, at };
+        store.start_run(run, &[]).await.unwrap();
         id
     }
 
@@ -306,35 +272,49 @@ mod tests {
         store.finish_run(done, "complete", at(5), &json!({"new": 2}), &[]).await.unwrap();
         assert_eq!(store.abandon_running(at(9)).await.unwrap(), 1);
         assert_eq!(store.abandon_running(at(10)).await.unwrap(), 0);
-        let runs = store.runs(10).await.unwrap();
+        let runs = store.runs_before(&RunFilter::default(), None, 10).await.unwrap();
         let seen: Vec<_> = runs.iter().map(|run| (run.id, run.state.as_str(), run.finished)).collect();
         assert_eq!(seen, [(killed, ABANDONED, Some(at(9))), (done, "complete", Some(at(5)))]);
         assert_eq!((&runs[0].summary, &runs[1].summary), (&None, &Some(json!({"new": 2}))));
-        assert_eq!(store.runs(1).await.unwrap().len(), 1);
+        assert_eq!(store.runs_before(&RunFilter::default(), None, 1).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
-    async fn a_task_has_one_state() {
+    async fn runs_are_listed_in_pages_by_plan_and_found_by_the_beginning_of_their_id() {
         let (_home, store) = fresh().await;
-        let run = start(&store, 1).await;
-        assert_eq!(store.runs(1).await.unwrap()[0].state, RUNNING);
-        let mut task = TaskRow {
-            run,
-            server: Uid::from_parts(1, 3),
-            repository: RepoId(u64::MAX),
-            project: ProjectKey::new("PAY").unwrap(),
-            slug: RepoSlug::new("ledger").unwrap(),
-            state: RUNNING.into(),
-            detail: json!({}),
-            changed: at(2),
+        let mut ids = Vec::new();
+        for number in 1..=5 {
+            ids.push(start(&store, number << 20).await);
+        }
+        let list = async |filter: RunFilter, before, limit| -> Vec<RunId> {
+            store.runs_before(&filter, before, limit).await.unwrap().iter().map(|run| run.id).collect()
         };
-        store.record_tasks(std::slice::from_ref(&task)).await.unwrap();
-        task.state = "done".into();
-        task.detail = json!({"bytes": 7});
-        store.record_tasks(std::slice::from_ref(&task)).await.unwrap();
-        assert_eq!(store.tasks(run).await.unwrap(), [task.clone()]);
-        task.run = RunId::from_parts(77, 7);
-        assert!(store.record_tasks(std::slice::from_ref(&task)).await.is_err(), "a task needs its run");
+        assert_eq!(list(RunFilter::default(), None, 2).await, [ids[4], ids[3]]);
+        assert_eq!(list(RunFilter::default(), Some(ids[3]), 9).await, [ids[2], ids[1], ids[0]]);
+        let plan = |name: &str, uid| RunFilter { plan: Some((PlanName::new(name).unwrap(), uid)) };
+        assert_eq!(list(plan("nightly", None), None, 9).await.len(), 5);
+        assert_eq!(list(plan("every-night", Some(Uid::from_parts(1, 1))), None, 9).await.len(), 5, "by identity");
+        assert_eq!(list(plan("weekly", Some(Uid::from_parts(1, 2))), None, 9).await.len(), 0);
+
+        let whole = ids[2].to_string();
+        assert_eq!(store.run(&whole.to_lowercase()).await.unwrap().id, ids[2]);
+        assert_eq!(store.run(&whole[..8]).await.unwrap().id, ids[2]);
+        assert!(matches!(store.run(&whole[..2]).await, Err(StateError::AmbiguousRun { .. })));
+        for nothing in ["", "7", "0%", "latest", &format!("{whole}0")] {
+            assert!(matches!(store.run(nothing).await, Err(StateError::UnknownRun { .. })), "{nothing}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_names_the_one_that_it_resumes() {
+        let (_home, store) = fresh().await;
+        let (first, id, at) = (start(&store, 1).await, RunId::from_parts(2, 0), at(2));
+        let (plan, name) = (Uid::from_parts(1, 1), PlanName::new("nightly").unwrap());
+        let run =
+            RunStart { id, plan, plan_name: &name, generation: Generation(41), only: None, resumes: Some(first), at };
+        store.start_run(run, &[]).await.unwrap();
+        assert_eq!(store.run(&id.to_string()).await.unwrap().resumes, Some(first));
+        assert_eq!(store.run(&first.to_string()).await.unwrap().resumes, None);
     }
 
     #[tokio::test]
@@ -345,7 +325,9 @@ mod tests {
         let begin = async |number, destinations: &[DestinationId]| {
             let plan = Uid::from_parts(1, 1);
             let id = RunId::from_parts(number, 0);
-            (id, store.start_run(id, plan, &name, Generation(1), at(1), destinations).await.unwrap())
+            let generation = Generation(1);
+            let run = RunStart { id, plan, plan_name: &name, generation, only: None, resumes: None, at: at(1) };
+            (id, store.start_run(run, destinations).await.unwrap())
         };
         let (first, disorderly) = begin(1, &[nas, offsite]).await;
         assert_eq!(disorderly, [nas, offsite], "nothing is known of what was before");
@@ -355,25 +337,5 @@ mod tests {
         assert_eq!(disorderly, [offsite], "the second did not end");
         store.finish_run(third, "done", at(3), &json!({}), &[offsite]).await.unwrap();
         assert_eq!(begin(4, &[nas, offsite]).await.1, [nas], "the third did not write there");
-    }
-
-    #[tokio::test]
-    async fn many_tasks_are_recorded_together() {
-        let (_home, store) = fresh().await;
-        let run = start(&store, 1).await;
-        let task = |number: u64| TaskRow {
-            run,
-            server: Uid::from_parts(1, 3),
-            repository: RepoId(number),
-            project: ProjectKey::new("PAY").unwrap(),
-            slug: RepoSlug::new(format!("repo-{number:03}")).unwrap(),
-            state: "unchanged".into(),
-            detail: json!({"number": number}),
-            changed: at(2),
-        };
-        let tasks: Vec<_> = (0..2 * TASKS_AT_ONCE as u64 + 3).map(task).collect();
-        store.record_tasks(&tasks).await.unwrap();
-        assert_eq!(store.tasks(run).await.unwrap(), tasks);
-        store.record_tasks(&[]).await.unwrap();
     }
 }

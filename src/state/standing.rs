@@ -26,7 +26,7 @@ impl StateStore {
     pub async fn newest_runs(&self) -> Result<Vec<RunRow>, StateError> {
         // Ids are sorted by time.
         let rows = sqlx::query(
-            "SELECT id, plan, plan_name, generation, state, started, finished, summary FROM runs
+            "SELECT id, plan, plan_name, generation, repository, resumes, state, started, finished, summary FROM runs
              WHERE id IN (SELECT MAX(id) FROM runs GROUP BY plan, state) ORDER BY id DESC",
         )
         .fetch_all(&self.pool)
@@ -62,6 +62,7 @@ impl StateStore {
 mod tests {
     use serde_json::json;
 
+    use super::super::RunStart;
     use super::super::store::tests::fresh;
     use super::*;
     use crate::model::{Generation, RunId};
@@ -77,9 +78,11 @@ mod tests {
         {
             let id = RunId::from_parts(number, 0);
             let second = i64::try_from(number).unwrap();
-            store.start_run(id, Uid::from_parts(9, plan), &name, Generation(1), at(second), &[]).await.unwrap();
+            let (plan, at) = (Uid::from_parts(9, plan), at(second));
+            let run = RunStart { id, plan, plan_name: &name, generation: Generation(1), only: None, resumes: None, at };
+            store.start_run(run, &[]).await.unwrap();
             if state != "running" {
-                store.finish_run(id, state, at(second), &json!({}), &[]).await.unwrap();
+                store.finish_run(id, state, at, &json!({}), &[]).await.unwrap();
             }
         }
         let runs = store.newest_runs().await.unwrap();

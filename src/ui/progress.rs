@@ -160,7 +160,7 @@ impl EventSink for Progress {
                 let (from, to) = (shown(from.as_str()), shown(to.as_str()));
                 self.notice(&mut inner, &format!("{}: goes on as {to} in place of {from}", shown(subject)));
             }
-            Event::Throttled { subject, until } => {
+            Event::Throttled { subject, until, .. } => {
                 if inner.waiting.is_empty() {
                     let text = format!("no account has budget: waiting until {}", until.strftime("%H:%M:%S"));
                     self.notice(&mut inner, &text);

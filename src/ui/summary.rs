@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::failure::failure;
 use super::shown::shown_explanation;
 use super::wrap::paragraph;
-use super::{Side, Style, Table, bytes, millis, shown};
+use super::{Side, Style, Table, bytes, count, millis, shown};
 use crate::run::{Outcome, Summary, TaskReport, TaskResult};
 
 /// Rows of changed repositories that are shown.
@@ -12,6 +13,12 @@ const ROWS: usize = 20;
 
 /// Notes of repositories that are shown.
 const NOTES: usize = 5;
+
+macro_rules! line {
+    ($text:expr, $($arguments:tt)*) => {
+        writeln!($text, $($arguments)*).expect("strings take everything")
+    };
+}
 
 /// Renders a summary within `width` columns. Explanations are put on lines that fit only for a `terminal`.
 pub fn render(summary: &Summary, style: Style, width: usize, terminal: bool) -> String {
@@ -21,13 +28,10 @@ pub fn render(summary: &Summary, style: Style, width: usize, terminal: bool) -> 
     changed(&mut text, summary, style, width);
     notes(&mut text, summary, style, terminal);
     failures(&mut text, summary, style, terminal);
+    if summary.outcome != Outcome::Done || summary.ledger.throttled_waits > 0 {
+        line!(text, "\n`xopero runs show {}` shows accounts, waits and failures", summary.run);
+    }
     text
-}
-
-macro_rules! line {
-    ($text:expr, $($arguments:tt)*) => {
-        writeln!($text, $($arguments)*).expect("strings take everything")
-    };
 }
 
 fn headline(text: &mut String, summary: &Summary, style: Style) {
@@ -68,9 +72,10 @@ fn figures(text: &mut String, summary: &Summary) {
     if ledger.exchanges > 0 {
         line!(text, "  exchanges     {}", ledger.exchanges);
     }
-    if !ledger.throttled.is_empty() {
-        let waited = i64::try_from(ledger.throttled_millis()).unwrap_or(i64::MAX);
-        line!(text, "  throttled     {} waits, {} summed over tasks", ledger.throttled.len(), millis(waited));
+    if ledger.throttled_waits > 0 {
+        let waited = millis(i64::try_from(ledger.throttled_ms).unwrap_or(i64::MAX));
+        let waits = count(ledger.throttled_waits, "wait");
+        line!(text, "  throttled     {waits} for budget, {waited} summed over tasks");
     }
 }
 
@@ -140,18 +145,6 @@ fn failures(text: &mut String, summary: &Summary, style: Style, terminal: bool) 
     let failed = summary.tasks.iter().filter(|task| task.result == TaskResult::Failed);
     let tasks = failed.map(|task| (task.name.to_string(), &task.error, &task.hint));
     for (name, error, hint) in destinations.chain(projects).chain(tasks) {
-        line!(text, "");
-        let mut explain = |indent: &str, label: &str, styled: &str, what: &str| {
-            line!(text, "{}", paragraph(indent, (label, styled), &shown_explanation(what), terminal));
-        };
-        let mut lines = error.iter();
-        let first = lines.next().map(String::as_str).unwrap_or_default();
-        explain("", "failed:", &style.red("failed:"), &format!("{name}: {first}"));
-        for cause in lines {
-            explain("  ", "caused by:", "caused by:", cause);
-        }
-        if let Some(hint) = hint {
-            explain("  ", "help:", &style.green("help:"), hint);
-        }
+        failure(text, &name, error, hint.as_deref(), style, terminal);
     }
 }

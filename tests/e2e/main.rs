@@ -27,6 +27,7 @@ mod refusals;
 mod restore;
 mod review;
 mod rotate;
+mod runs;
 mod scope;
 mod secrets_scan;
 mod selection;

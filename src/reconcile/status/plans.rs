@@ -235,10 +235,14 @@ fn throttled(known: &Known, declaration: &Declaration, plan: &BackupPlan) -> boo
         let condition = kinds.and_then(|kinds| kinds.get(&ConditionKind::Throttled));
         condition.is_some_and(|condition| condition.status == crate::model::ConditionStatus::True)
     };
-    plan.projects.iter().filter(|(key, _)| declaration.projects.contains_key(*key)).any(|(key, planned)| {
+    plan.projects.iter().any(|(key, planned)| {
+        let Some(project) = declaration.projects.get(key) else { return false };
         let enabled = planned.enabled_credentials.iter().cloned().map(CredentialRole::Additional);
         let mut all = std::iter::once(CredentialRole::Main).chain(enabled);
-        all.all(|role| holds(&Address::credential(key, &role)))
+        all.all(|role| {
+            let credential = project.credential(&role);
+            credential.is_some_and(|credential| holds(&Address::account(&project.server, &credential.account)))
+        })
     })
 }
 
@@ -347,12 +351,12 @@ mod tests {
 
     #[test]
     fn a_plan_is_throttled_when_every_account_of_a_project_is() {
-        let limited = |addresses: &[&str]| {
+        let limited = |accounts: &[&str]| {
             let mut known = known();
-            let sightings: Vec<Sighting> = addresses
+            let sightings: Vec<Sighting> = accounts
                 .iter()
-                .map(|address| Sighting {
-                    address: Address::parse(address).unwrap(),
+                .map(|account| Sighting {
+                    address: Address::account(&"bb".parse().unwrap(), &account.parse().unwrap()),
                     kind: ConditionKind::Throttled,
                     seen: Seen::Holds { reason: "RateLimited", message: "it is limited".into() },
                 })
@@ -360,8 +364,8 @@ mod tests {
             known.conditions = settle(&Conditions::new(), &sightings, None, at("2026-11-22T01:00:00Z")).0;
             of(&status(&known, at("2026-11-22T06:00:00Z")), "nightly").health
         };
-        assert_eq!(limited(&["credential/PAY/main"]), Health::Degraded, "one is left; the last run was partial");
-        assert_eq!(limited(&["credential/PAY/main", "credential/PAY/extra-1"]), Health::Throttled);
+        assert_eq!(limited(&["svc-backup"]), Health::Degraded, "one is left; the last run was partial");
+        assert_eq!(limited(&["svc-backup", "svc-extra-1"]), Health::Throttled);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) fn run(plan: Uid, state: &str, started: &str, summary: Value) -> RunR
         plan,
         plan_name: "nightly".parse().unwrap(),
         generation: Generation(41),
+        only: None,
+        resumes: None,
         state: state.into(),
         started: at(started),
         finished: Some(at(started)),

@@ -1,0 +1,249 @@
+//! One run, in full.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::super::failure::failure;
+use super::super::shown::shown_explanation;
+use super::super::wrap::{paragraph, wrap};
+use super::super::{Side, Style, Table, bytes, count, millis, shown};
+use super::list::waiting_words;
+use super::{counts, length, painted};
+use crate::model::TaskState;
+use crate::run::record::{RunDetail, TaskRecord};
+use crate::run::{Ledger, TaskResult, ThrottledPeriod};
+
+/// Tasks that are explained in words.
+const EXPLAINED: usize = 50;
+
+/// Waits of one task that are told one by one.
+const WAITS: usize = 5;
+
+macro_rules! line {
+    ($text:expr, $($arguments:tt)*) => {
+        writeln!($text, $($arguments)*).expect("strings take everything")
+    };
+}
+
+/// What is shown of the tasks of a run: a row of a table each, and the first of those that need words in full.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// Whether all tasks have a row, or only those with something to tell.
+    all: bool,
+    rows: Vec<[String; 7]>,
+    explained: Vec<TaskRecord>,
+    left_out: u64,
+    others: u64,
+}
+
+impl Shown {
+    /// Nothing yet. Of `all` tasks there will be a row, or of those with something to tell.
+    pub fn new(all: bool) -> Self {
+        Self { all, ..Self::default() }
+    }
+
+    /// Takes a task in.
+    pub fn add(&mut self, task: &TaskRecord) {
+        let notable = task.is_notable();
+        if notable && self.explained.len() < EXPLAINED {
+            self.explained.push(task.clone());
+        }
+        if !self.all && !notable {
+            self.others += 1;
+        } else if !self.all && self.rows.len() >= EXPLAINED {
+            self.left_out += 1;
+        } else {
+            self.rows.push(row(task));
+        }
+    }
+}
+
+fn row(task: &TaskRecord) -> [String; 7] {
+    let none = Ledger::default();
+    let ledger = task.report.as_ref().map_or(&none, |report| &report.ledger);
+    let names: Vec<&str> =
+        ledger.credentials.keys().map(|address| address.as_str().rsplit('/').next().unwrap_or_default()).collect();
+    let throttled = match (&task.waits, ledger.throttled_waits) {
+        (Some(_), _) => "waits".to_owned(),
+        (None, 0) => "-".to_owned(),
+        (None, _) => length(ledger.throttled_ms),
+    };
+    let number = |count: u64| if task.report.is_some() { count.to_string() } else { "-".to_owned() };
+    [
+        task.name.to_string(),
+        task.state.clone(),
+        if names.is_empty() { "-".to_owned() } else { names.join(", ") },
+        number(ledger.total_requests()),
+        number(ledger.total_rate_limited()),
+        number(ledger.exchanges),
+        throttled,
+    ]
+}
+
+/// Renders a run within `width` columns. Explanations are put on lines that fit only for a `terminal`.
+pub fn show(run: &RunDetail, tasks: &Shown, now: Timestamp, (style, width, terminal): (Style, usize, bool)) -> String {
+    let mut text = String::new();
+    heading(&mut text, run, now, style);
+    figures(&mut text, run);
+    accounts(&mut text, &run.ledger, style, width);
+    table(&mut text, tasks, style, width);
+    waits(&mut text, tasks);
+    for warning in &run.warnings {
+        line!(text, "");
+        let label = ("note:", style.yellow("note:"));
+        line!(text, "{}", paragraph("", (label.0, &label.1), &shown_explanation(warning), terminal));
+    }
+    let destinations = run.destinations_failed.iter();
+    let destinations = destinations.map(|it| (format!("destination {}", it.destination), &it.error, &it.hint));
+    let projects = run.projects_failed.iter().map(|it| (format!("project {}", it.project), &it.error, &it.hint));
+    let reports = tasks.explained.iter().filter_map(|task| task.report.as_ref());
+    let failed = reports.filter(|report| report.result == TaskResult::Failed);
+    let failed = failed.map(|report| (report.name.to_string(), &report.error, &report.hint));
+    for (name, error, hint) in destinations.chain(projects).chain(failed) {
+        failure(&mut text, &name, error, hint.as_deref(), style, terminal);
+    }
+    text
+}
+
+fn heading(text: &mut String, run: &RunDetail, now: Timestamp, style: Style) {
+    let record = &run.record;
+    let only = record.only.as_ref().map(|slug| format!(", {slug} only")).unwrap_or_default();
+    let state = painted(&record.state, style);
+    line!(text, "Run {} of plan {}{only}: {state}", record.run, shown(record.plan.as_str()));
+    let second = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    line!(text, "  started       {}", second(record.started));
+    let took = |end: Timestamp| millis(end.as_millisecond() - record.started.as_millisecond());
+    match record.finished {
+        Some(end) => line!(text, "  ended         {}, after {}", second(end), took(end)),
+        None if record.state == crate::state::RUNNING => line!(text, "  under way     for {}", took(now)),
+        None => line!(text, "  ended         nobody knows when: its process was killed, or the machine went down"),
+    }
+    line!(text, "  generation    {}", record.generation);
+    if let Some(resumed) = record.resumes {
+        line!(text, "  resumes       {resumed}");
+    }
+    if let Some(waiting) = &record.waiting {
+        line!(text, "  throttled     {}", waiting_words(waiting, &record.state));
+    }
+}
+
+fn figures(text: &mut String, run: &RunDetail) {
+    let (totals, ledger) = (&run.record.totals, &run.ledger);
+    let counts = counts(totals);
+    for (number, line) in wrap("", 0, counts.split(' ')).iter().enumerate() {
+        line!(text, "  {:<12}  {line}", if number == 0 { "repositories" } else { "" });
+    }
+    line!(text, "  received      {} ({})", bytes(totals.received), count(totals.objects, "object"));
+    line!(text, "  stored        {}", bytes(totals.stored));
+    let limited = ledger.total_rate_limited();
+    let limited = if limited > 0 { format!(", {limited} refused with 429") } else { String::new() };
+    line!(text, "  requests      {}, {} of them git{limited}", ledger.total_requests(), ledger.git_requests);
+    if ledger.exchanges > 0 {
+        line!(text, "  exchanges     {}", ledger.exchanges);
+    }
+    if ledger.throttled_waits > 0 {
+        let waits = count(ledger.throttled_waits, "wait");
+        let (sum, covered) = (length(ledger.throttled_ms), length(ledger.throttled_for()));
+        line!(text, "  throttled     {waits} of tasks for budget, {sum} summed; somebody waited for {covered}");
+    }
+    if ledger.waits > 0 {
+        let (waits, sum) = (count(ledger.waits, "wait"), length(ledger.waited_ms));
+        line!(text, "  busy          {waits} for a busy server or before another attempt, {sum} summed");
+    }
+}
+
+fn accounts(text: &mut String, ledger: &Ledger, style: Style, width: usize) {
+    if ledger.requests.is_empty() {
+        return;
+    }
+    let columns = [
+        ("ACCOUNT", Side::Left),
+        ("CREDENTIALS", Side::Left),
+        ("REQUESTS", Side::Right),
+        ("429", Side::Right),
+        ("EXCHANGED", Side::Right),
+        ("RESTED", Side::Whole),
+    ];
+    let mut names: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for (address, used) in &ledger.credentials {
+        let name = address.as_str().strip_prefix("credential/").unwrap_or(address.as_str());
+        names.entry(&used.account).or_default().push(name);
+    }
+    let mut table = Table::new(&columns, width, style);
+    for (account, requests) in &ledger.requests {
+        let of = |sums: &BTreeMap<_, u64>| sums.get(account).copied().unwrap_or(0);
+        let rested = of(&ledger.rested_ms);
+        table.row([
+            account.to_string(),
+            names.get(account).map_or_else(|| "-".to_owned(), |names| names.join(", ")),
+            requests.to_string(),
+            of(&ledger.rate_limited).to_string(),
+            of(&ledger.exchanged).to_string(),
+            if rested > 0 { length(rested) } else { "-".to_owned() },
+        ]);
+    }
+    line!(text, "");
+    text.push_str(&table.render());
+}
+
+fn table(text: &mut String, tasks: &Shown, style: Style, width: usize) {
+    if !tasks.rows.is_empty() {
+        let columns = [
+            ("REPOSITORY", Side::Left),
+            ("RESULT", Side::Whole),
+            ("CREDENTIALS", Side::Left),
+            ("REQUESTS", Side::Right),
+            ("429", Side::Right),
+            ("EXCHANGES", Side::Right),
+            ("THROTTLED", Side::Whole),
+        ];
+        let mut table = Table::new(&columns, width, style);
+        for row in &tasks.rows {
+            table.row(row.clone());
+        }
+        line!(text, "");
+        text.push_str(&table.render());
+    }
+    if tasks.left_out > 0 {
+        line!(text, "… and {} more: --all shows every one", tasks.left_out);
+    }
+    if tasks.others > 0 {
+        line!(text, "");
+        let others = count(tasks.others, "repository");
+        line!(text, "{others} that nothing happened to: not shown, --all shows every one");
+    }
+}
+
+/// When tasks waited for budget.
+fn waits(text: &mut String, tasks: &Shown) {
+    let mut begun = false;
+    for task in &tasks.explained {
+        let mut words: Vec<String> = Vec::new();
+        if let Some(report) = &task.report {
+            words.extend(report.ledger.throttled.iter().take(WAITS).map(period));
+            let more = report.ledger.throttled.len().saturating_sub(WAITS);
+            words.extend((more > 0).then(|| format!("and {more} more")));
+        }
+        if let Some(TaskState::Throttled { since, until, reason }) = &task.waits {
+            let (since, until) = (since.strftime("%Y-%m-%d %H:%M:%S"), until.strftime("%H:%M:%S"));
+            words.push(format!("{since}, until {until} at least: {}", shown(reason)));
+        }
+        if words.is_empty() {
+            continue;
+        }
+        if !begun {
+            line!(text, "\nThrottled (UTC):");
+            begun = true;
+        }
+        let words = format!("{}: {}", shown(&task.name.to_string()), words.join("; "));
+        line!(text, "{}", wrap("  ", 6, words.split(' ')).join("\n"));
+    }
+}
+
+fn period(period: &ThrottledPeriod) -> String {
+    let ThrottledPeriod { from, until } = period;
+    let (begin, end) = (from.strftime("%Y-%m-%d %H:%M:%S"), until.strftime("%H:%M:%S"));
+    format!("{begin} to {end} ({})", length(period.millis()))
+}
