@@ -145,7 +145,7 @@ fn credential_resource(credential: &Credential) -> Resource {
 }
 
 fn plan_resource(plan: &BackupPlan) -> Resource {
-    let BackupPlan { projects, parts, destinations, retention, schedule, verify, guard, paused } = plan;
+    let BackupPlan { projects, parts, destinations, retention, schedule, verify, guard, max_duration, paused } = plan;
     let mut resource = Resource::default();
     resource.put("projects", Value::set(projects.keys()));
     for (key, planned) in projects {
@@ -173,6 +173,9 @@ fn plan_resource(plan: &BackupPlan) -> Resource {
     }
     if let Some(Guard { max_repositories_removed }) = guard {
         resource.text("guard.max-repositories-removed", max_repositories_removed);
+    }
+    if let Some(duration) = max_duration {
+        resource.put("max-duration", Value::Duration(*duration));
     }
     if let Some(Pause { reason, until }) = paused {
         resource.text("paused", reason);
@@ -243,6 +246,15 @@ mod tests {
                 r#"schedule.tz = "Europe/Warsaw""#,
             ]
         );
+    }
+
+    #[test]
+    fn how_long_a_run_may_take_is_an_attribute() {
+        let mut declared = sample::declaration();
+        declared.plans.values_mut().next().unwrap().max_duration = Some(std::time::Duration::from_hours(4));
+        let all = resources(&declared);
+        let plan = &all[&Address::plan(&"nightly".parse().unwrap())];
+        assert_eq!(plan.attributes["max-duration"].to_string(), "\"4h\"");
     }
 
     #[test]

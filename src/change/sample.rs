@@ -120,6 +120,7 @@ fn plan(enabled: &[&str], schedule: Option<&str>) -> BackupPlan {
             .map(|expression| Timetable::of(Cron { expression: expression.into(), time_zone: "Europe/Warsaw".into() })),
         verify: None,
         guard: None,
+        max_duration: None,
         paused: None,
     }
 }

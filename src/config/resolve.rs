@@ -290,6 +290,7 @@ fn plan(draft: &DraftPlan) -> Option<BackupPlan> {
         schedule: draft.schedule.clone(),
         verify: draft.verify,
         guard: draft.guard,
+        max_duration: draft.max_duration,
         paused: draft.paused.clone(),
     })
 }

@@ -437,6 +437,15 @@ pub static SCHEMA: &[NodeSpec] = &[
     ),
     node(
         "plan",
+        "max-duration",
+        (0, 1),
+        &[required("duration", ValueKind::Duration)],
+        NO_VALUES,
+        "How long a run may take: then no repository is begun any more, and what is left can be gone on with by \
+         `xopero run --resume`; without it a run takes as long as it takes.",
+    ),
+    node(
+        "plan",
         "paused",
         (0, 1),
         NO_VALUES,

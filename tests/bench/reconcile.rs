@@ -104,6 +104,7 @@ fn declaration() -> Declaration {
             schedule: Some(Timetable::of(cron)),
             verify: None,
             guard: None,
+            max_duration: None,
             paused: None,
         };
         declared.plans.insert(format!("plan-{number:04}").parse().unwrap(), plan);

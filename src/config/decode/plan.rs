@@ -1,12 +1,13 @@
 //! The `plan` node.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span};
 use super::retention::rules;
 use super::timetable;
-use super::value::{Spanned, date, name, percent};
+use super::value::{Spanned, date, duration, name, percent};
 use crate::model::{
     CredentialName, DestinationName, Guard, Interval, Part, Pattern, Pause, Percent, PlanName, ProjectSelector,
     Retention, RetentionName, Timetable, Verification, is_hidden,
@@ -23,6 +24,7 @@ pub(in crate::config) struct DraftPlan {
     pub(in crate::config) schedule: Option<Timetable>,
     pub(in crate::config) verify: Option<Verification>,
     pub(in crate::config) guard: Option<Guard>,
+    pub(in crate::config) max_duration: Option<Duration>,
     pub(in crate::config) paused: Option<Pause>,
     pub(in crate::config) span: Span,
 }
@@ -56,9 +58,22 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftPlan> {
     let verify = node.child("verify").and_then(|verify| verification(verify, report));
     let limit = node.child("guard").and_then(|guard| percent(guard.prop("max-repositories-removed"), 0, report));
     let guard = limit.map(|max_repositories_removed| Guard { max_repositories_removed });
+    let max_duration = node.child("max-duration").and_then(|given| duration(given, Duration::from_mins(1), report));
     let paused = node.child("paused").and_then(|paused| pause(paused, report));
     let name = name(node.text(), PlanName::new, report)?;
-    Some(DraftPlan { name, projects, parts, destinations, retention, schedule, verify, guard, paused, span: node.span })
+    Some(DraftPlan {
+        name,
+        projects,
+        parts,
+        destinations,
+        retention,
+        schedule,
+        verify,
+        guard,
+        max_duration,
+        paused,
+        span: node.span,
+    })
 }
 
 fn planned_project(node: &Node, report: &mut Report) -> Option<DraftPlannedProject> {

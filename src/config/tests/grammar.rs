@@ -38,6 +38,7 @@ fn the_complete_example_means_what_its_comments_say() {
     let nightly = &declaration.plans[&"nightly".parse().unwrap()];
     assert_eq!(nightly.verify, Some(Verification { every: Interval::Weekly, sample: Percent::new(5).unwrap() }));
     assert_eq!(nightly.guard, Some(Guard { max_repositories_removed: Percent::new(20).unwrap() }));
+    assert_eq!(nightly.max_duration, Some(Duration::from_hours(4)));
     let Timetable { jitter, missed, overlap, .. } = nightly.schedule.clone().unwrap();
     assert_eq!((jitter.as_secs(), overlap), (1200, Overlap::Skip));
     assert_eq!(missed, Missed::RunOnce { within: Duration::from_hours(12) });
