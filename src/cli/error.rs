@@ -166,6 +166,11 @@ impl From<RunError> for CliError {
             | RunError::CaFile { .. }
             | RunError::Client { .. }
             | RunError::Recipients { .. }
+            | RunError::NeverRan { .. }
+            | RunError::OtherPlan { .. }
+            | RunError::OneRepository { .. }
+            | RunError::TooOld { .. }
+            | RunError::OtherWork { .. }
             | RunError::Store(_) => Self::from_error(exit_code::FAILED, &error, hint),
         }
     }

@@ -20,6 +20,8 @@ pub const SECRETS: u8 = 7;
 pub const PARTIAL: u8 = 8;
 /// Stored bytes are damaged.
 pub const DAMAGE: u8 = 9;
+/// The run had to end while repositories waited for budget: `run --resume` goes on with them.
+pub const THROTTLED: u8 = 10;
 /// The command line cannot be understood.
 pub const USAGE: u8 = 64;
 /// Interrupted by Ctrl-C or SIGTERM.

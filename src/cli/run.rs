@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use super::interrupt::Interrupt;
 use super::{CliError, Context, exit_code};
-use crate::clock::SystemClock;
-use crate::model::{PlanName, RepoSlug};
+use crate::clock::{Clock, SystemClock};
+use crate::model::{PlanName, RepoSlug, RunId};
+use crate::run::resume::{Found, find};
 use crate::run::{Event, EventSink, Execution, Outcome, execute};
 use crate::source::{SOURCE_LIMIT, read_file};
 use crate::ui::{EventLines, Progress, Stream, summary};
@@ -21,6 +23,12 @@ pub struct RunArgs {
     /// Only this repository
     #[arg(long, value_name = "SLUG")]
     pub repository: Option<RepoSlug>,
+    /// End after so long, in place of what the plan says: 90s, 30m, 4h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub max_duration: Option<Duration>,
+    /// Go on with the last run, or with this one: what it backed up is not asked for again
+    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "repository")]
+    pub resume: Option<Option<String>>,
 }
 
 /// Runs the command.
@@ -42,6 +50,13 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         let (plan, why) = (&arguments.plan, &pause.reason);
         context.output.say(&format!("{plan} is paused{until} ({why}): its schedule is not followed; this run goes on"));
     }
+    let resumes = match &arguments.resume {
+        None => None,
+        Some(run) => match find(&state, &applied, &arguments.plan, run.as_deref(), context.clock.now()).await? {
+            Found::Run(run) => Some(run),
+            Found::Nothing { run, started } => return Ok(nothing_left(context, &arguments.plan, run, started)),
+        },
+    };
     let events: Arc<dyn EventSink> = if context.output.is_json() {
         Arc::new(EventLines::begin(Stream::Stdout))
     } else if context.output.draws_progress() {
@@ -57,6 +72,8 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         applied,
         plan: arguments.plan.clone(),
         only: arguments.repository.clone(),
+        resumes,
+        max_duration: arguments.max_duration,
         base: context.base(),
         state: Arc::new(state),
         identities: context.identities()?,
@@ -74,10 +91,67 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
             context.output.is_terminal(),
         ));
     }
-    Ok(match summary.outcome {
+    Ok(ended(summary.outcome, summary.is_throttled()))
+}
+
+/// The exit code of a run. `throttled` is whether it had to end while work waited for budget.
+const fn ended(outcome: Outcome, throttled: bool) -> u8 {
+    match outcome {
         Outcome::Done => exit_code::DONE,
+        Outcome::Partial if throttled => exit_code::THROTTLED,
         Outcome::Partial => exit_code::PARTIAL,
         Outcome::Failed => exit_code::FAILED,
         Outcome::Interrupted => exit_code::INTERRUPTED,
-    })
+    }
+}
+
+/// Says that the last run did everything.
+fn nothing_left(context: &Context, plan: &PlanName, run: RunId, started: Timestamp) -> u8 {
+    context.output.begin_json();
+    if context.output.is_json() {
+        context.output.json(&serde_json::json!({ "type": "nothing_to_resume", "run": run, "started": started }));
+    }
+    context.output.say(&format!("nothing to resume: run {run} of {started:.0} did all of {plan}"));
+    exit_code::DONE
+}
+
+/// A duration of the command line: a number and a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and a unit: 90s, 30m or 4h".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
+    let seconds = number.checked_mul(factor).filter(|seconds| (1..=LONGEST).contains(seconds)).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(seconds))
+}
+
+/// Whoever lets a run take longer than this, in seconds, means no limit.
+const LONGEST: u64 = 365 * 24 * 60 * 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_waits_for_budget_has_a_code_of_its_own() {
+        assert_eq!(ended(Outcome::Partial, true), exit_code::THROTTLED);
+        assert_eq!(ended(Outcome::Partial, false), exit_code::PARTIAL);
+        assert_eq!(ended(Outcome::Interrupted, true), exit_code::INTERRUPTED);
+        assert_eq!(ended(Outcome::Done, false), exit_code::DONE);
+    }
+
+    #[test]
+    fn durations_are_numbers_with_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("4h"), Ok(Duration::from_hours(4)));
+        for wrong in ["", "4", "h", "0s", "-1h", "1.5h", "99999999999999999999s", "500d", "4 h", "1\u{fc}"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
 }

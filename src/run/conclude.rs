@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::dispatch::Context;
 use super::error::lines;
-use super::{DestinationFailure, Event, Ledger, ProjectFailure, Summary, TaskReport, Totals};
-use crate::model::{ConditionKind, ConditionStatus, RepoSlug, Transition};
+use super::{DestinationFailure, Ending, Event, Ledger, ProjectFailure, Summary, TaskReport, Totals};
+use crate::model::{ConditionKind, ConditionStatus, RepoSlug, RunId, Transition};
 
 /// What concerns the whole run.
 #[derive(Default)]
@@ -26,12 +26,17 @@ impl Whole {
         self.ledger.rested_ms = context.credentials.rests().millis(context.clock.now());
     }
 
+    /// Projects that could not be listed, or not all.
+    fn unlisted(&self) -> u64 {
+        self.projects_failed.len() as u64
+    }
+
     /// The record of the run.
     pub(super) fn sum_up(
         self,
         context: &Context,
         started: Timestamp,
-        only: Option<RepoSlug>,
+        (only, resumes): (Option<RepoSlug>, Option<RunId>),
         tasks: Vec<TaskReport>,
     ) -> Summary {
         let totals = Totals::of(&tasks);
@@ -39,11 +44,15 @@ impl Whole {
             run: context.run,
             plan: context.plan_name.clone(),
             generation: context.generation,
+            resumes,
+            max_duration_ms: context.max_duration.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            out_of_time: context.deadline.ending() == Ending::OutOfTime
+                && totals.interrupted + totals.throttled + totals.not_reached + self.unlisted() > 0,
             only,
             started,
             finished: context.clock.now(),
             outcome: totals
-                .outcome(self.projects_failed.len() + self.destinations_failed.len(), context.stop.is_cancelled()),
+                .outcome(self.projects_failed.len() + self.destinations_failed.len(), context.deadline.ending()),
             totals,
             projects_failed: self.projects_failed,
             destinations_failed: self.destinations_failed,
@@ -56,7 +65,7 @@ impl Whole {
 
 /// Lets the conditions follow from what was seen on the way. A memory that fails is no reason to lose a run.
 pub(super) async fn conclude(context: &Context, whole: &mut Whole) {
-    let (now, unfinished) = (context.clock.now(), context.stop.is_cancelled());
+    let (now, unfinished) = (context.clock.now(), context.deadline.ending() != Ending::Completed);
     let mut sightings = context.credentials.sightings();
     sightings.extend(context.credentials.budgets(&whole.ledger, unfinished, now));
     match context.state.settle_conditions(&sightings, Some(context.generation), now).await {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::deadline::Deadline;
 use super::journal::Journal;
 use super::permission::{Permissions, Scope};
 use super::rests::Rests;
@@ -38,6 +39,8 @@ pub(super) struct Credentials {
     journal: Arc<Journal>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
+    /// Cancelled when nobody may wait for budget any more.
+    closing: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -97,7 +100,7 @@ impl Credentials {
         journal: Arc<Journal>,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
-        stop: CancellationToken,
+        deadline: &Deadline,
     ) -> Self {
         Self {
             pool: Mutex::new(pool),
@@ -110,7 +113,8 @@ impl Credentials {
             journal,
             clock,
             events,
-            stop,
+            closing: deadline.closing().clone(),
+            stop: deadline.stop().clone(),
         }
     }
 
@@ -285,6 +289,11 @@ impl Credentials {
     /// Who records and tells what tasks go through.
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Cancelled when nobody may wait for budget any more.
+    pub(super) const fn closing(&self) -> &CancellationToken {
+        &self.closing
     }
 
     /// When accounts were left alone.

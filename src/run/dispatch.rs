@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -13,13 +14,15 @@ use super::chain::Chain;
 use super::check::check_credentials;
 use super::conclude::{Whole, conclude};
 use super::credentials::Credentials;
+use super::deadline::Deadline;
 use super::earlier::Earlier;
 use super::error::lines;
 use super::journal::Journal;
 use super::report::store_reports;
+use super::resume::carry;
 use super::scope::survey;
 use super::server::ServerContext;
-use super::task::{Task, back_up, defect_report};
+use super::task::{Task, back_up, defect_report, not_reached};
 use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, TaskReport};
 use crate::clock::Clock;
 use crate::http::Authorization;
@@ -41,6 +44,10 @@ pub struct Execution {
     pub plan: PlanName,
     /// One repository instead of all that are in scope.
     pub only: Option<RepoSlug>,
+    /// The run to go on with: what it has done is not done again.
+    pub resumes: Option<RunId>,
+    /// How long it may take, in place of what the plan says.
+    pub max_duration: Option<Duration>,
     /// The directory of the file: relative paths begin there.
     pub base: PathBuf,
     /// The state.
@@ -81,6 +88,9 @@ pub(super) struct Context {
     pub(super) left: BTreeSet<Address>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn EventSink>,
+    /// How long the run may take, if that is limited.
+    pub(super) max_duration: Option<Duration>,
+    pub(super) deadline: Deadline,
     pub(super) stop: CancellationToken,
 }
 
@@ -98,8 +108,8 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let mut in_order: Vec<DestinationId> = context.destinations.iter().map(|destination| destination.id).collect();
     let name = &context.plan_name;
     let (plan_uid, generation) = (context.plan_uid, *generation);
-    let only = execution.only.as_ref();
-    let start = RunStart { id: *run, plan: plan_uid, plan_name: name, generation, only, resumes: None, at: started };
+    let (only, resumes) = (execution.only.as_ref(), execution.resumes);
+    let start = RunStart { id: *run, plan: plan_uid, plan_name: name, generation, only, resumes, at: started };
     let disorderly = state.start_run(start, &in_order).await?;
     for destination in context.destinations.iter().filter(|destination| disorderly.contains(&destination.id)) {
         let store = destination.store.clone();
@@ -113,7 +123,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
             }
         }
     }
-    events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation });
+    events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation, resumes });
 
     // What earlier runs had in scope is recalled while the server answers.
     let (earlier, ()) = tokio::join!(
@@ -129,10 +139,13 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         state.finish_run(*run, Outcome::Failed.as_str(), clock.now(), &json!({}), &in_order).await?;
         return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
     }
-    let reports = work(&context, tasks).await?;
+    let (carried, tasks) = carry(&context, resumes, tasks).await?;
+    let mut reports = work(&context, tasks).await?;
+    reports.extend(carried);
+    reports.sort_by(|one, other| one.name.cmp(&other.name));
     whole.add_up(&context, &reports);
     conclude(&context, &mut whole).await;
-    let mut summary = whole.sum_up(&context, started, execution.only, reports);
+    let mut summary = whole.sum_up(&context, started, (execution.only, resumes), reports);
     let failed = store_reports(&context, &summary).await;
     summary.add_failures(failed);
     let record = serde_json::to_value(&summary).expect("a summary is plain data");
@@ -205,6 +218,8 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         }
         pool.add_project(key.clone(), project.server.clone(), members);
     }
+    let max_duration = execution.max_duration.or(backup_plan.max_duration);
+    let deadline = Deadline::start(max_duration, stop, clock, events);
     let journal = Arc::new(Journal::open(Arc::clone(state), Arc::clone(events)));
     let of_projects = backup_plan.projects.keys().map(|key| (key.clone(), declaration.projects[key].server.clone()));
     let credentials = Credentials::new(
@@ -214,7 +229,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         Arc::clone(&journal),
         Arc::clone(clock),
         Arc::clone(events),
-        stop.clone(),
+        &deadline,
     );
     let context = Context {
         run: RunId::mint(&**clock),
@@ -228,7 +243,9 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         journal,
         clock: Arc::clone(clock),
         events: Arc::clone(events),
-        stop: stop.clone(),
+        max_duration,
+        stop: deadline.stop().clone(),
+        deadline,
     };
     Ok((context, servers, backup_plan))
 }
@@ -264,7 +281,7 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
     let mut started = BTreeMap::new();
     let mut reports = Vec::with_capacity(waiting.len());
     loop {
-        while under_way.len() < limit {
+        while under_way.len() < limit && !context.deadline.is_reached() {
             if ready.is_empty() && !waiting.is_empty() {
                 ready = make_ready(context, waiting.drain(..limit.min(waiting.len())).collect()).await;
             }
@@ -282,16 +299,25 @@ async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport
         };
         let task = started.remove(&id).expect("every task was started here");
         let report = report.unwrap_or_else(|| defect_report(&task));
-        let detail = serde_json::to_value(&report).expect("a report is plain data");
-        let row = task.row(context.run, report.result.as_str(), detail, context.clock.now());
-        if !context.journal.enter(Some(row), Event::TaskFinished { report: report.clone() }).await {
+        if !enter(context, &task, &report).await {
             break;
         }
         reports.push(report);
     }
+    for task in ready.into_iter().map(|(task, _)| task).chain(waiting) {
+        let report = not_reached(&task);
+        enter(context, &task, &report).await;
+        reports.push(report);
+    }
     context.journal.close().await?;
-    reports.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(reports)
+}
+
+/// Records and tells how a task ended. Tells whether that is possible at all.
+async fn enter(context: &Context, task: &Task, report: &TaskReport) -> bool {
+    let detail = serde_json::to_value(report).expect("a report is plain data");
+    let row = task.row(context.run, report.result.as_str(), detail, context.clock.now());
+    context.journal.enter(Some(row), Event::TaskFinished { report: report.clone() }).await
 }
 
 /// Looks up for many tasks at once what the destinations have. Where that fails each task looks for itself, and says

@@ -108,6 +108,7 @@ fn judge(before: Vec<&Entry>, ids: &BTreeSet<RepoId>, project: &ProjectKey, guar
                  next run compares with this one; otherwise check what the accounts may see"
                     .into(),
             ),
+            throttled_until: None,
         });
     }
     Gone::Few(names.into_iter().map(|name| format!("{name} is no longer listed; its snapshots are kept")).collect())

@@ -1,10 +1,12 @@
 //! What can go wrong with a run, and with one task of it.
 
+use jiff::Timestamp;
+
 use crate::archive::ArchiveError;
 use crate::bitbucket::BitbucketError;
 use crate::git::{GitError, PackError};
 use crate::http::{HttpError, Refusal, RequestPlace, Retry};
-use crate::model::{AccountName, CredentialRole, PlanName, ProjectSelector, RepoSlug};
+use crate::model::{AccountName, CredentialRole, PlanName, ProjectSelector, RepoSlug, RunId};
 use crate::secret::SecretError;
 use crate::state::StateError;
 use crate::store::StoreError;
@@ -72,6 +74,52 @@ pub enum RunError {
         #[source]
         source: SecretError,
     },
+    /// There is no run of the plan to go on with.
+    #[error("plan \"{plan}\" has never run: there is nothing to resume")]
+    NeverRan {
+        /// The plan.
+        plan: PlanName,
+    },
+    /// The run is one of another plan.
+    #[error("run {run} is one of plan \"{of}\", not of \"{plan}\"")]
+    OtherPlan {
+        /// The run.
+        run: RunId,
+        /// What was asked for.
+        plan: PlanName,
+        /// What it is of.
+        of: PlanName,
+    },
+    /// The run was about one repository.
+    #[error("run {run} was about repository \"{slug}\" alone: it cannot be resumed")]
+    OneRepository {
+        /// The run.
+        run: RunId,
+        /// The repository.
+        slug: RepoSlug,
+        /// The plan.
+        plan: PlanName,
+    },
+    /// What the run did is too long ago.
+    #[error("run {run} began more than a day ago, at {started:.0}: what it did says nothing of today")]
+    TooOld {
+        /// The run.
+        run: RunId,
+        /// When it began.
+        started: Timestamp,
+        /// The plan.
+        plan: PlanName,
+    },
+    /// The plan does something else than when the run began.
+    #[error("the {what} of plan \"{plan}\" changed since run {run}: what it did is not what is to be done")]
+    OtherWork {
+        /// The run.
+        run: RunId,
+        /// The plan.
+        plan: PlanName,
+        /// What is not the same.
+        what: &'static str,
+    },
     /// A destination cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -98,6 +146,13 @@ impl RunError {
             Self::CaFile { .. } => Some("ca-file is relative to xopero.kdl".into()),
             Self::Client { source, .. } => source.hint(),
             Self::Credential { source, .. } | Self::Recipients { source, .. } => source.hint(),
+            Self::OtherPlan { of, .. } => Some(format!("go on with it by `xopero run {of} --resume`")),
+            Self::OneRepository { slug, plan, .. } => {
+                Some(format!("run it again: `xopero run {plan} --repository {slug}`"))
+            }
+            Self::NeverRan { plan } | Self::TooOld { plan, .. } | Self::OtherWork { plan, .. } => {
+                Some(format!("begin anew with `xopero run {plan}`: what is stored stays, and is not taken twice"))
+            }
             Self::Store(error) => error.hint(),
             Self::State(error) => error.hint(),
         }
@@ -230,6 +285,12 @@ pub enum TaskError {
         /// What to do about the first of them.
         hint: Option<String>,
     },
+    /// No account had budget when the run had to end.
+    #[error("no account has budget until {until:.0}, and the run had to end before")]
+    OutOfTime {
+        /// Until when at least.
+        until: Timestamp,
+    },
     /// The run was stopped.
     #[error("the run was stopped")]
     Stopped,
@@ -277,6 +338,7 @@ impl TaskError {
             | Self::EndlessListing { .. }
             | Self::NothingSent { .. }
             | Self::NoDestination { .. }
+            | Self::OutOfTime { .. }
             | Self::Stopped => Retry::Never,
         }
     }
@@ -307,6 +369,7 @@ impl TaskError {
             Self::NothingSent { .. } => Some("the next run tries again; check the repository on the server".into()),
             Self::NoContact { .. } => Some("check the server's `scm` address with: git ls-remote".into()),
             Self::NoDestination { hint, .. } => hint.clone(),
+            Self::OutOfTime { .. } => Some("`xopero run PLAN --resume` goes on with it".into()),
             Self::NotSelfContained | Self::EndlessListing { .. } | Self::Stopped => None,
         }
     }

@@ -37,6 +37,9 @@ pub enum Event {
         plan: PlanName,
         /// The applied generation in force.
         generation: Generation,
+        /// The run that it goes on with, if it does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resumes: Option<RunId>,
     },
     /// A server was seen for the first time, or speaks another protocol than before.
     ProtocolLearned {
@@ -140,6 +143,11 @@ pub enum Event {
     TaskFinished {
         /// How it went.
         report: TaskReport,
+    },
+    /// The run took as long as it may: nothing is begun any more.
+    DeadlineReached {
+        /// When what is under way is stopped.
+        ends: Timestamp,
     },
     /// The run was asked to stop.
     Stopping,

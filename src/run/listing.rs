@@ -85,7 +85,7 @@ impl Attempt<'_> {
         match sent.await {
             Ok(Some(target)) if references.tips.iter().any(|tip| tip.name == target) => Ok(Head::Symbolic { target }),
             Ok(Some(target)) => Ok(Head::Unborn { target }),
-            Err(error @ TaskError::Stopped) => Err(error),
+            Err(error @ (TaskError::Stopped | TaskError::OutOfTime { .. })) => Err(error),
             // An old server may not have the resource: that HEAD is not known is in the manifest.
             Ok(None) | Err(_) => Ok(Head::Unknown),
         }

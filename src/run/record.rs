@@ -119,7 +119,9 @@ impl TaskRecord {
     /// Whether somebody who asks what happened wants to see it: it failed, waited for budget, or changed accounts.
     pub fn is_notable(&self) -> bool {
         let told = |report: &TaskReport| {
-            report.result == TaskResult::Failed || report.ledger.exchanges > 0 || report.ledger.throttled_waits > 0
+            matches!(report.result, TaskResult::Failed | TaskResult::Throttled)
+                || report.ledger.exchanges > 0
+                || report.ledger.throttled_waits > 0
         };
         self.waits.is_some() || self.report.as_ref().is_some_and(told)
     }

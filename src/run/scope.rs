@@ -71,6 +71,10 @@ struct Survey<'a> {
 
 impl Survey<'_> {
     async fn project(&mut self, declared: &ProjectSelector, planned: &PlannedProject) -> Result<(), Stopped> {
+        if self.context.deadline.is_reached() {
+            self.not_listed(declared.clone());
+            return Ok(());
+        }
         match declared {
             ProjectSelector::Key(key) => self.repositories(key, declared, planned).await,
             ProjectSelector::Pattern(pattern) => {
@@ -131,6 +135,10 @@ impl Survey<'_> {
         declared: &ProjectSelector,
         planned: &PlannedProject,
     ) -> Result<(), Stopped> {
+        if self.context.deadline.is_reached() {
+            self.not_listed(ProjectSelector::Key(key.clone()));
+            return Ok(());
+        }
         let Context { credentials, events, .. } = self.context;
         let server = &self.servers[&self.execution.applied.declaration.projects[declared].server];
         let only = self.execution.only.as_ref();
@@ -181,11 +189,22 @@ impl Survey<'_> {
         }
     }
 
+    fn not_listed(&mut self, project: ProjectSelector) {
+        let error = vec!["not listed: the run had to end before".to_owned()];
+        let hint = Some("`xopero run PLAN --resume` goes on with it".to_owned());
+        self.whole.projects_failed.push(ProjectFailure { project, error, hint, throttled_until: None });
+    }
+
     fn failed(&mut self, project: &ProjectSelector, error: &TaskError) -> Result<(), Stopped> {
         if matches!(error, TaskError::Stopped) {
             return Err(Stopped);
         }
-        let failure = ProjectFailure { project: project.clone(), error: error.lines(), hint: error.hint() };
+        let throttled_until = match error {
+            TaskError::OutOfTime { until } => Some(*until),
+            _ => None,
+        };
+        let (project, hint) = (project.clone(), error.hint());
+        let failure = ProjectFailure { project, error: error.lines(), hint, throttled_until };
         self.whole.projects_failed.push(failure);
         Ok(())
     }
@@ -220,5 +239,6 @@ fn unusable(project: &ProjectSelector, entries: &[String]) -> Option<ProjectFail
         project: project.clone(),
         error: std::iter::once(first).chain(told).collect(),
         hint: Some(hint),
+        throttled_until: None,
     })
 }

@@ -17,6 +17,9 @@ pub struct ProjectFailure {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Until when no account has budget, if the run had to end while the listing waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_until: Option<Timestamp>,
 }
 
 /// A destination that could not be used at all.
@@ -57,6 +60,17 @@ impl Outcome {
     }
 }
 
+/// What ends a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing is left to do.
+    Completed,
+    /// Somebody asked it to stop.
+    Interrupted,
+    /// It took as long as it may.
+    OutOfTime,
+}
+
 /// The record of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -66,6 +80,15 @@ pub struct Summary {
     pub plan: PlanName,
     /// The applied generation.
     pub generation: Generation,
+    /// The run that it goes on with, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<RunId>,
+    /// How long it was allowed to take, in milliseconds, if that was limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration_ms: Option<u64>,
+    /// Whether it had to end because that time was over, with something left to do.
+    #[serde(skip_serializing_if = "is_not")]
+    pub out_of_time: bool,
     /// The one repository that it was about, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<RepoSlug>,
@@ -93,7 +116,17 @@ pub struct Summary {
     pub tasks: Vec<TaskReport>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_not(out_of_time: &bool) -> bool {
+    !*out_of_time
+}
+
 impl Summary {
+    /// Whether the run had to end while work waited for budget.
+    pub fn is_throttled(&self) -> bool {
+        self.totals.throttled > 0 || self.projects_failed.iter().any(|failed| failed.throttled_until.is_some())
+    }
+
     /// Adds destinations that failed after the sums were made.
     pub(super) fn add_failures(&mut self, failed: Vec<DestinationFailure>) {
         if !failed.is_empty() && self.outcome == Outcome::Done {
@@ -117,8 +150,14 @@ pub struct Totals {
     pub failed: u64,
     /// Those of the failed whose present state another destination holds.
     pub partly: u64,
-    /// Not reached before the run was stopped.
+    /// Under way when the run was stopped.
     pub interrupted: u64,
+    /// Waiting for budget when the run had to end.
+    pub throttled: u64,
+    /// Not begun before the run had to end.
+    pub not_reached: u64,
+    /// Backed up before by the run that this one goes on with. They count nowhere else.
+    pub carried: u64,
     /// Bytes of packs received.
     pub received: u64,
     /// Bytes stored, in all destinations.
@@ -139,6 +178,10 @@ impl Totals {
 
     /// Adds one repository.
     pub fn add(&mut self, task: &TaskReport) {
+        if task.carried.is_some() {
+            self.carried += 1;
+            return;
+        }
         *self.count_mut(task.result) += 1;
         let held = task.destinations.iter().any(|destination| destination.snapshot.is_some());
         self.partly += u64::from(task.result == TaskResult::Failed && held);
@@ -154,20 +197,24 @@ impl Totals {
             TaskResult::Unchanged => &mut self.unchanged,
             TaskResult::Failed => &mut self.failed,
             TaskResult::Interrupted => &mut self.interrupted,
+            TaskResult::Throttled => &mut self.throttled,
+            TaskResult::NotReached => &mut self.not_reached,
         }
     }
 
     /// How a run with these sums ended; `others_failed` counts projects and destinations.
-    pub const fn outcome(&self, others_failed: usize, interrupted: bool) -> Outcome {
-        let good = self.new + self.changed + self.unchanged + self.partly;
-        if interrupted || self.interrupted > 0 {
-            Outcome::Interrupted
-        } else if self.failed == 0 && others_failed == 0 {
-            Outcome::Done
-        } else if good > 0 {
-            Outcome::Partial
-        } else {
-            Outcome::Failed
+    pub const fn outcome(&self, others_failed: usize, ending: Ending) -> Outcome {
+        let good = self.new + self.changed + self.unchanged + self.partly + self.carried;
+        let left = self.interrupted + self.throttled + self.not_reached;
+        match ending {
+            Ending::Interrupted => Outcome::Interrupted,
+            Ending::Completed | Ending::OutOfTime if self.failed == 0 && others_failed == 0 && left == 0 => {
+                Outcome::Done
+            }
+            // What was not reached did not fail.
+            Ending::OutOfTime => Outcome::Partial,
+            Ending::Completed if good > 0 || left > 0 => Outcome::Partial,
+            Ending::Completed => Outcome::Failed,
         }
     }
 }
@@ -179,14 +226,29 @@ mod tests {
     #[test]
     fn the_outcome_follows_from_the_sums() {
         let sums = |new, failed| Totals { new, failed, ..Totals::default() };
-        assert_eq!(sums(3, 0).outcome(0, false), Outcome::Done);
-        assert_eq!(sums(0, 0).outcome(0, false), Outcome::Done);
-        assert_eq!(sums(3, 1).outcome(0, false), Outcome::Partial);
-        assert_eq!(sums(3, 0).outcome(1, false), Outcome::Partial);
-        assert_eq!(sums(0, 1).outcome(0, false), Outcome::Failed);
-        assert_eq!(sums(0, 0).outcome(1, false), Outcome::Failed);
-        assert_eq!(sums(3, 1).outcome(0, true), Outcome::Interrupted);
-        let elsewhere = Totals { failed: 2, partly: 2, ..Totals::default() };
-        assert_eq!(elsewhere.outcome(0, false), Outcome::Partial);
+        let completed = |totals: Totals, others| totals.outcome(others, Ending::Completed);
+        assert_eq!(completed(sums(3, 0), 0), Outcome::Done);
+        assert_eq!(completed(sums(0, 0), 0), Outcome::Done);
+        assert_eq!(completed(sums(3, 1), 0), Outcome::Partial);
+        assert_eq!(completed(sums(3, 0), 1), Outcome::Partial);
+        assert_eq!(completed(sums(0, 1), 0), Outcome::Failed);
+        assert_eq!(completed(sums(0, 0), 1), Outcome::Failed);
+        assert_eq!(sums(3, 1).outcome(0, Ending::Interrupted), Outcome::Interrupted);
+        assert_eq!(completed(Totals { failed: 2, partly: 2, ..Totals::default() }, 0), Outcome::Partial);
+        assert_eq!(completed(Totals { failed: 2, carried: 2, ..Totals::default() }, 0), Outcome::Partial);
+    }
+
+    #[test]
+    fn what_is_left_at_the_deadline_did_not_fail() {
+        let out_of_time = |totals: Totals, others| totals.outcome(others, Ending::OutOfTime);
+        for left in [
+            Totals { throttled: 1, ..Totals::default() },
+            Totals { not_reached: 7, ..Totals::default() },
+            Totals { interrupted: 1, new: 3, ..Totals::default() },
+        ] {
+            assert_eq!(out_of_time(left, 0), Outcome::Partial, "{left:?}");
+        }
+        assert_eq!(out_of_time(Totals::default(), 1), Outcome::Partial, "a project was not listed");
+        assert_eq!(out_of_time(Totals { new: 3, ..Totals::default() }, 0), Outcome::Done, "it ended just in time");
     }
 }

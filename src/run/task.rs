@@ -61,6 +61,8 @@ fn blank_report(task: &Task) -> TaskReport {
         name: task.name.clone(),
         repository: task.repository.id,
         result: TaskResult::Failed,
+        carried: None,
+        throttled_until: None,
         error: Vec::new(),
         hint: None,
         destinations: Vec::new(),
@@ -84,6 +86,11 @@ pub(super) fn defect_report(task: &Task) -> TaskReport {
     }
 }
 
+/// The report of a task that was not begun before the run had to end.
+pub(super) fn not_reached(task: &Task) -> TaskReport {
+    TaskReport { result: TaskResult::NotReached, ..blank_report(task) }
+}
+
 /// Takes the backup of one repository. Every failure ends in the report. `chains` are what the destinations have, if
 /// they were looked up already; an attempt that is begun anew looks again.
 pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<Vec<Chain>>) -> TaskReport {
@@ -97,7 +104,7 @@ pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<V
         match Attempt::new(context, task).run(chains.take(), &mut caller, &mut report).await {
             Ok(result) => report.result = result,
             Err(error) => {
-                let again = error.retry() != Retry::Never && attempt < ATTEMPTS;
+                let again = error.retry() != Retry::Never && attempt < ATTEMPTS && !context.deadline.is_reached();
                 if again && context.credentials.wait(retry_wait(attempt)).await.is_ok() {
                     caller.ledger.wait(retry_wait(attempt));
                     tracing::debug!(task = %task.name, attempt, error = error.lines().join(": "), "begun anew");
@@ -106,7 +113,14 @@ pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<V
                     continue;
                 }
                 let stopped = matches!(error, TaskError::Stopped) || context.stop.is_cancelled();
-                report.result = if stopped { TaskResult::Interrupted } else { TaskResult::Failed };
+                report.result = match error {
+                    TaskError::OutOfTime { until } => {
+                        report.throttled_until = Some(until);
+                        TaskResult::Throttled
+                    }
+                    _ if stopped => TaskResult::Interrupted,
+                    _ => TaskResult::Failed,
+                };
                 report.hint = error.hint();
                 report.error = error.lines();
             }

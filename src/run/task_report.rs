@@ -1,9 +1,10 @@
 //! How a task ended.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, TaskName};
-use crate::model::{DestinationName, RepoId, SnapshotId};
+use crate::model::{DestinationName, RepoId, RunId, SnapshotId};
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,13 +18,26 @@ pub enum TaskResult {
     Unchanged,
     /// There is no backup of the repository's present state in at least one destination.
     Failed,
-    /// The run was stopped first.
+    /// It was under way when the run was stopped.
     Interrupted,
+    /// It waited for budget when the run had to end.
+    Throttled,
+    /// It was not begun before the run had to end.
+    NotReached,
 }
 
 impl TaskResult {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::New, Self::Changed, Self::Unchanged, Self::Failed, Self::Interrupted];
+    pub const ALL: [Self; 7] =
+        [Self::New, Self::Changed, Self::Unchanged, Self::Failed, Self::Interrupted, Self::Throttled, Self::NotReached];
+
+    /// Whether the repository is backed up: a run that goes on need not ask for it again.
+    pub const fn is_good(self) -> bool {
+        match self {
+            Self::New | Self::Changed | Self::Unchanged => true,
+            Self::Failed | Self::Interrupted | Self::Throttled | Self::NotReached => false,
+        }
+    }
 
     /// The word for reports.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +47,8 @@ impl TaskResult {
             Self::Unchanged => "unchanged",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::Throttled => "throttled",
+            Self::NotReached => "not-reached",
         }
     }
 }
@@ -47,6 +63,12 @@ pub struct TaskReport {
     pub repository: RepoId,
     /// How it ended.
     pub result: TaskResult,
+    /// The run that took this backup, if not this one but one that it goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<RunId>,
+    /// Until when no account has budget, if that is why it is not backed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_until: Option<Timestamp>,
     /// Why it failed: the error with its causes, one line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub error: Vec<String>,

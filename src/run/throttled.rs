@@ -23,7 +23,7 @@ pub(super) struct Wait {
 }
 
 impl Credentials {
-    /// Waits for `duration` as a part of `wait`, which begins if there is none.
+    /// Waits for `duration`, and not beyond the end of the run, as a part of `wait`, which begins if there is none.
     pub(super) async fn throttle(
         &self,
         caller: &mut Caller<'_>,
@@ -47,8 +47,13 @@ impl Credentials {
             // If it cannot be written, whoever ends a task finds out.
             let _written = self.journal().enter(row, event).await;
         }
-        let since = wait.since;
-        self.wait(duration).await.inspect_err(|_| {
+        let (since, until) = (wait.since, wait.until);
+        let waited = tokio::select! {
+            biased;
+            () = self.closing().cancelled() => Err(TaskError::OutOfTime { until }),
+            waited = self.wait(duration) => waited,
+        };
+        waited.inspect_err(|_| {
             caller.ledger.throttle(ThrottledPeriod { from: since, until: self.clock().now() });
         })
     }

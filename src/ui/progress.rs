@@ -1,11 +1,13 @@
 //! A run on a terminal: one bar for all, one line for each repository in flight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+
+use jiff::Timestamp;
 
 use super::{Style, bytes, count, shown};
 use crate::model::ConditionStatus;
@@ -25,7 +27,7 @@ struct Inner {
     whole: ProgressBar,
     in_flight: BTreeMap<TaskName, ProgressBar>,
     /// Who waits for an account with budget.
-    waiting: BTreeSet<String>,
+    waiting: BTreeMap<String, Timestamp>,
     /// Lines about limits that were written.
     notices: u64,
     totals: Totals,
@@ -42,8 +44,9 @@ impl Inner {
         if failed > 0 {
             let _text_is_memory = write!(message, ", {failed} failed");
         }
-        if !self.waiting.is_empty() {
-            let _text_is_memory = write!(message, ", {} throttled", self.waiting.len());
+        if let Some(first) = self.waiting.values().min() {
+            let until = first.strftime("%H:%M:%S UTC");
+            let _text_is_memory = write!(message, ", {} throttled until {until}", self.waiting.len());
         }
         let _text_is_memory = write!(message, ", {}", bytes(self.totals.received + in_flight));
         self.whole.set_message(message);
@@ -61,7 +64,7 @@ impl Progress {
         let inner = Inner {
             whole,
             in_flight: BTreeMap::new(),
-            waiting: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             notices: 0,
             totals: Totals::default(),
         };
@@ -105,7 +108,12 @@ impl EventSink for Progress {
     fn emit(&self, event: &Event) {
         let mut inner = self.inner.lock().expect("no holder panics");
         match event {
-            Event::RunStarted { plan, .. } => inner.whole.set_prefix(shown(plan.as_str())),
+            Event::RunStarted { plan, resumes, .. } => {
+                inner.whole.set_prefix(shown(plan.as_str()));
+                if let Some(earlier) = resumes {
+                    self.line(&format!("goes on with run {earlier}"));
+                }
+            }
             Event::ProtocolLearned { server, protocol } => {
                 self.line(&format!("{}: git protocol {protocol}", shown(server)));
             }
@@ -153,7 +161,8 @@ impl EventSink for Progress {
             // While everybody waits, that an account is still limited is no news.
             Event::RateLimited { .. } if !inner.waiting.is_empty() => {}
             Event::RateLimited { account, until } => {
-                let text = format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S"));
+                let text =
+                    format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S UTC"));
                 self.notice(&mut inner, &text);
             }
             Event::CredentialExchanged { subject, from, to } => {
@@ -162,10 +171,10 @@ impl EventSink for Progress {
             }
             Event::Throttled { subject, until, .. } => {
                 if inner.waiting.is_empty() {
-                    let text = format!("no account has budget: waiting until {}", until.strftime("%H:%M:%S"));
+                    let text = format!("no account has budget: waiting until {}", until.strftime("%H:%M:%S UTC"));
                     self.notice(&mut inner, &text);
                 }
-                inner.waiting.insert(subject.clone());
+                inner.waiting.insert(subject.clone(), *until);
                 inner.describe();
             }
             Event::Resumed { subject, .. } => {
@@ -180,9 +189,16 @@ impl EventSink for Progress {
                     let why = report.error.first().map(|line| shown(line)).unwrap_or_default();
                     self.line(&self.style.red(&format!("{}: {why}", shown(&report.name.to_string()))));
                 }
+                // What waited when the time was over does not go on.
+                inner.waiting.remove(&report.name.to_string());
                 inner.totals.add(report);
                 inner.describe();
                 inner.whole.inc(1);
+            }
+            Event::DeadlineReached { ends } => {
+                let ends = ends.strftime("%H:%M:%S UTC");
+                let text = format!("the time is over: nothing is begun any more, what is under way has until {ends}");
+                self.line(&self.style.yellow(&text));
             }
             Event::Stopping => self.line(&self.style.yellow(STOPPING)),
             Event::RunFinished { .. } => {

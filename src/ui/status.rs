@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::wrap::wrap;
+use super::wrap::{whole_commands, wrap};
 use super::{Side, Style, Table, shown};
 use crate::model::PlanName;
 use crate::reconcile::status::{CredentialStatus, DestinationStatus, Health, PlanStatus, Status, Sync};
@@ -153,7 +153,8 @@ fn destinations(all: &[DestinationStatus], style: Style, width: usize) -> String
 /// An explanation under a table.
 pub(super) fn remark(about: &str, text: &str, mark: &str, style: Style) -> String {
     let text = format!("{}: {}", shown(about), shown(text));
-    let mut lines = wrap(&format!("  {mark}"), 6, text.split(' '));
+    let words = whole_commands(&text);
+    let mut lines = wrap(&format!("  {mark}"), 6, words.iter().map(String::as_str));
     let painted = if mark == "!" { style.yellow(mark) } else { style.dim(mark) };
     lines[0].replace_range(2..=2, &painted);
     lines.join("\n") + "\n"

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::failure::failure;
 use super::shown::shown_explanation;
-use super::wrap::paragraph;
+use super::wrap::{paragraph, wrap};
 use super::{Side, Style, Table, bytes, count, millis, shown};
 use crate::run::{Outcome, Summary, TaskReport, TaskResult};
 
@@ -44,7 +44,14 @@ fn headline(text: &mut String, summary: &Summary, style: Style) {
     };
     line!(text, "Plan {}: {outcome} in {took}", summary.plan);
     line!(text, "  run           {}", summary.run);
-    if summary.outcome == Outcome::Interrupted {
+    let out_of_time = summary.out_of_time;
+    if out_of_time {
+        let limit = summary.max_duration_ms.map(|limit| millis(i64::try_from(limit).unwrap_or(i64::MAX)));
+        line!(text, "  time          it may take {}, and had to end", limit.unwrap_or_default());
+    }
+    if (out_of_time || summary.outcome == Outcome::Interrupted) && summary.only.is_none() {
+        line!(text, "  next          `xopero run {} --resume` goes on with the rest", summary.plan);
+    } else if summary.outcome == Outcome::Interrupted {
         line!(text, "  next          run it again: what is stored stays, and is not taken twice");
     }
 }
@@ -55,10 +62,17 @@ fn figures(text: &mut String, summary: &Summary) {
         "{} new, {} changed, {} unchanged, {} failed",
         totals.new, totals.changed, totals.unchanged, totals.failed
     );
-    if totals.interrupted > 0 {
-        write!(counts, ", {} interrupted", totals.interrupted).expect("strings take everything");
+    let left =
+        [(totals.interrupted, "interrupted"), (totals.throttled, "throttled"), (totals.not_reached, "not reached")];
+    for (count, word) in left.iter().filter(|(count, _)| *count > 0) {
+        write!(counts, ", {count} {word}").expect("strings take everything");
     }
-    line!(text, "  repositories  {counts}");
+    for (number, line) in wrap("", 0, counts.split(' ')).iter().enumerate() {
+        line!(text, "  {:<12}  {line}", if number == 0 { "repositories" } else { "" });
+    }
+    if let Some(run) = summary.resumes {
+        line!(text, "  done before   {} by run {run}, which this one goes on with", totals.carried);
+    }
     line!(text, "  received      {} ({} objects)", bytes(totals.received), totals.objects);
     line!(text, "  stored        {}", bytes(totals.stored));
     let ledger = &summary.ledger;
@@ -80,7 +94,8 @@ fn figures(text: &mut String, summary: &Summary) {
 }
 
 fn changed(text: &mut String, summary: &Summary, style: Style, width: usize) {
-    let written = |task: &&TaskReport| matches!(task.result, TaskResult::New | TaskResult::Changed);
+    let written =
+        |task: &&TaskReport| task.carried.is_none() && matches!(task.result, TaskResult::New | TaskResult::Changed);
     let total = summary.tasks.iter().filter(written).count();
     if total == 0 {
         return;

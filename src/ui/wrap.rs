@@ -35,7 +35,7 @@ pub(super) fn whole_words(text: &str) -> String {
 }
 
 /// The words of a text. What stands between backquotes is one: people copy commands.
-fn whole_commands(text: &str) -> Vec<String> {
+pub(super) fn whole_commands(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match words.last_mut() {

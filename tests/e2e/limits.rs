@@ -15,7 +15,7 @@ fn many(count: usize) -> World {
 }
 
 /// A bucket that only the test fills.
-fn bucket(home: &Home, account: &str, tokens: u32) {
+pub fn bucket(home: &Home, account: &str, tokens: u32) {
     let buckets = home.server.buckets();
     buckets.manual_refill();
     buckets.set_allowance(account, Allowance::Bucket { capacity: 1000, per_second: 0.0 });

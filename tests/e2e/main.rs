@@ -9,6 +9,7 @@ mod support;
 mod archive;
 mod backup;
 mod credentials;
+mod deadline;
 mod declare;
 mod destinations;
 mod edits;

@@ -177,7 +177,13 @@ pub struct Live {
 impl Live {
     /// Starts the plan.
     pub fn start(home: &Home) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// Starts the plan with further arguments.
+    pub fn start_with(home: &Home, arguments: &[&str]) -> Self {
         let mut command = home.xopero_command(&["run", "nightly", "--json"]);
+        command.args(arguments);
         command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the executable starts");
         let (sender, lines) = channel();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{File, Known};
-use crate::model::{Applied, DestinationId, DestinationName, Lineage, PlanName};
+use crate::model::{Applied, DestinationId, DestinationName, Lineage, PlanName, Waiting};
 use crate::reconcile::ReconcileError;
 use crate::state::{DONE, RunRow, StateStore};
 use crate::store::{Access, Store};
@@ -41,6 +41,10 @@ pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known
         whole.extend(store.runs_of(run.plan, [DONE, DONE], RUNS).await?.into_iter().find(|run| !only(run)));
     }
     runs.extend(whole);
+    let mut waiting = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.summary.is_none()) {
+        waiting.extend(Waiting::of(&store.waiting_tasks(run.id).await?).map(|waiting| (run.id, waiting)));
+    }
     let mut destinations = BTreeMap::new();
     if let Some(applied) = &applied {
         for (name, destination) in &applied.declaration.destinations {
@@ -59,6 +63,7 @@ pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known
         applied,
         file,
         runs,
+        waiting,
         paused_since,
         conditions: store.conditions().await?,
         holdings: store.holdings().await?,

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::change::{ChangeSet, PlanId};
 use crate::model::{
     AccountName, Address, Applied, Conditions, Declaration, DestinationId, DestinationName, Generation, PlanName,
+    RunId, Waiting,
 };
 use crate::state::{Holding, RunRow};
 
@@ -32,6 +33,8 @@ pub struct Known {
     pub file: File,
     /// The newest runs, newest first: at least the last one of each plan, and the last one that was done.
     pub runs: Vec<RunRow>,
+    /// What waits for budget in those of them that did not end.
+    pub waiting: BTreeMap<RunId, Waiting>,
     /// Since when plans are paused that are.
     pub paused_since: BTreeMap<PlanName, Timestamp>,
     /// What was observed, and lasts.
@@ -49,6 +52,7 @@ impl Known {
             applied: None,
             file,
             runs: Vec::new(),
+            waiting: BTreeMap::new(),
             paused_since: BTreeMap::new(),
             conditions: Conditions::new(),
             holdings: Vec::new(),
@@ -158,8 +162,12 @@ pub struct PlanStatus {
     pub running_since: Option<Timestamp>,
     /// When the last run began that backed up everything.
     pub last_success: Option<Timestamp>,
-    /// How the last run ended.
+    /// The last run that is not under way.
+    pub last_run: Option<RunId>,
+    /// How it ended.
     pub last_outcome: Option<String>,
+    /// Tasks of the run under way that wait for budget; or of the last one, if it was killed then.
+    pub throttled: Option<Waiting>,
     /// When the next run is due by its schedule.
     pub next_due: Option<Timestamp>,
     /// Why its health is what it is, and what else there is to know.

@@ -9,7 +9,7 @@ use super::{File, Health, Known, Place, PlanStatus, Sync};
 use crate::change::{Action, ChangeSet};
 use crate::model::{
     Address, Applied, BackupPlan, Condition, ConditionKind, CredentialRole, Declaration, DestinationName, Pause,
-    PlanName, PlanRetention, Timetable, Uid,
+    PlanName, PlanRetention, Timetable, Uid, Waiting,
 };
 use crate::schedule::{Agenda, Schedule, paused_until};
 use crate::state::{DONE, RUNNING, RunRow};
@@ -41,7 +41,9 @@ pub(super) fn plans(known: &Known, now: Timestamp) -> Vec<PlanStatus> {
                     health: Health::NeverRan,
                     running_since: None,
                     last_success: None,
+                    last_run: None,
                     last_outcome: None,
+                    throttled: None,
                     next_due: None,
                     reasons: vec!["declared, and not in force yet".to_owned()],
                 },
@@ -56,7 +58,9 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
     let whole = |run: &&&RunRow| run.summary.as_ref().is_none_or(|summary| summary["only"].is_null());
     let last_success = runs.iter().filter(whole).find(|run| run.state == DONE).map(|run| run.started);
     let last = runs.iter().filter(|run| run.state != RUNNING).max_by_key(|run| run.started);
-    let running_since = runs.iter().find(|run| run.state == RUNNING).map(|run| run.started);
+    let running = runs.iter().find(|run| run.state == RUNNING);
+    let running_since = running.map(|run| run.started);
+    let waiting = running.or(last).and_then(|run| known.waiting.get(&run.id).copied());
     let schedule = plan.schedule.as_ref().and_then(|timetable| Schedule::parse(&timetable.cron).ok());
     let due = schedule.as_ref().zip(plan.schedule.as_ref());
     let late = due.and_then(|(schedule, timetable)| late(schedule, timetable, last_success, uid, now));
@@ -74,10 +78,12 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
     {
         reasons.push(format!("was due {} and has not succeeded since", minute(due)));
     }
-    let throttled = throttled(known, &applied.declaration, plan);
-    if throttled {
-        reasons.push("every account that it may use has used up its budget".to_owned());
+    let out_of_budget = throttled(known, &applied.declaration, plan);
+    if out_of_budget {
+        reasons.push("every account that it may use had used up its budget when it was last asked".to_owned());
     }
+    reasons.extend(waiting.map(|waiting| waiting_words(&waiting, running.is_some())));
+    let throttled = out_of_budget || (waiting.is_some() && running.is_some());
     let fault = last.and_then(|run| fault(run));
     let holding = conditions(known, &uses);
     let unusable = unusable(known, plan);
@@ -104,7 +110,9 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
         health,
         running_since,
         last_success,
+        last_run: last.map(|run| run.id),
         last_outcome: last.map(|run| run.state.clone()),
+        throttled: waiting,
         next_due: plan
             .schedule
             .as_ref()
@@ -173,6 +181,18 @@ fn pause_words(pause: &Pause, since: Option<&Timestamp>) -> String {
     }
 }
 
+/// What waits for budget: in a run under way, or in one that was killed.
+fn waiting_words(waiting: &Waiting, running: bool) -> String {
+    let Waiting { tasks, since, until } = waiting;
+    let noun = if *tasks == 1 { "repository" } else { "repositories" };
+    let (since, until) = (since.strftime("%H:%M:%S"), until.strftime("%H:%M:%S"));
+    if running {
+        format!("{tasks} {noun} throttled since {since}, until {until} UTC at least")
+    } else {
+        format!("its last run was killed while {tasks} {noun} waited for budget, since {since} UTC")
+    }
+}
+
 /// Why the last run is no success.
 fn fault(run: &RunRow) -> Option<String> {
     if run.state == DONE {
@@ -184,10 +204,14 @@ fn fault(run: &RunRow) -> Option<String> {
         let unlisted = summary["projects_failed"].as_array().map_or(0, Vec::len);
         let unused = summary["destinations_failed"].as_array().map_or(0, Vec::len);
         words.extend((failed > 0).then(|| many(failed, "repository", "repositories", "not backed up")));
+        let left = |what: &str| summary["totals"][what].as_u64().unwrap_or(0);
+        let (throttled, not_reached) = (left("throttled"), left("not_reached"));
+        words.extend((throttled > 0).then(|| many(throttled, "repository", "repositories", "throttled")));
+        words.extend((not_reached > 0).then(|| many(not_reached, "repository", "repositories", "not reached")));
         words.extend((unlisted > 0).then(|| many(unlisted as u64, "project", "projects", "not fully listed")));
         words.extend((unused > 0).then(|| many(unused as u64, "destination", "destinations", "not written")));
     }
-    Some(format!("run of {}: {}", minute(run.started), words.join(", ")))
+    Some(format!("run of {}: {} (`xopero runs show {}`)", minute(run.started), words.join(", "), run.id))
 }
 
 fn many(count: u64, one: &str, several: &str, what: &str) -> String {
@@ -284,7 +308,10 @@ mod tests {
         assert_eq!((late, &*reasons[0]), (Health::Overdue, "was due 2026-11-22 00:30 UTC and has not succeeded since"));
         let tried = [("failed", "2026-11-22T00:30:00Z"), last[0]];
         let (failed, reasons) = health("2026-11-22T06:00:00Z", &tried);
-        assert_eq!((failed, &*reasons[0]), (Health::Degraded, "run of 2026-11-22 00:30 UTC: failed"));
+        assert_eq!(
+            (failed, &*reasons[0]),
+            (Health::Degraded, "run of 2026-11-22 00:30 UTC: failed (`xopero runs show 00000000010000000000000001`)")
+        );
         assert_eq!(health("2026-11-22T13:00:00Z", &tried).0, Health::Overdue);
         let running = [("running", "2026-11-22T00:30:00Z"), last[0]];
         assert_eq!(health("2026-11-22T13:00:00Z", &running).0, Health::Healthy, "it is at it");
@@ -309,7 +336,7 @@ mod tests {
         });
         let run = run(Uid::from_parts(1, 1), "partial", "2026-11-22T00:30:00Z", summary);
         let expected = "run of 2026-11-22 00:30 UTC: partial, 1 repository not backed up, 2 projects not fully listed, \
-                        1 destination not written";
+                        1 destination not written (`xopero runs show 00000000010000000000000001`)";
         assert_eq!(fault(&run).unwrap(), expected);
     }
 
@@ -366,6 +393,26 @@ mod tests {
         };
         assert_eq!(limited(&["svc-backup"]), Health::Degraded, "one is left; the last run was partial");
         assert_eq!(limited(&["svc-backup", "svc-extra-1"]), Health::Throttled);
+    }
+
+    #[test]
+    fn a_run_that_waits_for_budget_is_told_with_its_end_also_after_a_kill() {
+        let waits = |state: &str| {
+            let mut known = known();
+            known.runs[0].state = state.into();
+            known.runs[0].id = crate::model::RunId::from_parts(7, 7);
+            known.conditions.clear();
+            let (since, until) = (at("2026-11-22T00:31:00Z"), at("2026-11-22T00:41:00Z"));
+            known.waiting.insert(known.runs[0].id, Waiting { tasks: 2, since, until });
+            let status = status(&known, at("2026-11-22T00:35:00Z"));
+            let nightly = of(&status, "nightly");
+            (nightly.health, nightly.throttled.map(|waiting| waiting.until), nightly.reasons[0].clone())
+        };
+        let until = Some(at("2026-11-22T00:41:00Z"));
+        let told = "2 repositories throttled since 00:31:00, until 00:41:00 UTC at least".to_owned();
+        assert_eq!(waits("running"), (Health::Throttled, until, told));
+        let told = "its last run was killed while 2 repositories waited for budget, since 00:31:00 UTC".to_owned();
+        assert_eq!(waits("abandoned"), (Health::Degraded, until, told));
     }
 
     #[test]

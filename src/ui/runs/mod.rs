@@ -13,13 +13,16 @@ use crate::run::Totals;
 
 /// The sums that are not nothing: `3 new, 385 unchanged, 1 failed`.
 pub(super) fn counts(totals: &Totals) -> String {
-    let Totals { new, changed, unchanged, failed, interrupted, .. } = totals;
+    let Totals { new, changed, unchanged, failed, interrupted, throttled, not_reached, carried, .. } = totals;
     let all = [
         (new, "new"),
         (changed, "changed"),
         (unchanged, "unchanged"),
         (failed, "failed"),
         (interrupted, "interrupted"),
+        (throttled, "throttled"),
+        (not_reached, "not reached"),
+        (carried, "done before"),
     ];
     let some: Vec<String> =
         all.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{count} {word}")).collect();
