@@ -82,7 +82,14 @@ pub(super) async fn put_in_force(
     };
     let lock = context.lock(command, agree.wait.unwrap_or_default()).await?;
     let outcome = reconcile::apply(state, &lock, proposal, &approval, &context.clock).await;
-    let mut outcome = outcome.map_err(|error| refused(error, command))?;
+    let stays = |error: CliError| match &applied {
+        Some(applied) => context.stays(error, applied),
+        None => error,
+    };
+    let mut outcome = outcome.map_err(|error| match error {
+        ReconcileError::Refused { .. } => stays(refused(error, command)),
+        error => refused(error, command),
+    })?;
     match &mut outcome {
         Outcome::Applied { generation, change_set } => {
             observe::confirm(&looked, state, *generation, context.clock.now()).await?;

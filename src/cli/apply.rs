@@ -28,7 +28,7 @@ pub struct ApplyArgs {
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliError> {
     context.output.begin_json();
-    let declared = context.declaration()?;
+    let declared = context.declaration_to_apply().await?;
     let (tree, decoded) = &declared;
     let state = context.create_state().await?;
     let (who, base) = (env::who(), context.base());

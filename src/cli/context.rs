@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 use super::{CliError, env, exit_code};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Decoded, Sources};
-use crate::model::Uid;
+use crate::model::{Applied, Uid};
+use crate::reconcile::stays_in_force;
 use crate::secret::{Identities, IdentitySources, find_identities};
 use crate::source::{SourceTree, read_tree};
 use crate::state::{LockBody, StateLocation, StateLock, StateStore};
@@ -121,6 +122,30 @@ impl Context {
             }
             Err(invalid) => Err(self.invalid(tree.sources(), &invalid.diagnostics)),
         }
+    }
+
+    /// The same for a command that is about what is in force: if the file cannot be used, it is said what stays.
+    pub async fn declaration_to_apply(&self) -> Result<(SourceTree, Decoded), CliError> {
+        let error = match self.declaration() {
+            Ok(declared) => return Ok(declared),
+            Err(error) => error,
+        };
+        // A state that cannot be read is not what this failure is about.
+        let Ok(Some(state)) = self.state().await else { return Err(error) };
+        let Ok(Some(applied)) = state.applied().await else { return Err(error) };
+        Err(self.stays(error, &applied))
+    }
+
+    /// A failure that leaves `applied` in force, which is told with it.
+    pub fn stays(&self, error: CliError, applied: &Applied) -> CliError {
+        if self.output.is_json() {
+            self.output.json(&serde_json::json!({
+                "type": "stays_in_force", "generation": applied.generation, "applied_at": applied.applied_at,
+                "applied_by": applied.applied_by, "commit": applied.source.commit,
+            }));
+        }
+        let stays = stays_in_force(applied);
+        error.with_note(format!("{stays}, and nothing leaves it; set the file right, then look with `xopero plan`"))
     }
 
     /// Tells what is wrong with the files.

@@ -21,12 +21,13 @@ pub struct CliError {
     lines: Vec<String>,
     details: Vec<String>,
     hint: Option<String>,
+    note: Option<String>,
 }
 
 impl CliError {
     /// A failure in the command's own words.
     pub fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, lines: vec![message.into()], details: Vec::new(), hint: None }
+        Self { code, lines: vec![message.into()], details: Vec::new(), hint: None, note: None }
     }
 
     /// The command was used in a way that cannot work.
@@ -41,7 +42,7 @@ impl CliError {
 
     /// A failure that has been told already.
     pub const fn told(code: u8) -> Self {
-        Self { code, lines: Vec::new(), details: Vec::new(), hint: None }
+        Self { code, lines: Vec::new(), details: Vec::new(), hint: None, note: None }
     }
 
     /// Adds what to do next.
@@ -51,9 +52,16 @@ impl CliError {
         self
     }
 
+    /// Adds what is true in spite of it.
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
     /// Adds lines that belong to the message.
     #[must_use]
-    fn with_details(mut self, details: Vec<String>) -> Self {
+    pub fn with_details(mut self, details: Vec<String>) -> Self {
         self.details = details;
         self
     }
@@ -74,7 +82,7 @@ impl CliError {
             }
             cause = error.source();
         }
-        Self { code, lines, details: Vec::new(), hint }
+        Self { code, lines, details: Vec::new(), hint, note: None }
     }
 
     /// The exit code.
@@ -91,6 +99,9 @@ impl CliError {
     pub fn tell(&self, output: Output) {
         if !self.lines.is_empty() {
             output.failure(self.code, &self.lines, &self.details, self.hint.as_deref());
+        }
+        if let Some(note) = &self.note {
+            output.note(note);
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct PlanArgs {
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError> {
     context.output.begin_json();
-    let declared = context.declaration()?;
+    let declared = context.declaration_to_apply().await?;
     let (tree, decoded) = &declared;
     if let Some(file) = &arguments.out {
         spare_declaration(context, file)?;

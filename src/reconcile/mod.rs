@@ -14,11 +14,13 @@ mod plan_file;
 mod rollback;
 mod saved_plan;
 pub mod status;
+mod stays;
 
 pub use apply::{Approval, Outcome, Proposal, apply, plan};
 pub use error::ReconcileError;
 pub use known::known;
 pub use rollback::taken_back;
 pub use saved_plan::{Base, SavedPlan, UnreadablePlan};
+pub use stays::stays_in_force;
 
 use error::describe_rail;

@@ -98,6 +98,12 @@ impl Output {
         self.data(&format!("\u{1b}[H{lines}\u{1b}[J"));
     }
 
+    /// Prints a sentence as data; foreign text in it is made safe. On a terminal it is put on lines that fit.
+    pub fn sentence(self, text: &str) {
+        let text = shown_lines(text);
+        self.data(&if self.is_terminal() { whole_words(&text) } else { text });
+    }
+
     /// Prints one JSON line of data.
     pub fn json(self, value: &Value) {
         self.data(&shown_json(value));
@@ -121,6 +127,11 @@ impl Output {
     /// Warns on stderr, in any mode.
     pub fn warn(self, text: &str) {
         self.paragraph("", ("warning:", &self.err.yellow("warning:")), text);
+    }
+
+    /// Tells on stderr, in any mode, what holds all the same.
+    pub fn note(self, text: &str) {
+        self.paragraph("", ("note:", &self.err.bold("note:")), text);
     }
 
     /// Tells of a failure on stderr: what, the causes, details, and what to do next. In JSON mode, one line on stdout as

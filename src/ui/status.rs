@@ -7,6 +7,7 @@ use super::wrap::{whole_commands, wrap};
 use super::{Side, Style, Table, shown};
 use crate::model::PlanName;
 use crate::reconcile::status::{CredentialStatus, DestinationStatus, Health, PlanStatus, Status, Sync};
+use crate::source::short_commit;
 
 /// How many plans of a credential are named before their number is.
 const NAMED: usize = 2;
@@ -59,11 +60,14 @@ pub fn render(status: &Status, style: Style, width: usize) -> String {
 fn heading(status: &Status, style: Style) -> String {
     let in_force = match &status.in_force {
         Some(in_force) => format!(
-            "Generation {}, in force since {} UTC, applied by {} from source {}",
+            "Generation {}, in force since {} UTC, applied by {} from {}",
             in_force.generation,
             minute(Some(in_force.applied_at)),
             shown(&in_force.applied_by),
-            shown(&in_force.source)
+            match &in_force.commit {
+                Some(commit) => format!("commit {}", shown(short_commit(commit))),
+                None => format!("source {}", shown(&in_force.source)),
+            }
         ),
         None => "Nothing is in force yet: xopero plan, then xopero apply".to_owned(),
     };
@@ -144,7 +148,7 @@ fn destinations(all: &[DestinationStatus], style: Style, width: usize) -> String
             destination.destination.to_string(),
             minute(destination.last_written),
             destination.snapshots.to_string(),
-            if destination.problem.is_none() { "ours" } else { "not seen" }.to_owned(),
+            destination.marker.as_str().to_owned(),
         ]);
     }
     table.render()
@@ -227,7 +231,7 @@ mod tests {
         known.applied = None;
         known.file = File::Invalid(1);
         let text = render(&status(&known, at("2026-11-22T06:00:00Z")), PLAIN, 80);
-        let expected = "Nothing is in force yet: xopero plan, then xopero apply\nThe file has 1 error, so what";
+        let expected = "Nothing is in force yet: xopero plan, then xopero apply\nThe file has 1 error: `xopero";
         assert!(text.starts_with(expected), "{text}");
     }
 }

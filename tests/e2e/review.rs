@@ -322,3 +322,35 @@ fn a_commit_allows_what_it_names() {
     assert!(!rewound.stderr.contains("Xopero-Allow"), "no commit allows that: {}", rewound.stderr);
     home.xopero(&["apply", "--approve", id]).success().says("Applied as generation 4");
 }
+
+#[test]
+fn what_stays_in_force_is_told_where_the_file_cannot_be() {
+    let home = usual(world());
+    let file = path(&home, "xopero.kdl");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let stays = |arguments: &[&str], code: i32| {
+        let told = home.xopero(arguments).expect(code);
+        tidy(&home, &told);
+        assert!(told.stderr.contains("note: generation 1 stays in force (applied 20"), "{}", told.stderr);
+    };
+    for bad in [good.replace("parts \"git\"", "partz \"git\""), "plan {".to_owned()] {
+        std::fs::write(&file, bad).unwrap();
+        stays(&["plan"], 3);
+        stays(&["apply", "--auto-approve"], 3);
+        home.xopero(&["status"]).success().says("so generation 1 stays in force");
+    }
+    let lines = home.xopero(&["plan", "--json"]).expect(3).json();
+    demand_valid(SCHEMA, &lines);
+    assert_eq!(lines.last().unwrap()["generation"], 1);
+    std::fs::remove_file(&file).unwrap();
+    stays(&["plan"], 3);
+    stays(&["apply", "--auto-approve"], 3);
+    home.xopero(&["status"]).success().says("so generation 1 stays in force");
+
+    // Nothing at all is valid, and is not what anybody means.
+    std::fs::write(&file, "").unwrap();
+    home.xopero(&["plan", "--offline"]).says("generation 1 stays in force");
+    home.xopero(&["apply", "--auto-approve", "--offline"]).says("generation 1 stays in force");
+    std::fs::write(&file, good).unwrap();
+    home.xopero(&["plan", "--detailed-exitcode"]).success();
+}

@@ -140,3 +140,17 @@ fn what_runs_next_is_told() {
     let unknown = home.xopero(&["next", "weekly"]);
     assert!(unknown.code == 1 && unknown.stderr.contains("in force: nightly"), "{}", unknown.stderr);
 }
+
+#[test]
+fn a_marker_of_somebody_else_is_told() {
+    let (home, other) = (usual(World::new()), usual(World::new()));
+    assert!(status(&home).0.contains("ours"));
+    let marker = |home: &Home| home.destination("nas").join("xopero.json");
+    std::fs::copy(marker(&other), marker(&home)).unwrap();
+    let (shown, lines) = status(&home);
+    assert!(shown.contains("foreign") && shown.contains("another lineage"), "{shown}");
+    let line = lines.iter().find(|line| line["type"] == "destination").unwrap();
+    assert_eq!(line["marker"], "foreign");
+    std::fs::remove_file(marker(&home)).unwrap();
+    assert!(status(&home).0.contains("not seen"));
+}

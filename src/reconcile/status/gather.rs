@@ -10,7 +10,7 @@ use super::{File, Known};
 use crate::model::{Applied, DestinationId, DestinationName, Lineage, PlanName, Waiting};
 use crate::reconcile::ReconcileError;
 use crate::state::{DONE, RunRow, StateStore};
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreError};
 
 /// How long a destination may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +26,8 @@ const GENERATIONS: u32 = 50;
 pub enum Place {
     /// Its marker is there, and ours.
     Reached,
+    /// It belongs to somebody else, as far as its marker says.
+    Foreign(String),
     /// Why not.
     Problem(String),
 }
@@ -79,6 +81,9 @@ async fn reach(place: &crate::model::Place, base: &Path, id: Option<DestinationI
     };
     match tokio::time::timeout(PATIENCE, look).await {
         Ok(Ok(_marker)) => Place::Reached,
+        Ok(Err(error @ (StoreError::Foreign { .. } | StoreError::Exchanged { .. }))) => {
+            Place::Foreign(error.to_string())
+        }
         Ok(Err(error)) => Place::Problem(error.to_string()),
         Err(_elapsed) => Place::Problem(format!("it does not answer within {} s", PATIENCE.as_secs())),
     }

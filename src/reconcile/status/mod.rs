@@ -134,6 +134,8 @@ pub struct InForce {
     pub applied_by: String,
     /// The beginning of its source's digest.
     pub source: String,
+    /// The commit that its source was of.
+    pub commit: Option<String>,
 }
 
 /// The file, against what is in force.
@@ -200,8 +202,22 @@ pub struct DestinationStatus {
     pub last_written: Option<Timestamp>,
     /// Snapshots in it.
     pub snapshots: u64,
+    /// Whose its marker is.
+    pub marker: Marker,
     /// What is wrong with it.
     pub problem: Option<String>,
+}
+
+/// Whose the marker of a destination is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Marker {
+    /// The one that was applied.
+    Ours,
+    /// Somebody else's, or that of another destination of ours.
+    Foreign,
+    /// It could not be looked at.
+    NotSeen,
 }
 
 /// A plan that has left.
@@ -225,8 +241,9 @@ pub fn status(known: &Known, now: Timestamp) -> Status {
             applied_at: applied.applied_at,
             applied_by: applied.applied_by.clone(),
             source: applied.source.short().to_owned(),
+            commit: applied.source.commit.clone(),
         }),
-        file: file_status(&known.file),
+        file: file_status(&known.file, applied),
         plans: plans::plans(known, now),
         credentials: surroundings::credentials(known, now),
         destinations: surroundings::destinations(known),
@@ -234,7 +251,9 @@ pub fn status(known: &Known, now: Timestamp) -> Status {
     }
 }
 
-fn file_status(file: &File) -> FileStatus {
+fn file_status(file: &File, applied: Option<&Applied>) -> FileStatus {
+    let stays = applied.map(|applied| format!(", so generation {} stays in force", applied.generation));
+    let stays = stays.unwrap_or_default();
     let (sync, message) = match file {
         File::Valid(both) if both.1.is_empty() => (Sync::InSync, "says what is in force".to_owned()),
         File::Valid(both) if both.1.needs_approval() => (
@@ -250,15 +269,26 @@ fn file_status(file: &File) -> FileStatus {
         }
         File::Invalid(errors) => {
             let noun = if *errors == 1 { "error" } else { "errors" };
-            (Sync::Invalid, format!("has {errors} {noun}, so what is in force stays: `xopero validate` shows them"))
+            (Sync::Invalid, format!("has {errors} {noun}{stays}: `xopero validate` shows them"))
         }
-        File::Unreadable(why) => (Sync::SourceStale, format!("cannot be read, so what is in force stays: {why}")),
+        File::Unreadable(why) => (Sync::SourceStale, format!("cannot be read{stays}: {why}")),
     };
     let plan_id = match file {
         File::Valid(both) if !both.1.is_empty() => Some(both.1.plan_id.clone()),
         File::Valid(_) | File::Invalid(_) | File::Unreadable(_) => None,
     };
     FileStatus { sync, plan_id, message }
+}
+
+impl Marker {
+    /// The words that people see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Foreign => "foreign",
+            Self::NotSeen => "not seen",
+        }
+    }
 }
 
 impl Sync {

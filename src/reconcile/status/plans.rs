@@ -220,7 +220,9 @@ fn many(count: u64, one: &str, several: &str, what: &str) -> String {
 
 /// The destinations of a plan that cannot be used. Why is told once, with the destination.
 fn unusable(known: &Known, plan: &BackupPlan) -> Vec<String> {
-    let problem = |name: &&DestinationName| matches!(known.destinations.get(*name), Some((_, Place::Problem(_))));
+    let problem = |name: &&DestinationName| {
+        matches!(known.destinations.get(*name), Some((_, Place::Problem(_) | Place::Foreign(_))))
+    };
     plan.destinations.iter().filter(problem).map(|name| format!("destination/{name} is out of use")).collect()
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::plans::minute;
-use super::{CredentialStatus, DestinationStatus, Known, Place, RetiredPlan};
+use super::{CredentialStatus, DestinationStatus, Known, Marker, Place, RetiredPlan};
 use crate::model::condition::holding;
 use crate::model::{AccountName, Address, CredentialRole, Declaration, PlanName, ProjectSelector, Uid};
 
@@ -64,14 +64,17 @@ fn last_limited(known: &Known, account: &AccountName) -> Option<Timestamp> {
 pub(super) fn destinations(known: &Known) -> Vec<DestinationStatus> {
     let one = |(name, (id, place)): (&_, &(Option<_>, Place))| {
         let here = known.holdings.iter().filter(|holding| Some(holding.destination) == *id);
+        let (marker, problem) = match place {
+            Place::Reached => (Marker::Ours, None),
+            Place::Foreign(why) => (Marker::Foreign, Some(why.clone())),
+            Place::Problem(why) => (Marker::NotSeen, Some(why.clone())),
+        };
         DestinationStatus {
             destination: Clone::clone(name),
             last_written: here.clone().map(|holding| holding.newest).max(),
             snapshots: here.map(|holding| holding.snapshots).sum(),
-            problem: match place {
-                Place::Reached => None,
-                Place::Problem(why) => Some(why.clone()),
-            },
+            marker,
+            problem,
         }
     };
     known.destinations.iter().map(one).collect()

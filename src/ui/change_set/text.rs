@@ -195,7 +195,11 @@ pub fn next_command_with_file(set: &ChangeSet, file: &str, style: &Style) -> Str
 
 fn next(set: &ChangeSet, command: &str, style: Style) -> String {
     match (set.is_refused(), set.is_empty()) {
-        (true, _) => "No approval lets this through: change the file as the guards say.\n".to_owned(),
+        (true, _) => {
+            let stays = set.based_on.map(|generation| format!("; generation {generation} stays in force"));
+            let line = format!("No approval lets this through{}.", stays.unwrap_or_default());
+            format!("{line}\nChange the file as the guards say.\n")
+        }
         (false, true) => String::new(),
         (false, false) => format!("To apply:  {}\n{}", style.bold(command), trailers(set)),
     }
