@@ -14,7 +14,7 @@ use super::plan_id::Touched;
 use super::rails::{leaving_plans, rails};
 use super::risk::Findings;
 use super::{AttributeChange, Known, Note, PlanId, Rail, Risk, impacts, resources};
-use crate::model::{Address, AllowedBy, Applied, Declaration, Generation};
+use crate::model::{Address, AllowedBy, Applied, Declaration, Generation, Uid};
 
 /// What happens to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,6 +53,8 @@ impl Action {
 pub struct Change {
     /// The address, as the file has it; of what leaves, as it is in force.
     pub address: Address,
+    /// Its identity, if it has one: servers and plans that are in force do.
+    pub uid: Option<Uid>,
     /// What happens to it.
     pub action: Action,
     /// The address that is in force, if it is another one.
@@ -174,7 +176,7 @@ pub fn change_set(applied: Option<&Applied>, declared: &Declaration, known: &Kno
     let addresses: BTreeSet<&Address> = before.keys().chain(after.keys()).collect();
     let one = |address: &&Address| {
         let compared = compare(before.get(*address), after.get(*address), &known.contents);
-        change((*address).clone(), compared, &moves, &findings)
+        Change { uid: uid(address), ..change((*address).clone(), compared, &moves, &findings) }
     };
     let changes: Vec<Change> = addresses.iter().map(one).collect();
     let touched: Vec<Touched<'_>> = changes
@@ -218,7 +220,7 @@ fn change(address: Address, compared: Compared, moves: &Moves, findings: &Findin
         Action::Retire | Action::Remove | Action::Keep => Vec::new(),
     };
     let mut change =
-        Change { address, action, moved_from, attributes, unchanged, risk: Risk::Safe, reasons: Vec::new() };
+        Change { address, uid: None, action, moved_from, attributes, unchanged, risk: Risk::Safe, reasons: Vec::new() };
     if action != Action::Keep {
         for finding in findings.get(&change.address).into_iter().flatten() {
             change.risk = change.risk.max(finding.risk);

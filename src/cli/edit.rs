@@ -69,7 +69,7 @@ impl<'a> Change<'a> {
             if !shown.is_empty() {
                 output.talk(&shown);
             }
-            output.data(text);
+            output.sentence(text);
         }
         Ok(exit_code::DONE)
     }

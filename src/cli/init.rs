@@ -139,7 +139,8 @@ fn answers(context: &Context, arguments: &InitArgs) -> Result<Answers, CliError>
     .filter_map(|(name, missing)| missing.then_some(*name))
     .collect();
     if !asking && !missing.is_empty() {
-        return Err(CliError::usage(format!("cannot ask without a terminal; missing: {}", missing.join(", ")))
+        return Err(CliError::usage("cannot ask without a terminal; these are missing:")
+            .with_details(missing.into_iter().map(str::to_owned).collect())
             .with_hint("`xopero init --help` says what each is"));
     }
     let server = match &arguments.server {

@@ -37,7 +37,10 @@ const SHORTEST_ID: usize = 14;
 struct Row {
     id: String,
     repository: String,
+    /// The name of its plan that is in force, else the one at that time.
     plan: String,
+    /// The name at that time, if it is another one.
+    plan_then: Option<String>,
     destination: String,
     created: jiff::Timestamp,
     references: u64,
@@ -60,6 +63,7 @@ pub async fn run(context: &Context, arguments: &SnapshotsArgs) -> Result<u8, Cli
         for row in rows {
             context.output.json(&serde_json::json!({
                 "type": "snapshot", "id": row.id, "repository": row.repository, "plan": row.plan,
+                "plan_then": row.plan_then,
                 "destination": row.destination, "created": row.created, "references": row.references,
                 "bytes": row.bytes, "state": row.state,
             }));
@@ -100,7 +104,8 @@ fn shorten_ids(rows: &mut [Row]) {
 fn table(rows: &[Row], width: usize, style: Style) -> String {
     let differ = |of: fn(&Row) -> &str| rows.windows(2).any(|pair| of(&pair[0]) != of(&pair[1]));
     let destinations = differ(|row| &row.destination);
-    let plans = !destinations || differ(|row| &row.plan);
+    let renamed = rows.iter().any(|row| row.plan_then.is_some());
+    let plans = !destinations || renamed || differ(|row| &row.plan);
     let remarks = rows.iter().any(|row| !row.state.is_empty());
     let sizes = !(destinations && (plans || remarks));
     let shown = [true, true, plans, destinations, true, sizes, remarks];
@@ -118,7 +123,7 @@ fn table(rows: &[Row], width: usize, style: Style) -> String {
         let cells = [
             row.id.clone(),
             row.repository.clone(),
-            row.plan.clone(),
+            plan_cell(row),
             row.destination.clone(),
             row.created.strftime("%Y-%m-%d %H:%M").to_string(),
             bytes(row.bytes),
@@ -127,6 +132,14 @@ fn table(rows: &[Row], width: usize, style: Style) -> String {
         table.row(chosen(cells, shown));
     }
     table.render()
+}
+
+/// A snapshot belongs to its plan under every name: the one in force is what commands take.
+fn plan_cell(row: &Row) -> String {
+    match &row.plan_then {
+        Some(then) => format!("{} (then {then})", row.plan),
+        None => row.plan.clone(),
+    }
 }
 
 fn chosen<T, const N: usize>(all: [T; N], shown: [bool; N]) -> Vec<T> {
@@ -143,14 +156,10 @@ async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Ro
             None => (None, text.parse::<RepoSlug>().map_err(|error| CliError::usage(error.to_string()))?),
         }),
     };
-    let plan = match &arguments.plan {
-        None => None,
-        Some(name) => {
-            let in_force = state.applied().await?;
-            let uid = in_force.and_then(|applied| applied.uids.get(&Address::plan(name)).copied());
-            Some((name.clone(), uid))
-        }
-    };
+    let uids = state.applied().await?.map(|applied| applied.uids).unwrap_or_default();
+    let plan = arguments.plan.as_ref().map(|name| (name.clone(), uids.get(&Address::plan(name)).copied()));
+    let named = |(address, uid): (&Address, &Uid)| Some((*uid, address.as_str().strip_prefix("plan/")?.to_owned()));
+    let names: BTreeMap<Uid, String> = uids.iter().filter_map(named).collect();
     let filter = SnapshotFilter { plan, repository, destination: None };
     let records = state.snapshots(&filter, arguments.limit.saturating_add(1)).await?;
     let mut stores: BTreeMap<DestinationId, Option<Store>> = BTreeMap::new();
@@ -173,10 +182,13 @@ async fn recorded(context: &Context, arguments: &SnapshotsArgs) -> Result<Vec<Ro
             (Ok(()), Some(_)) => "suspect",
             (Ok(()), None) => "",
         };
+        let then = record.plan_name.to_string();
+        let plan = names.get(&record.plan).unwrap_or(&then).clone();
         rows.push(Row {
             id: record.id.to_string(),
             repository: format!("{}/{}", record.project, record.slug),
-            plan: record.plan_name.to_string(),
+            plan_then: Some(then).filter(|then| *then != plan),
+            plan,
             destination: record.destination_name.to_string(),
             created: record.created,
             references: record.references,
@@ -207,6 +219,7 @@ async fn stored(context: &Context, arguments: &SnapshotsArgs, store: &Store) -> 
                 id: manifest.snapshot.to_string(),
                 repository,
                 plan: manifest.plan.name.to_string(),
+                plan_then: None,
                 destination: store.place().to_owned(),
                 created: manifest.created,
                 references: manifest.git.references.tips.len() as u64,
@@ -236,6 +249,7 @@ mod tests {
             id: "01M81FST1183SGRZEVSXSESMGJ".into(),
             repository: "PAY/ledger".into(),
             plan: (*plan).into(),
+            plan_then: None,
             destination: (*destination).into(),
             created: "2026-11-22T01:30:00Z".parse().unwrap(),
             references: 1,
@@ -265,6 +279,7 @@ mod tests {
             id: id.into(),
             repository: repository.into(),
             plan: "nightly-of-the-payments-platform".into(),
+            plan_then: Some("nightly".into()),
             destination: "nas".into(),
             created: jiff::Timestamp::UNIX_EPOCH,
             references: 1,
@@ -285,6 +300,7 @@ mod tests {
             id: id.into(),
             repository: "PAY/ledger".into(),
             plan: "nightly".into(),
+            plan_then: None,
             destination: "nas".into(),
             created: jiff::Timestamp::UNIX_EPOCH,
             references: 1,

@@ -43,7 +43,16 @@ pub fn decode(sources: &Sources) -> Result<Decoded, Invalid> {
     let draft = checked_draft(sources.nodes(), &mut of_values);
     let (declaration, spans) = resolve::resolve(&draft, &mut of_values);
     sealed_for::check(sources.nodes(), &draft, &mut of_values);
-    of_values.drop_if(|found| sources.gaps().explain(found));
+    // Who is told that a word is misspelt needs not hear that what it declares is missing.
+    let misspelt = shape::misspelt(sources.nodes());
+    let follows = |found: &Diagnostic| {
+        found.code == "xopero::unknown-name"
+            && found.labels.first().is_some_and(|label| {
+                let text = sources.file(label.span.file).text.get(label.span.start..label.span.end);
+                text.is_some_and(|text| misspelt.contains(text.trim_matches('"')))
+            })
+    };
+    of_values.drop_if(|found| sources.gaps().explain(found) || follows(found));
     report.extend(of_values.into_found());
     let warnings = report.warnings()?;
     Ok(Decoded { declaration, warnings, places: places(sources, spans) })

@@ -1,6 +1,6 @@
 //! Compares the tree with the table of the language.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Node, Property, Scalar, Value, in_quotes};
 use super::error::{Diagnostic, Report, Span, quoted};
@@ -283,6 +283,13 @@ fn footgun(given: &Value) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The names that nodes of the top level would declare if what they are called were spelt right.
+pub(super) fn misspelt(nodes: &[Node]) -> BTreeSet<&str> {
+    let top = || schema::children_of("").map(|spec| spec.name);
+    let is_misspelt = |node: &&Node| top().all(|name| name != node.name) && nearest(&node.name, top()).is_some();
+    nodes.iter().filter(is_misspelt).filter_map(Node::text).map(|(name, _)| name).collect()
 }
 
 fn unknown_node(found: &Node, context: &str) -> Diagnostic {

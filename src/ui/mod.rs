@@ -30,3 +30,4 @@ pub use quantity::{bytes, count, millis};
 pub use shown::{shown, shown_json, shown_lines};
 pub use style::Style;
 pub use table::{Side, Table};
+pub use wrap::wrap;

@@ -51,7 +51,7 @@ pub(super) fn whole_commands(text: &str) -> Vec<String> {
 
 /// Puts `words` after `first` and, where a line is full, on lines that begin `indent` columns in. A word that is
 /// longer than a line is not broken: people copy it.
-pub(super) fn wrap<'a>(first: &str, indent: usize, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub fn wrap<'a>(first: &str, indent: usize, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut lines = Vec::new();
     let blank = first.trim().is_empty();
     let mut line = if blank { first.to_owned() } else { first.trim_end().to_owned() };

@@ -141,6 +141,8 @@ fn an_identity_is_never_overwritten_and_only_its_owner_reads_it() {
     assert!(made.stdout.starts_with("age1") && made.stdout.lines().count() == 1, "{}", made.stdout);
     assert!(!format!("{}{}", made.stdout, made.stderr).contains("AGE-SECRET-KEY"));
     let usual_place = home.xopero(&["secrets", "keygen"]).success();
+    let again = home.xopero(&["secrets", "keygen"]).expect(7).says("there is a file").says("name another file");
+    assert!(!again.stderr.contains("os error"), "{}", again.stderr);
     let usual_path = home.path().join(".config/xopero/identity.txt");
     assert!(std::fs::read_to_string(usual_path).unwrap().contains(usual_place.stdout.trim()));
 }

@@ -200,6 +200,17 @@ fn a_plan_that_leaves_the_file_is_guarded_and_its_backups_stay() {
 }
 
 #[test]
+fn who_is_told_of_a_misspelt_word_is_not_told_what_follows() {
+    let home = usual(World::new());
+    edit(&home, "project \"PAY\" server", "projct \"PAY\" server");
+    let told = home.xopero(&["validate"]).expect(3).says("there is no node \"projct\"").says("did you mean `project`?");
+    assert!(!told.stderr.contains("there is no project"), "{}", told.stderr);
+    assert_eq!(told.stderr.matches("xopero::").count(), 1, "{}", told.stderr);
+    edit(&home, "plan \"nightly\" {", "plan \"nightly\" {\n    project \"OPS\"");
+    home.xopero(&["validate"]).expect(3).says("there is no project `OPS`");
+}
+
+#[test]
 fn a_renamed_plan_goes_on_with_its_snapshots_and_so_does_one_that_is_rolled_back() {
     let world = World::new();
     let _ledger = world.project("PAY").repository("ledger", |recipe| recipe.commits(2));
@@ -214,6 +225,9 @@ fn a_renamed_plan_goes_on_with_its_snapshots_and_so_does_one_that_is_rolled_back
         found.json().into_iter().filter(|line| line["type"] == "snapshot").count()
     };
     assert_eq!((listed(&["hourly"]), listed(&["nightly"])), (1, 1));
+    let line = home.xopero(&["snapshots", "--json"]).success().line("snapshot");
+    assert_eq!((&line["plan"], &line["plan_then"]), (&"hourly".into(), &"nightly".into()));
+    home.xopero(&["snapshots"]).success().says("hourly (then nightly)");
     home.xopero(&["snapshots", "--plan", "weekly"]).expect(1);
 
     // Without the state the snapshots themselves tell which plan had the name.

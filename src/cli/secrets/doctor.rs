@@ -10,7 +10,7 @@ use crate::config::{self, SealedValue, Sources};
 use crate::model::{PublicKey, RecipientsMark};
 use crate::secret::{FoundIdentities, locate_identities};
 use crate::source::{WorkTree, is_state_ignored};
-use crate::ui::{count, shown};
+use crate::ui::{count, shown, wrap};
 
 /// Look for what is wrong with identities, recipients and sealed values
 ///
@@ -81,7 +81,7 @@ fn identity(found: &FoundIdentities) -> Finding {
     let FoundIdentities { path, named_by, mode, identities } = found;
     let why = named_by.map_or_else(|| "the first of the usual places".to_owned(), |by| format!("named by {by}"));
     let keys: Vec<String> = identities.public_keys().iter().map(ToString::to_string).collect();
-    finding(Level::Ok, format!("identity {} (mode {mode:04o}, {why}), public key {}", path.display(), keys.join(", ")))
+    finding(Level::Ok, format!("identity {}\nmode {mode:04o}, {why}\npublic key {}", path.display(), keys.join(", ")))
 }
 
 fn membership(own: &[PublicKey], recipients: &[PublicKey]) -> Finding {
@@ -180,8 +180,10 @@ fn tell(context: &Context, found: &Finding) {
         }));
         return;
     }
-    output.data(&format!("{shown_word}  {}", shown(&found.what)));
-    if let Some(advice) = &found.advice {
-        output.data(&format!("      {}", shown(advice)));
+    let mut lines = found.what.lines().chain(found.advice.iter().flat_map(|advice| advice.lines()));
+    let first = wrap("", 6, shown(lines.next().unwrap_or_default()).split(' ')).join("\n");
+    output.data(&format!("{shown_word}  {first}"));
+    for line in lines {
+        output.data(&wrap("      ", 6, shown(line).split(' ')).join("\n"));
     }
 }

@@ -45,17 +45,17 @@ pub fn usual_place() -> Option<PathBuf> {
 
 /// Makes an identity in a new file.
 pub fn make(context: &Context, path: &Path) -> Result<PublicKey, CliError> {
-    let failed = |error: io::Error| {
-        let failure = CliError::new(exit_code::SECRETS, format!("cannot make {}: {error}", path.display()));
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                failure.with_hint("an identity is never overwritten: name another file with --output")
-            }
-            _ => failure,
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            CliError::new(exit_code::SECRETS, format!("there is a file {} already", path.display())).with_hint(
+                "an identity is never overwritten, because nothing else opens what is sealed for it: name another file",
+            )
         }
+        _ => CliError::new(exit_code::SECRETS, format!("cannot make {}: {error}", path.display())),
     };
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
+        let failed = |error| format!("cannot make the directory {}: {error}", parent.display());
+        fs::create_dir_all(parent).map_err(|error| CliError::new(exit_code::SECRETS, failed(error)))?;
     }
     let (identity, public) = keygen(context.clock.now());
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;

@@ -86,7 +86,7 @@ pub fn run(context: &Context, arguments: &SetArgs) -> Result<u8, CliError> {
         Secret::Credential(..) => format!("Replaced the {what} of {address}"),
         Secret::StoreKey(..) => format!("Set {address}"),
     };
-    let done = format!("{set} in {}, sealed for {whom} and bound to {origin}", change.names());
+    let done = format!("{set} in {}\nSealed for {whom}, bound to {origin}", change.names());
     change.finish(context, fields, &done)
 }
 

@@ -8,7 +8,7 @@ use super::EditError;
 use super::enable::{disabling, enabling_plans};
 use super::layout::{Layout, comments, lines_of, quote};
 use super::sealed::{says, sealed_lines};
-use super::splice::{Edit, Splice, is, only, parsed};
+use super::splice::{Edit, Splice, is, not_declared, only, parsed};
 use crate::config::decode;
 use crate::config::document::Node;
 use crate::config::error::Report;
@@ -78,7 +78,7 @@ pub fn remove_credential(
     let (node, role) = (declared(nodes, project)?, CredentialRole::Additional(name.clone()));
     let address = Address::credential(project, &role);
     let existing = only(node.children(), |child| has_role(child, &role), || address.clone())?
-        .ok_or_else(|| EditError::NotDeclared { address: address.clone() })?;
+        .ok_or_else(|| EditError::NotDeclared { address: address.clone(), meant: None })?;
     let plans = enabling_plans(sources, project, name);
     if !plans.is_empty() && !disable_everywhere {
         return Err(EditError::Enabled { project: project.clone(), name: name.clone(), plans });
@@ -102,8 +102,7 @@ pub fn remove_credential(
 /// The one project of that key.
 pub(super) fn declared<'a>(nodes: &'a [Node], project: &ProjectSelector) -> Result<&'a Node, EditError> {
     let address = || Address::project(project);
-    only(nodes, |node| is(node, "project", project.as_str()), address)?
-        .ok_or_else(|| EditError::NotDeclared { address: address() })
+    only(nodes, |node| is(node, "project", project.as_str()), address)?.ok_or_else(|| not_declared(nodes, address()))
 }
 
 fn credentials<'a>(nodes: &'a [Node], project: &'a ProjectSelector) -> impl Iterator<Item = &'a Node> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::EditError;
 use super::layout::{Layout, head_end, quote, removal};
-use super::splice::{Edit, Splice, is, only, parsed};
+use super::splice::{Edit, Splice, is, not_declared, only, parsed};
 use crate::config::document::{Node, Value};
 use crate::config::error::Span;
 use crate::config::sources::Sources;
@@ -135,7 +135,7 @@ pub(super) fn take_out(nodes: &mut [Node], plan: Option<&PlanName>, project: &Pr
 fn planned<'a>(nodes: &'a [Node], plan: &PlanName, project: &ProjectSelector) -> Result<&'a Node, EditError> {
     let address = || Address::plan(plan);
     let found = only(nodes, |node| is(node, "plan", plan.as_str()), address)?;
-    let found = found.ok_or_else(|| EditError::NotDeclared { address: address() })?;
+    let found = found.ok_or_else(|| not_declared(nodes, address()))?;
     only(found.children(), |child| is(child, "project", project.as_str()), address)?
         .ok_or_else(|| EditError::NotPlanned { plan: plan.clone(), project: project.clone() })
 }

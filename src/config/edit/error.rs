@@ -28,6 +28,8 @@ pub enum EditError {
     NotDeclared {
         /// What is missing.
         address: Address,
+        /// What is declared and has a name like it.
+        meant: Option<String>,
     },
     /// The plan does not cover the project.
     #[error("plan {plan} does not name project {project}")]
@@ -109,7 +111,8 @@ impl EditError {
         match self {
             Self::Invalid { .. } => Some("correct what `xopero validate` reports".to_owned()),
             Self::WouldNotValidate { .. } => Some("the file stays as it is".to_owned()),
-            Self::NotDeclared { address } => Some(match address.kind() {
+            Self::NotDeclared { meant: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::NotDeclared { address, meant: None } => Some(match address.kind() {
                 "project" => "add `project \"KEY\" server=\"…\"` to the file, or check the spelling".to_owned(),
                 "credential" => "`xopero credential list` shows what there is".to_owned(),
                 _ => "check the spelling in the file".to_owned(),

@@ -83,7 +83,7 @@ fn change(
 
 fn block(nodes: &[Node]) -> Result<&Node, EditError> {
     let found = only(nodes, |node| node.name == "recipients", Address::recipients)?;
-    found.ok_or_else(|| EditError::NotDeclared { address: Address::recipients() })
+    found.ok_or_else(|| EditError::NotDeclared { address: Address::recipients(), meant: None })
 }
 
 fn declared(nodes: &[Node]) -> impl Iterator<Item = &Node> {

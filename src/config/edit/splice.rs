@@ -7,6 +7,7 @@ use crate::config::document::Node;
 use crate::config::error::{Diagnostic, FileId, Report, Severity, Span};
 use crate::config::load::decode;
 use crate::config::sources::Sources;
+use crate::config::suggest::nearest;
 use crate::model::Address;
 
 /// A place and the text that takes it.
@@ -103,6 +104,15 @@ pub(super) fn only<'a>(
     let mut found = nodes.into_iter().filter(|node| fits(node));
     let first = found.next();
     if found.next().is_some() { Err(EditError::Ambiguous { address: address().to_string() }) } else { Ok(first) }
+}
+
+/// Something that is declared nowhere, with what is meant, perhaps: the nearest name of its kind.
+pub(super) fn not_declared(nodes: &[Node], address: Address) -> EditError {
+    let meant = address.as_str().split_once('/').and_then(|(kind, name)| {
+        let names = nodes.iter().filter(|node| node.name == kind).filter_map(Node::text).map(|(name, _)| name);
+        nearest(name, names).map(str::to_owned)
+    });
+    EditError::NotDeclared { address, meant }
 }
 
 /// Whether `node` is called `name` and has `text` as its first argument.

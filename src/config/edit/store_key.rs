@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::EditError;
 use super::layout::Layout;
 use super::sealed::{Purpose, SecretAddress, replace_sealed, says, sealed_lines};
-use super::splice::{Edit, is, only, parsed};
+use super::splice::{Edit, is, not_declared, only, parsed};
 use crate::config::decode;
 use crate::config::document::Node;
 use crate::config::error::Report;
@@ -102,5 +102,5 @@ pub fn set_store_key(
 fn declared<'a>(nodes: &'a [Node], destination: &DestinationName) -> Result<&'a Node, EditError> {
     let address = || Address::destination(destination);
     only(nodes, |node| is(node, "destination", destination.as_str()), address)?
-        .ok_or_else(|| EditError::NotDeclared { address: address() })
+        .ok_or_else(|| not_declared(nodes, address()))
 }

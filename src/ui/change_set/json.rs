@@ -49,6 +49,7 @@ fn json_change(change: &Change, at: Option<&Json>) -> Json {
     json!({
         "type": "change",
         "address": change.address,
+        "uid": change.uid,
         "action": change.action,
         "moved_from": change.moved_from,
         "risk": change.risk,
@@ -106,6 +107,8 @@ mod tests {
         assert_eq!((&token["content"], &lines[5]["effect"]), (&json!("unknown"), &json!("rotation")));
         assert_eq!(lines[4]["attributes"][0], json!({"path": "keep.daily", "before": 14, "after": 7}));
         assert_eq!((&lines[2]["at"], &lines[3]["at"]), (&place, &Json::Null));
+        let uid = |address: &str| &lines.iter().find(|line| line["address"] == address).unwrap()["uid"];
+        assert_eq!((uid("plan/hot"), uid("plan/nightly").is_string()), (&Json::Null, true));
         assert_eq!(lines[7]["kind"], json!("plan-leaves"));
         let summary = &lines[9];
         assert_eq!((&summary["plan_id"], &summary["based_on"]), (&json!(set.plan_id), &json!(41)));
