@@ -115,8 +115,13 @@ enum Asked {
     Nobody,
     /// They were.
     Commits,
-    /// They could have been, but for this.
-    Silent(String),
+    /// They were not, for this reason.
+    Silent {
+        /// Why not.
+        why: String,
+        /// Whether a commit could change that.
+        yet: bool,
+    },
 }
 
 impl Allowed {
@@ -136,9 +141,14 @@ impl Allowed {
         allowed
     }
 
-    /// Nothing is allowed, because the commits could not be asked.
+    /// Nothing is allowed, and no commit could change that.
     pub fn nothing(why: impl Into<String>) -> Self {
-        Self { asked: Asked::Silent(why.into()), ..Self::default() }
+        Self { asked: Asked::Silent { why: why.into(), yet: false }, ..Self::default() }
+    }
+
+    /// Nothing is allowed as long as what is proposed is not committed.
+    pub fn nothing_yet(why: impl Into<String>) -> Self {
+        Self { asked: Asked::Silent { why: why.into(), yet: true }, ..Self::default() }
     }
 
     /// The same, read from so many of the commits: the newest ones.
@@ -150,7 +160,7 @@ impl Allowed {
     /// What there is to say to somebody who expected a commit to allow more, each on one line.
     pub fn remarks(&self) -> Vec<String> {
         let silent = match &self.asked {
-            Asked::Silent(why) => Some(format!("no commit was asked what it allows: {why}")),
+            Asked::Silent { why, .. } => Some(format!("no commit was asked what it allows: {why}")),
             Asked::Nobody | Asked::Commits => None,
         };
         let unreadable = self.unreadable.iter().map(|(commit, value)| {
@@ -166,11 +176,20 @@ impl Allowed {
         for rail in &mut rails {
             if let Some(allowed_by) = self.opens(rail) {
                 rail.allowed_by = allowed_by;
-            } else if self.asked != Asked::Nobody && can_open(rail) {
+            } else if self.may_allow() && can_open(rail) {
                 rail.trailers = self.missing(rail).map(|allowance| allowance.trailer()).collect();
             }
         }
         rails
+    }
+
+    /// Whether a trailer would be heard.
+    const fn may_allow(&self) -> bool {
+        match self.asked {
+            Asked::Commits => true,
+            Asked::Silent { yet, .. } => yet,
+            Asked::Nobody => false,
+        }
     }
 
     /// The commits that open a rail, if they do: everything that it is about is allowed by name.
@@ -251,7 +270,8 @@ mod tests {
             assert_eq!(judged[0].trailers, ["Xopero-Allow: retire plan/nightly"]);
         }
         assert_eq!(Allowed::default().judge(rails.clone()), rails, "where no commit is concerned, none is asked for");
-        assert_eq!(Allowed::nothing("it is edited").judge(rails)[0].trailers.len(), 1);
+        assert_eq!(Allowed::nothing_yet("it is edited").judge(rails.clone())[0].trailers.len(), 1);
+        assert_eq!(Allowed::nothing("it went back").judge(rails.clone()), rails, "nobody is sent where no way is");
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Context {
             }));
         }
         let stays = stays_in_force(applied);
-        error.with_note(format!("{stays}, and nothing leaves it; set the file right, then look with `xopero plan`"))
+        error.with_note(format!("{stays}, whatever the file says; set it right, then look with `xopero plan`"))
     }
 
     /// Tells what is wrong with the files.

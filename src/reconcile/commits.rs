@@ -11,15 +11,19 @@ use crate::source::{AtCommit, CommitMessage, Descent, HistoryError, MOST_COMMITS
 pub(super) fn look_back(applied: Option<&Applied>, provenance: &Provenance) -> (SourceStep, Allowed) {
     let Some(applied) = applied else { return Default::default() };
     let nothing = |why: String| (SourceStep::Forward, Allowed::nothing(why));
-    let at = match provenance {
-        Provenance::Commit(at) => at,
-        Provenance::Edited { file } => return nothing(format!("{file} is not committed as it is")),
-        Provenance::Loose => return nothing("the file is in no git repository".to_owned()),
-        Provenance::Unknown { why } => return nothing(format!("the git repository cannot be read: {why}")),
-    };
+    let yet = |why: String| (SourceStep::Forward, Allowed::nothing_yet(why));
     let generation = applied.generation;
-    let Some(in_force) = &applied.source.commit else {
-        return nothing(format!("generation {generation} was applied from a file that was not committed as it was"));
+    let (at, in_force) = match (provenance, &applied.source.commit) {
+        (Provenance::Loose, _) => return yet("the file is in no git repository".to_owned()),
+        (Provenance::Unknown { why }, _) => return nothing(format!("the git repository cannot be read: {why}")),
+        (Provenance::Edited { .. } | Provenance::Commit(_), None) => {
+            return nothing(format!(
+                "generation {generation} was applied from a file that was not committed as it was; approve this by \
+                 hand, and a commit can approve what comes next"
+            ));
+        }
+        (Provenance::Edited { file }, Some(_)) => return yet(format!("{file} is not committed as it is")),
+        (Provenance::Commit(at), Some(commit)) => (at, commit),
     };
     let (step, allowed) = judge(at, in_force, at.since(in_force));
     match applied.rollback_of {
@@ -70,8 +74,12 @@ mod tests {
         assert_eq!(look_back(None, &Provenance::Loose), (SourceStep::Forward, Allowed::default()));
         let loose = remarks(&applied, &Provenance::Loose);
         assert_eq!(loose, ["no commit was asked what it allows: the file is in no git repository"]);
-        let edited = remarks(&applied, &Provenance::Edited { file: "teams.kdl".into() });
-        assert!(edited[0].ends_with("teams.kdl is not committed as it is"), "{edited:?}");
+        let edited = Provenance::Edited { file: "teams.kdl".into() };
+        let before = remarks(&applied, &edited);
+        assert!(before[0].contains("generation 41 was applied from a file that was not committed"), "{before:?}");
+        applied.source.commit = Some("4c1d9e22".into());
+        let after = remarks(&applied, &edited);
+        assert!(after[0].ends_with("teams.kdl is not committed as it is"), "{after:?}");
         let unknown = remarks(&applied, &Provenance::Unknown { why: "it is damaged".into() });
         assert!(unknown[0].ends_with("cannot be read: it is damaged"), "{unknown:?}");
         applied.generation = Generation(7);

@@ -160,7 +160,8 @@ fn first_look(project: &str, entering: &Names, seen: Seen) -> String {
     match (complete, entering.total) {
         (true, _) if repositories == 0 => format!("{project}: has no repository that its main credential sees"),
         (true, 0) => format!("{project}: takes none of {all}"),
-        (true, total) if total == repositories => format!("{project}: takes {all}, which is all ({entering})"),
+        (true, 1) if repositories == 1 => format!("{project}: takes its one repository ({entering})"),
+        (true, total) if total == repositories => format!("{project}: takes all {all} ({entering})"),
         (true, total) => format!("{project}: takes {} of {all} ({entering})", thousands(total as u64)),
         (false, 0) => format!("{project}: takes none of the first {all}; there are more"),
         (false, total) => {
