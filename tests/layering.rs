@@ -185,3 +185,19 @@ fn production_files_keep_the_budget() {
     let long: Vec<_> = long.map(|source| format!("{} has {} lines", source.path, source.lines)).collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
+
+/// The versions of a package in the lock file.
+fn locked(name: &str) -> usize {
+    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    lock.lines().filter(|line| *line == format!("name = \"{name}\"")).count()
+}
+
+#[test]
+fn there_is_one_tls_stack_with_one_provider() {
+    for one in ["rustls", "ring", "reqwest", "hyper", "h2"] {
+        assert_eq!(locked(one), 1, "{one}");
+    }
+    for other in ["native-tls", "openssl", "openssl-sys", "aws-lc-rs", "aws-lc-sys", "boring", "rustls-graviola"] {
+        assert_eq!(locked(other), 0, "{other}: TLS is rustls with ring");
+    }
+}

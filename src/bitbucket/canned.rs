@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::Client;
-use crate::http::{Authorization, HttpClient};
+use crate::http::{Authorization, HttpClient, Proxies};
 use crate::model::{AccountName, BaseUrl};
 
 /// One answer to one path; any other path is answered with 400.
@@ -58,7 +58,7 @@ impl Canned {
             );
             socket.write_all(answer.as_bytes()).await.unwrap();
         });
-        Client::new(HttpClient::new(&base, None, Duration::from_secs(5)).unwrap())
+        Client::new(HttpClient::new(&base, None, &Proxies::default(), Duration::from_secs(5)).unwrap())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::http::Proxies;
+
 /// The file, in place of `xopero.kdl`.
 pub const FILE: &str = "XOPERO_FILE";
 /// Where the state is, in place of `.xopero/state.db` beside the file.
@@ -48,6 +50,13 @@ pub fn git_configs() -> Vec<PathBuf> {
     let system = (text("GIT_CONFIG_NOSYSTEM").is_none()).then(|| PathBuf::from("/etc/gitconfig"));
     let user = path("GIT_CONFIG_GLOBAL").map_or_else(|| home.into_iter().chain(settings).collect(), |one| vec![one]);
     user.into_iter().chain(system).collect()
+}
+
+/// The proxies on the way, under the names that other programs read, too.
+pub fn proxies() -> Proxies {
+    let first = |names: [&str; 4]| names.into_iter().find_map(text);
+    let https = first(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]);
+    Proxies::new(https, text("NO_PROXY").or_else(|| text("no_proxy")))
 }
 
 /// Who is at work: `user@host`.

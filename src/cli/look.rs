@@ -1,6 +1,6 @@
 //! Looking at the outside world on behalf of a command.
 
-use super::{CliError, Context};
+use super::{CliError, Context, env};
 use crate::change::ChangeSet;
 use crate::model::{Applied, Declaration};
 use crate::reconcile::observe::{self, Look, Looked, Part};
@@ -17,9 +17,11 @@ pub(super) async fn look(
 ) -> Result<Looked, CliError> {
     let identities = context.identities();
     let base = context.base();
+    let proxies = env::proxies();
     let look = Look {
         declaration,
         base: &base,
+        proxies: &proxies,
         state,
         applied,
         identities: identities.as_ref().map_err(CliError::message),

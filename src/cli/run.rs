@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::interrupt::Interrupt;
-use super::{CliError, Context, exit_code};
+use super::{CliError, Context, env, exit_code};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{PlanName, RepoSlug, RunId};
 use crate::run::resume::{Found, find};
@@ -75,6 +75,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         resumes,
         max_duration: arguments.max_duration,
         base: context.base(),
+        proxies: env::proxies(),
         state: Arc::new(state),
         identities: context.identities()?,
         clock: Arc::new(SystemClock),

@@ -14,6 +14,7 @@ use super::answer::{Answer, Json, request_id};
 use super::authorization::Authorization;
 use super::classify::classify;
 use super::error::{HttpError, RequestPlace, TransportError};
+use super::proxies::Proxies;
 use crate::model::BaseUrl;
 
 /// How much of a refusal's body is read to learn its meaning.
@@ -24,6 +25,13 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
 /// How long an idle connection is kept: shorter than the minute after which proxies drop one without a word.
 const IDLE: Duration = Duration::from_secs(50);
+
+/// How much of one HTTP/2 stream may arrive before it is read: a pack flows at full speed over long distances.
+const STREAM_WINDOW: u32 = 4 << 20;
+
+/// The same for all streams of a connection. More than all packs together can fill, so that one that waits for a slow
+/// destination does not hold up the listings beside it.
+const CONNECTION_WINDOW: u32 = 256 << 20;
 
 /// A request's method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +77,16 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// Makes a client that trusts the system's roots and the certificates of `extra_ca_pem`.
+    /// Makes a client that trusts the system's roots and the certificates of `extra_ca_pem`, and reaches the server
+    /// through `proxies`, unless it is on this machine.
     ///
     /// `timeout` bounds the time to connect and the time without a byte, not the time of a whole answer.
-    pub fn new(base: &BaseUrl, extra_ca_pem: Option<&[u8]>, timeout: Duration) -> Result<Self, HttpError> {
+    pub fn new(
+        base: &BaseUrl,
+        extra_ca_pem: Option<&[u8]>,
+        proxies: &Proxies,
+        timeout: Duration,
+    ) -> Result<Self, HttpError> {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // An error says that the process has a provider, which is as good.
@@ -88,7 +102,13 @@ impl HttpClient {
             .read_timeout(timeout)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .pool_idle_timeout(IDLE);
+        let builder = match proxies.proxy()? {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder,
+        };
         let extra = extra_ca_pem.map(certificates).transpose()?;
         let builder = match extra {
             // A loopback server without TLS must not fail on a machine that has no certificates at all.
@@ -251,7 +271,7 @@ mod tests {
 
     fn client(address: SocketAddr) -> HttpClient {
         let base = BaseUrl::new(&format!("http://{address}/bitbucket")).unwrap();
-        HttpClient::new(&base, None, Duration::from_secs(5)).unwrap()
+        HttpClient::new(&base, None, &Proxies::default(), Duration::from_secs(5)).unwrap()
     }
 
     fn authorization() -> Authorization {
@@ -337,7 +357,7 @@ mod tests {
     #[test]
     fn a_ca_file_without_certificates_is_an_error() {
         let base = BaseUrl::new("https://bb.example.com").unwrap();
-        let result = HttpClient::new(&base, Some(b"hello"), Duration::from_secs(1));
+        let result = HttpClient::new(&base, Some(b"hello"), &Proxies::default(), Duration::from_secs(1));
         assert!(matches!(result, Err(HttpError::CertificateFile)), "{result:?}");
     }
 }

@@ -123,6 +123,9 @@ pub enum HttpError {
     /// The additional CA file holds no certificate that can be used.
     #[error("the additional CA file holds no usable PEM certificate")]
     CertificateFile,
+    /// What the environment names as the proxy is none. It may hold a password, so it is not repeated.
+    #[error("HTTPS_PROXY is not the address of an HTTP proxy")]
+    ProxyAddress,
     /// The secret has characters that no header can carry.
     #[error("the secret of account {account} is empty or has characters that cannot be sent")]
     UnusableSecret {
@@ -271,6 +274,7 @@ impl HttpError {
             Self::Status { status, .. } if *status >= 500 || *status == 408 => Retry::Backoff,
             Self::Setup { .. }
             | Self::CertificateFile
+            | Self::ProxyAddress
             | Self::UnusableSecret { .. }
             | Self::Foreign { .. }
             | Self::Unauthorized { .. }
@@ -288,6 +292,9 @@ impl HttpError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::CertificateFile => "`ca-file` must hold PEM certificates (-----BEGIN CERTIFICATE-----)",
+            Self::ProxyAddress => {
+                "HTTPS_PROXY (or ALL_PROXY) takes an address such as http://proxy.example.com:3128; SOCKS is not spoken"
+            }
             Self::UnusableSecret { .. } => "seal the token again; it must not contain line breaks or be empty",
             Self::Foreign { .. } => "if the server has another address too, use that one as `url`",
             Self::Busy { .. } => "the server is overloaded or in maintenance; it concerns all accounts",
@@ -311,7 +318,9 @@ impl HttpError {
                 "a login page or a proxy answered in place of Bitbucket: check `url` \
                                                and whether single sign-on covers the REST and git addresses"
             }
-            Self::Unreachable { .. } => "check the host name, the port, the firewall and, for a private CA, `ca-file`",
+            Self::Unreachable { .. } => {
+                "check the host name, the port, the firewall, HTTPS_PROXY and NO_PROXY and, for a private CA, `ca-file`"
+            }
             Self::Timeout { .. } => "raise `timeout` of the server if it is known to be slow",
             Self::Setup { .. }
             | Self::RateLimited { .. }

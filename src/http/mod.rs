@@ -1,4 +1,5 @@
-//! One origin over HTTP: no redirects, no cookies, no proxies, bounded answers, classified failures.
+//! One origin over HTTP: no redirects, no cookies, bounded answers, classified failures. HTTP/2 where the server offers
+//! it, else HTTP/1.1 with connections that are kept; one TLS stack; the proxies that the caller names and no others.
 //!
 //! Every call is **one** attempt with **one** [`Authorization`]. Whether to wait, to exchange the credential or to
 //! give up is decided by the rooms above, from [`HttpError::retry`] and the variant. An [`Authorization`] leaves
@@ -13,6 +14,7 @@ mod authorization;
 mod classify;
 mod client;
 mod error;
+mod proxies;
 mod retry_after;
 #[cfg(test)]
 mod tls_tests;
@@ -21,3 +23,4 @@ pub use answer::{Answer, Json};
 pub use authorization::Authorization;
 pub use client::{HttpClient, Method, Request};
 pub use error::{HttpError, Refusal, RequestPlace, Retry, TransportError};
+pub use proxies::Proxies;

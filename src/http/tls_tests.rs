@@ -45,7 +45,8 @@ fn serve() -> (SocketAddr, std::thread::JoinHandle<String>) {
 async fn ask(address: SocketAddr, ca: Option<&[u8]>) -> Result<Json<Value>, HttpError> {
     let base = BaseUrl::new(&format!("https://{address}")).unwrap();
     let authorization = Authorization::bearer(AccountName::new("svc").unwrap(), &SecretString::from("s3cr3t")).unwrap();
-    HttpClient::new(&base, ca, Duration::from_secs(10))?.get_json(&["rest"], &[], &authorization, 100).await
+    let client = HttpClient::new(&base, ca, &Proxies::default(), Duration::from_secs(10))?;
+    client.get_json(&["rest"], &[], &authorization, 100).await
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::{RotateError, which};
 use crate::bitbucket::{AccessToken, BitbucketError, Client, TokenId, WantedToken};
 use crate::clock::Clock;
 use crate::config::{self, EditError, SecretAddress};
-use crate::http::{Authorization, HttpClient, HttpError, Refusal};
+use crate::http::{Authorization, HttpClient, HttpError, Proxies, Refusal};
 use crate::model::{
     AccountName, Address, Credential, CredentialKind, CredentialRole, Declaration, ProjectSelector, PublicKey,
     RecipientsMark, Sealed, SecretKind, Server, Uid,
@@ -37,6 +37,8 @@ pub struct Rotation<'a> {
     pub file: &'a Path,
     /// Where relative paths in it begin.
     pub base: &'a Path,
+    /// Through what servers are reached.
+    pub proxies: &'a Proxies,
     /// Where the journals are: beside the state, whose lock is held.
     pub directory: &'a Path,
     /// What is in force.
@@ -251,7 +253,7 @@ impl Rotation<'_> {
             std::fs::read(self.base.join(path)).map_err(|source| RotateError::CaFile { path: path.clone(), source })
         };
         let ca = server.ca_file.as_ref().map(read).transpose()?;
-        let http = HttpClient::new(&server.url, ca.as_deref(), server.timeout)
+        let http = HttpClient::new(&server.url, ca.as_deref(), self.proxies, server.timeout)
             .map_err(|source| RotateError::Setup { origin: server.url.origin(), source })?;
         Ok(Client::new(http))
     }

@@ -25,7 +25,7 @@ use super::server::ServerContext;
 use super::task::{Task, back_up, defect_report, not_reached};
 use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, TaskReport};
 use crate::clock::Clock;
-use crate::http::Authorization;
+use crate::http::{Authorization, Proxies};
 use crate::model::condition::holding;
 use crate::model::{
     Address, Applied, BackupPlan, ConditionKind, CredentialKind, CredentialRole, DestinationId, DestinationName,
@@ -50,6 +50,8 @@ pub struct Execution {
     pub max_duration: Option<Duration>,
     /// The directory of the file: relative paths begin there.
     pub base: PathBuf,
+    /// Through what servers are reached.
+    pub proxies: Proxies,
     /// The state.
     pub state: Arc<StateStore>,
     /// Who opens the credentials.
@@ -163,7 +165,7 @@ pub(super) type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
 /// Opens destinations, servers and credentials. Nothing is sent yet. A destination that cannot be used does not keep
 /// the backups from the others.
 async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, Servers, BackupPlan), RunError> {
-    let Execution { applied, plan, base, state, clock, events, stop, .. } = execution;
+    let Execution { applied, plan, base, proxies, state, clock, events, stop, .. } = execution;
     let declaration = &applied.declaration;
     let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: declaration.plans.keys().cloned().collect() };
     let backup_plan = declaration.plans.get(plan).ok_or_else(unknown)?.clone();
@@ -196,7 +198,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         let server = &declaration.servers[&project.server];
         if !servers.contains_key(&project.server) {
             let uid = *applied.uids.get(&Address::server(&project.server)).ok_or_else(unknown)?;
-            let context = ServerContext::open(project.server.clone(), uid, server, base, state).await?;
+            let context = ServerContext::open(project.server.clone(), uid, server, base, proxies, state).await?;
             servers.insert(project.server.clone(), Arc::new(context));
         }
         let enabled = planned.enabled_credentials.iter().cloned().map(CredentialRole::Additional);

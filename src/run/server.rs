@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, Semaphore};
 use super::credentials::{Caller, Credentials};
 use super::{Event, EventSink, RunError, TaskError};
 use crate::git::{Advertisement, Protocol, Remote, ServerFacts};
-use crate::http::{HttpClient, HttpError};
+use crate::http::{HttpClient, HttpError, Proxies};
 use crate::model::{BaseUrl, Server, ServerName, Uid};
 use crate::state::StateStore;
 
@@ -51,6 +51,7 @@ impl ServerContext {
         uid: Uid,
         declared: &Server,
         base: &Path,
+        proxies: &Proxies,
         state: &StateStore,
     ) -> Result<Self, RunError> {
         let ca = match &declared.ca_file {
@@ -61,7 +62,7 @@ impl ServerContext {
             None => None,
         };
         let client = |source| RunError::Client { server: declared.url.origin(), source };
-        let http = HttpClient::new(&declared.url, ca.as_deref(), declared.timeout).map_err(client)?;
+        let http = HttpClient::new(&declared.url, ca.as_deref(), proxies, declared.timeout).map_err(client)?;
         let facts = state.server_facts(uid).await?.and_then(|body| serde_json::from_slice(&body).ok());
         // A server without v2 is asked once a run: it may have been upgraded, or its proxy repaired.
         let facts = facts.filter(|facts: &ServerFacts| facts.protocol == Protocol::V2);

@@ -35,4 +35,5 @@ mod selection;
 mod shapes;
 mod status;
 mod stock_tools;
+mod transport;
 mod unusable_destinations;

@@ -27,7 +27,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn from(output: &Output) -> Self {
+    pub fn from(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
         let code = output.status.code().or_else(|| output.status.signal().map(|signal| -signal));
         Self {

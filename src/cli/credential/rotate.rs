@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::edit::differences;
 use super::{CliError, Context, read_secret};
 use crate::bitbucket::TokenId;
-use crate::cli::exit_code;
+use crate::cli::{env, exit_code};
 use crate::model::{AccountName, CredentialName, CredentialRole, Declaration, ProjectSelector};
 use crate::rotate::{Asked, Ended, Finish, Journal, Rotation, Told, Waiting, Wish, advance, begin, pending};
 
@@ -70,6 +70,7 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
     let rotation = Rotation {
         file: context.file(),
         base: &context.base(),
+        proxies: &env::proxies(),
         directory,
         applied: applied.as_ref().map(|applied| &applied.declaration),
         identities: &identities,

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::git::pack::{PackLimits, PackWalker};
 use crate::git::stock::Stock;
-use crate::http::HttpError;
+use crate::http::{HttpError, Proxies};
 use crate::model::AccountName;
 
 /// How the server of a test behaves.
@@ -36,7 +36,7 @@ async fn serve(stock: Stock, manner: Manner) -> (Remote, Arc<Stock>) {
             answer(socket, &served, manner).await;
         }
     });
-    let client = HttpClient::new(&base, None, Duration::from_secs(10)).unwrap();
+    let client = HttpClient::new(&base, None, &Proxies::default(), Duration::from_secs(10)).unwrap();
     (Remote::new(client, &ProjectKey::new("PAY").unwrap(), &RepoSlug::new("ledger").unwrap()), stock)
 }
 

@@ -38,6 +38,7 @@ pub use conclude::{notes, shared_accounts};
 
 use crate::change::{Glimpses, Note};
 use crate::clock::Clock;
+use crate::http::Proxies;
 use crate::model::condition::settle;
 use crate::model::{
     AccountName, Applied, CredentialRole, Declaration, Generation, Observations, ProjectSelector, ServerName, Sighting,
@@ -59,6 +60,8 @@ pub struct Look<'a> {
     pub declaration: &'a Declaration,
     /// The directory of the file: relative paths begin there.
     pub base: &'a Path,
+    /// Through what servers are reached.
+    pub proxies: &'a Proxies,
     /// The state, where there is one.
     pub state: Option<&'a StateStore>,
     /// What is in force, if something is.

@@ -1,7 +1,6 @@
 //! Asking one server: who each credential is, what it sees, and what the server allows.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -55,7 +54,7 @@ pub(super) async fn ask(
         answers.skipped.push(skipped(Address::server(name), message));
         return answers;
     };
-    let http = match client(declared, look.base) {
+    let http = match client(declared, look) {
         Ok(http) => http,
         Err(reach) => {
             answers.server = Some((name.clone(), seen(look, reach)));
@@ -423,15 +422,15 @@ fn seen(look: &Look<'_>, reach: Reach) -> ServerSeen {
 }
 
 /// A client that waits no longer than one request may take.
-fn client(declared: &Server, base: &Path) -> Result<HttpClient, Reach> {
+fn client(declared: &Server, look: &Look<'_>) -> Result<HttpClient, Reach> {
     let read = |path: &String| {
-        std::fs::read(base.join(path)).map_err(|error| Reach::Unreachable {
+        std::fs::read(look.base.join(path)).map_err(|error| Reach::Unreachable {
             why: format!("cannot read the certificates in {path}: {error}"),
             hint: Some("ca-file is relative to xopero.kdl".to_owned()),
         })
     };
     let ca = declared.ca_file.as_ref().map(read).transpose()?;
-    HttpClient::new(&declared.url, ca.as_deref(), declared.timeout.min(ONE))
+    HttpClient::new(&declared.url, ca.as_deref(), look.proxies, declared.timeout.min(ONE))
         .map_err(|error| Reach::Unreachable { why: chain(&error), hint: error.hint() })
 }
 

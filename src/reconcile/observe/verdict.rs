@@ -55,6 +55,7 @@ fn reach(error: &BitbucketError) -> Reach {
             HttpError::Busy { .. } => Reach::Busy { why: chain(error) },
             HttpError::Setup { .. }
             | HttpError::CertificateFile
+            | HttpError::ProxyAddress
             | HttpError::Foreign { .. }
             | HttpError::NotFound { .. }
             | HttpError::Conflict { .. }

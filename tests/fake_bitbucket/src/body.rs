@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::health::Ticket;
 use crate::log::{Log, Progress};
 use crate::socket::Line;
 
@@ -95,6 +96,8 @@ pub(crate) struct Meter {
     pub(crate) sequence: u64,
     pub(crate) bytes: u64,
     pub(crate) over: bool,
+    /// Given back when the answer is over.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl Meter {
@@ -105,6 +108,7 @@ impl Meter {
     }
 
     fn finish(&mut self, progress: Progress) {
+        self.ticket = None;
         if !std::mem::replace(&mut self.over, true) {
             self.log.amend(self.sequence, |entry| entry.progress = progress);
         }

@@ -34,14 +34,19 @@ pub(crate) async fn answer(control: Control, line: Line, request: Request<Incomi
         path: head.uri.path().to_owned(),
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
+        version: format!("{:?}", head.version),
         sequence,
         control,
+    };
+    let (ticket, busy) = match exchange.control.shared.tickets.take(&exchange.route) {
+        Ok(ticket) => (ticket, None),
+        Err(busy) => (None, Some(busy)),
     };
     let body = RequestBody::new(incoming, log.clone(), sequence);
     let kind = exchange.route.kind();
     log.push(exchange.entry(kind));
-    let meter = Meter { log: log.clone(), sequence, bytes: 0, over: false };
-    let reply = exchange.run(kind, body, &line).await;
+    let meter = Meter { log: log.clone(), sequence, bytes: 0, over: false, ticket };
+    let reply = exchange.run(kind, body, busy, &line).await;
     let status = reply.status;
     log.amend(sequence, |entry| {
         entry.status = Some(status);
@@ -57,11 +62,12 @@ struct Exchange {
     path: String,
     query: Option<String>,
     headers: HeaderMap,
+    version: String,
     sequence: u64,
 }
 
 impl Exchange {
-    async fn run(self, kind: Kind, mut body: RequestBody, line: &Line) -> Reply {
+    async fn run(self, kind: Kind, mut body: RequestBody, busy: Option<Reply>, line: &Line) -> Reply {
         let shared = &self.control.shared;
         let kind = self.look_into(kind, &mut body).await;
         let accounts = shared.accounts();
@@ -81,6 +87,10 @@ impl Exchange {
                 Before::GoOn => {}
                 Before::Change(action) => rewrites.push(action),
             }
+        }
+        let unavailable = shared.health().refusal().filter(|_| self.route != Route::Status);
+        if let Some(refusal) = unavailable.or(busy) {
+            return refusal;
         }
         let limited = !identity.by_cookie && self.route != Route::Status;
         let mut reply = match (identity.refusal, &name) {
@@ -155,7 +165,7 @@ impl Exchange {
         let query = self.query.as_deref();
         let shared = &self.control.shared;
         match &self.route {
-            Route::Status => Reply::json(200, &serde_json::json!({"state": "RUNNING"})),
+            Route::Status => shared.health().status(),
             Route::Unknown => Reply::new(404).content("text/html", "<html>Not found</html>"),
             Route::Git { key, slug, call } => {
                 let address = (key.as_str(), slug.as_str());
@@ -237,6 +247,7 @@ impl Exchange {
             git_protocol: text(&self.headers, "git-protocol"),
             content_encoding: text(&self.headers, CONTENT_ENCODING.as_str()),
             user_agent: text(&self.headers, USER_AGENT.as_str()),
+            version: self.version.clone(),
             progress: Progress::Received,
         }
     }

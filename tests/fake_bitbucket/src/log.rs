@@ -98,6 +98,8 @@ pub struct Entry {
     pub content_encoding: Option<String>,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
+    /// The version of HTTP, as `HTTP/1.1`.
+    pub version: String,
     /// How far the exchange has come.
     pub progress: Progress,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::account::Account;
 use crate::limit::{Allowance, Refusal};
 use crate::log::{Entry, Listener};
+use crate::tls::Tls;
 use crate::token::TokenRules;
 
 /// Which git protocol the server speaks.
@@ -33,6 +34,7 @@ pub struct Options {
     pub(crate) user_in_links: bool,
     pub(crate) link_base: Option<String>,
     pub(crate) version: String,
+    pub(crate) tls: Option<Tls>,
     pub(crate) listener: Option<Listener>,
     pub(crate) tokens: TokenRules,
 }
@@ -60,6 +62,7 @@ impl Default for Options {
             user_in_links: false,
             link_base: None,
             version: "9.4.18".to_owned(),
+            tls: None,
             listener: None,
             tokens: TokenRules::default(),
         }
@@ -169,6 +172,20 @@ impl Options {
     #[must_use]
     pub fn longest_token_life(mut self, days: u32) -> Self {
         self.tokens.longest_life = Some(days);
+        self
+    }
+
+    /// Serves `https` with this certificate and key, both in PEM, and offers HTTP/2 beside HTTP/1.1.
+    #[must_use]
+    pub fn tls(mut self, certificate: &[u8], key: &[u8]) -> Self {
+        self.tls = Some(Tls { certificate: certificate.to_vec(), key: key.to_vec(), http2: true });
+        self
+    }
+
+    /// Offers HTTP/1.1 alone.
+    #[must_use]
+    pub fn without_http2(mut self) -> Self {
+        self.tls = self.tls.map(|tls| Tls { http2: false, ..tls });
         self
     }
 

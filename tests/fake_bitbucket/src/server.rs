@@ -3,20 +3,23 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::account::Account;
 use crate::auth::Logins;
 use crate::exchange;
 use crate::fault::{Action, Fault, Faults, When};
+use crate::health::{Health, Tickets};
 use crate::limit::Buckets;
 use crate::log::Log;
 use crate::options::{Options, Protocol};
@@ -117,15 +120,23 @@ impl std::fmt::Debug for Control {
 
 impl Control {
     fn new(world: World, options: Options, address: SocketAddr) -> Self {
-        let live = Live { accounts: options.accounts.clone(), page_cap: options.page_cap, protocol: options.protocol };
+        let live = Live {
+            accounts: options.accounts.clone(),
+            page_cap: options.page_cap,
+            protocol: options.protocol,
+            health: Health::default(),
+        };
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
         let shared = Shared {
             world,
-            url: format!("http://{address}{}", options.context_path),
+            url: format!("{scheme}://{address}{}", options.context_path),
             address,
             log: Log::new(options.listener.clone()),
             buckets: Buckets::new(options.allowance, options.refusal.clone()),
             faults: Faults::default(),
             logins: Logins::default(),
+            tickets: Tickets::default(),
+            connections: AtomicUsize::new(0),
             live: Mutex::new(live),
             options,
         };
@@ -220,6 +231,28 @@ impl Control {
         self.shared.live().protocol = protocol;
     }
 
+    /// Changes how the server is, from the next request on.
+    pub fn set_health(&self, health: Health) {
+        self.shared.live().health = health;
+    }
+
+    /// Refuses git requests with 503 while so many are under way; `None` refuses none.
+    pub fn set_tickets(&self, tickets: Option<usize>) {
+        self.shared.tickets.set(tickets);
+    }
+
+    /// The most git requests that were under way at once, since this was asked for last.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.shared.tickets.peak()
+    }
+
+    /// How many connections were made.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
     /// Changes the page cap from the next request on.
     pub fn set_page_cap(&self, cap: usize) {
         self.shared.live().page_cap = cap;
@@ -234,6 +267,8 @@ pub(crate) struct Shared {
     pub(crate) buckets: Buckets,
     pub(crate) faults: Faults,
     pub(crate) logins: Logins,
+    pub(crate) tickets: Tickets,
+    connections: AtomicUsize,
     url: String,
     address: SocketAddr,
     live: Mutex<Live>,
@@ -245,6 +280,7 @@ struct Live {
     accounts: Vec<Account>,
     page_cap: usize,
     protocol: Protocol,
+    health: Health,
 }
 
 impl Shared {
@@ -258,6 +294,10 @@ impl Shared {
 
     pub(crate) fn protocol(&self) -> Protocol {
         self.live().protocol
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.live().health
     }
 
     pub(crate) fn link_base(&self) -> &str {
@@ -283,13 +323,15 @@ impl Shared {
 /// Accepts connections until the server is dropped; then all of them end.
 async fn accept(control: Control, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
+    let acceptor = control.shared.options.tls.as_ref().map(|tls| tls.acceptor());
     loop {
         tokio::select! {
             _ = &mut stopped => return,
             accepted = listener.accept() => {
                 // A connection that failed before it began concerns nobody.
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(control.clone(), stream));
+                    control.shared.connections.fetch_add(1, Ordering::SeqCst);
+                    connections.spawn(serve(control.clone(), acceptor.clone(), stream));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -297,15 +339,24 @@ async fn accept(control: Control, listener: TcpListener, mut stopped: oneshot::R
     }
 }
 
-async fn serve(control: Control, stream: TcpStream) {
+async fn serve(control: Control, acceptor: Option<TlsAcceptor>, stream: TcpStream) {
     // Without it every answer may wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
     let line = Line::default();
     let socket = Socket { stream, line: line.clone() };
-    let service = service_fn(|request| {
+    let service = service_fn(move |request| {
         let answer = exchange::answer(control.clone(), line.clone(), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     // Clients that leave and answers that are broken off on purpose end here.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+    let _ = match acceptor {
+        None => http1::Builder::new().serve_connection(TokioIo::new(socket), service).await,
+        Some(acceptor) => match acceptor.accept(socket).await {
+            Err(_) => return,
+            Ok(secure) if secure.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(secure), service).await
+            }
+            Ok(secure) => http1::Builder::new().serve_connection(TokioIo::new(secure), service).await,
+        },
+    };
 }
