@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use super::{BranchSettings, BranchWatch, PollPace, branch_of, repository_address};
 use crate::clock::SystemClock;
 use crate::git::Remote;
-use crate::http::{Authorization, HttpClient};
+use crate::http::{Authorization, HttpClient, Proxies};
 use crate::model::AccountName;
 use crate::source::signature::tests::TestKey;
 use crate::source::signature::{AllowedSigners, SignatureError};
@@ -83,7 +83,7 @@ impl Place {
 
     fn watch(&self, applied: Option<Oid>, signers: Option<&str>) -> Watched {
         let address = repository_address(&self.server.clone_url(&self.served)).unwrap();
-        let client = HttpClient::new(&address, None, Duration::from_secs(20)).unwrap();
+        let client = HttpClient::new(&address, None, &Proxies::default(), Duration::from_secs(20)).unwrap();
         let account = AccountName::new("watcher").unwrap();
         let settings = BranchSettings {
             branch: branch_of("main", "xopero.kdl").unwrap(),
