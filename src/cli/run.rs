@@ -27,9 +27,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub max_duration: Option<Duration>,
     /// Go on with the last run, or with this one: what it backed up is not asked for again
-    #[arg(long, value_name = "RUN", num_args = 0..=1, conflicts_with = "repository")]
-    pub resume: Option<Option<String>>,
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = LATEST, conflicts_with = "repository")]
+    pub resume: Option<String>,
 }
+
+/// The word for the last run of the plan.
+const LATEST: &str = "latest";
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError> {
@@ -52,10 +55,13 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     }
     let resumes = match &arguments.resume {
         None => None,
-        Some(run) => match find(&state, &applied, &arguments.plan, run.as_deref(), context.clock.now()).await? {
-            Found::Run(run) => Some(run),
-            Found::Nothing { run, started } => return Ok(nothing_left(context, &arguments.plan, run, started)),
-        },
+        Some(text) => {
+            let wanted = Some(text.as_str()).filter(|text| *text != LATEST);
+            match find(&state, &applied, &arguments.plan, wanted, context.clock.now()).await? {
+                Found::Run(run) => Some(run),
+                Found::Nothing { run, started } => return Ok(nothing_left(context, &arguments.plan, run, started)),
+            }
+        }
     };
     let events: Arc<dyn EventSink> = if context.output.is_json() {
         Arc::new(EventLines::begin(Stream::Stdout))

@@ -18,9 +18,8 @@ use crate::clock::Clock;
 const LONGEST_GRACE: Duration = Duration::from_mins(10);
 
 /// How long what is under way may go on after the deadline.
-const fn grace(limit: Duration) -> Duration {
-    let tenth = Duration::from_millis(limit.as_millis() as u64 / 10);
-    if tenth.as_millis() > LONGEST_GRACE.as_millis() { LONGEST_GRACE } else { tenth }
+fn grace(limit: Duration) -> Duration {
+    (limit / 10).min(LONGEST_GRACE)
 }
 
 /// How a run learns that it has to end.

@@ -189,7 +189,9 @@ pub async fn tasks(state: &StateStore, run: RunId, mut each: impl FnMut(&TaskRec
     loop {
         let page = state.tasks_after(run, last.as_ref(), TASKS_AT_ONCE).await?;
         let Some(newest) = page.last().cloned() else { return Ok(()) };
-        page.iter().for_each(|row| each(&TaskRecord::of(row)));
+        for row in &page {
+            each(&TaskRecord::of(row));
+        }
         last = Some(newest);
     }
 }
@@ -197,12 +199,11 @@ pub async fn tasks(state: &StateStore, run: RunId, mut each: impl FnMut(&TaskRec
 async fn short(state: &StateStore, row: RunRow) -> Result<(RunRecord, Option<Stored>), StateError> {
     // What cannot be read was written by another version: the row itself still says how the run ended.
     let stored = row.summary.map(|summary| serde_json::from_value::<Stored>(summary).unwrap_or_default());
-    let (totals, waiting) = match &stored {
-        Some(stored) => (stored.totals, None),
-        None => {
-            let waiting = state.waiting_tasks(row.id).await?;
-            (counted(&state.task_counts(row.id).await?), Waiting::of(&waiting))
-        }
+    let (totals, waiting) = if let Some(stored) = &stored {
+        (stored.totals, None)
+    } else {
+        let waiting = state.waiting_tasks(row.id).await?;
+        (counted(&state.task_counts(row.id).await?), Waiting::of(&waiting))
     };
     let record = RunRecord {
         run: row.id,

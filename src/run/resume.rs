@@ -49,14 +49,13 @@ pub async fn find(
     let known = || applied.declaration.plans.keys().cloned().collect();
     let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: known() };
     let uid = *applied.uids.get(&Address::plan(plan)).ok_or_else(unknown)?;
-    let run = match text {
-        Some(text) => state.run(text).await?,
-        None => {
-            let filter = RunFilter { plan: Some((plan.clone(), Some(uid))) };
-            let runs = state.runs_before(&filter, None, RUNS).await?;
-            let whole = runs.into_iter().find(|run| run.plan == uid && run.only.is_none());
-            whole.ok_or_else(|| RunError::NeverRan { plan: plan.clone() })?
-        }
+    let run = if let Some(text) = text {
+        state.run(text).await?
+    } else {
+        let filter = RunFilter { plan: Some((plan.clone(), Some(uid))) };
+        let runs = state.runs_before(&filter, None, RUNS).await?;
+        let whole = runs.into_iter().find(|run| run.plan == uid && run.only.is_none());
+        whole.ok_or_else(|| RunError::NeverRan { plan: plan.clone() })?
     };
     let then = if run.generation == applied.generation {
         None

@@ -1,5 +1,7 @@
 //! Many runs, in short.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 
 use super::super::wrap::{WIDTH, wrap};
@@ -32,7 +34,7 @@ fn blocks(runs: &[RunRecord], now: Timestamp, style: Style) -> String {
         };
         let plan = shown(run.plan.as_str());
         let (id, state) = (style.bold(&id[..letters]), painted(&run.state, style));
-        text.push_str(&format!("{id}  {started}  {plan}{only}: {state}{took}\n"));
+        writeln!(text, "{id}  {started}  {plan}{only}: {state}{took}").expect("strings take everything");
         let facts = facts(run);
         text.push_str(&wrap("    ", 4, facts.split(' ')).join("\n"));
         text.push('\n');

@@ -146,11 +146,12 @@ fn figures(text: &mut String, run: &RunDetail) {
     if ledger.throttled_waits > 0 {
         let waits = count(ledger.throttled_waits, "wait");
         let (sum, covered) = (length(ledger.throttled_ms), length(ledger.throttled_for()));
-        line!(text, "  throttled     {waits} of tasks for budget, {sum} summed; somebody waited for {covered}");
+        line!(text, "  throttled     {waits} of tasks for budget, {sum} summed;");
+        line!(text, "                somebody waited for {covered}");
     }
     if ledger.waits > 0 {
         let (waits, sum) = (count(ledger.waits, "wait"), length(ledger.waited_ms));
-        line!(text, "  busy          {waits} for a busy server or before another attempt, {sum} summed");
+        line!(text, "  busy          {waits} before a server was asked again, {sum} summed");
     }
 }
 
@@ -246,4 +247,107 @@ fn period(period: &ThrottledPeriod) -> String {
     let ThrottledPeriod { from, until } = period;
     let (begin, end) = (from.strftime("%Y-%m-%d %H:%M:%S"), until.strftime("%H:%M:%S"));
     format!("{begin} to {end} ({})", length(period.millis()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{at, records};
+    use super::*;
+    use crate::model::{Address, CredentialRole, RepoId};
+    use crate::run::{CredentialUse, TaskName, TaskReport};
+
+    fn used(role: &CredentialRole, account: &str, requests: u64, rate_limited: u64) -> (Address, CredentialUse) {
+        let address = Address::credential(&"PAY".parse().unwrap(), role);
+        (address, CredentialUse { account: account.parse().unwrap(), requests, rate_limited })
+    }
+
+    fn ledger() -> Ledger {
+        let (main, extra) = ("svc-backup".parse().unwrap(), "svc-backup-1".parse().unwrap());
+        let role = CredentialRole::Additional("extra-1".parse().unwrap());
+        let period = |from, until| ThrottledPeriod { from: at(from), until: at(until) };
+        let mut ledger = Ledger {
+            requests: [(Clone::clone(&main), 3), (extra, 2)].into(),
+            rate_limited: [(Clone::clone(&main), 1)].into(),
+            credentials: [used(&CredentialRole::Main, "svc-backup", 3, 1), used(&role, "svc-backup-1", 2, 0)].into(),
+            exchanges: 1,
+            exchanged: [(Clone::clone(&main), 1)].into(),
+            rested_ms: [(main, 9_000)].into(),
+            git_requests: 4,
+            waits: 1,
+            waited_ms: 500,
+            ..Ledger::default()
+        };
+        ledger.throttle(period("2026-11-22T00:31:02Z", "2026-11-22T00:31:07Z"));
+        ledger
+    }
+
+    fn task(slug: &str, result: TaskResult, ledger: Ledger) -> TaskRecord {
+        let name = TaskName { project: "PAY".parse().unwrap(), slug: slug.parse().unwrap() };
+        let failed = result == TaskResult::Failed;
+        let report = TaskReport {
+            name: name.clone(),
+            repository: RepoId(7),
+            result,
+            carried: None,
+            throttled_until: None,
+            error: if failed { vec!["the server's pack is not sound".into(), "it ends early".into()] } else { vec![] },
+            hint: failed.then(|| "let an administrator run `git fsck` on the repository".into()),
+            destinations: Vec::new(),
+            references: 1,
+            objects: 1,
+            received: 1,
+            stored: 1,
+            protocol: None,
+            suspect: None,
+            notes: Vec::new(),
+            ledger,
+        };
+        let (state, changed) = (result.as_str().to_owned(), at("2026-11-22T00:32:00Z"));
+        TaskRecord { name, repository: RepoId(7), state, changed, waits: None, report: Some(report) }
+    }
+
+    fn detail() -> RunDetail {
+        let record = records().swap_remove(1);
+        let (projects_failed, destinations_failed) = (Vec::new(), Vec::new());
+        let warnings = vec!["PAY/old is no longer listed; its snapshots are kept".to_owned()];
+        RunDetail { record, ledger: ledger(), projects_failed, destinations_failed, warnings }
+    }
+
+    fn shown(all: bool) -> Shown {
+        let mut shown = Shown::new(all);
+        shown.add(&task("ledger", TaskResult::Changed, ledger()));
+        shown.add(&task("quiet", TaskResult::Unchanged, Ledger::default()));
+        shown.add(&task("rotten", TaskResult::Failed, Ledger::default()));
+        shown
+    }
+
+    #[test]
+    fn a_run_reads_like_this() {
+        let now = at("2026-11-23T00:42:00Z");
+        let text = show(&detail(), &shown(false), now, (Style { color: false }, 80, true));
+        let expected = include_str!("../../../tests/fixtures/ui/run.txt");
+        assert_eq!(text, expected, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let coloured = show(&detail(), &shown(false), now, (Style { color: true }, 80, true));
+        assert!(coloured.contains("\u{1b}[33mpartial\u{1b}[0m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn all_of_it_has_a_row_for_each_repository() {
+        let now = at("2026-11-23T00:42:00Z");
+        let text = show(&detail(), &shown(true), now, (Style { color: false }, 80, true));
+        assert!(text.contains("PAY/quiet") && !text.contains("not shown"), "{text}");
+    }
+
+    #[test]
+    fn thousands_of_failures_are_counted_and_not_all_told() {
+        let mut shown = Shown::new(false);
+        for number in 0..200 {
+            shown.add(&task(&format!("rotten-{number}"), TaskResult::Failed, Ledger::default()));
+        }
+        let now = at("2026-11-23T00:42:00Z");
+        let text = show(&detail(), &shown, now, (Style { color: false }, 80, true));
+        assert!(text.contains("… and 150 more: --all"), "{text}");
+        assert_eq!(text.matches("failed: PAY/rotten-").count(), EXPLAINED, "{text}");
+    }
 }
