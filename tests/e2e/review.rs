@@ -248,9 +248,9 @@ fn on_a_terminal_it_is_asked_with_the_plan_on_the_screen() {
 fn commit(home: &Home, message: &str) -> String {
     let git = |arguments: &[&str]| {
         let who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"];
-        let output = home.command("git").args(who).args(arguments).output().unwrap();
+        let output = home.command("git").args(who).args(arguments).output().expect("git starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        String::from_utf8(output.stdout).expect("git writes text").trim().to_owned()
     };
     if !path(home, ".git").exists() {
         git(&["init", "--quiet"]);

@@ -284,7 +284,9 @@ fn at_first_sight(slugs: &[&str], complete: bool) -> Vec<Effect> {
     let mut known = Known::default();
     let listed = sample::listing(slugs).inventories.into_values().flat_map(BTreeMap::into_values).next().unwrap();
     let mut repositories = listed.repositories;
-    repositories.values_mut().for_each(|repository| repository.stored = None);
+    for repository in repositories.values_mut() {
+        repository.stored = None;
+    }
     known.glimpses.add(&"bb".parse().unwrap(), "PAY".parse().unwrap(), Glimpse { repositories, complete });
     let plan = |impact: &Impact| impact.address.as_str() == "plan/nightly";
     let impacts = between(None, &sample::declaration(), &known).impacts;

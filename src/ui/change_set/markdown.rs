@@ -86,8 +86,8 @@ fn trailers(set: &ChangeSet) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let lines: String = all.iter().take(TRAILERS).map(|line| format!("- {}\n", code(&shown(line)))).collect();
-    format!("\nOr end the message of its commit with:\n\n{lines}")
+    let lines: Vec<String> = all.iter().take(TRAILERS).map(|line| format!("- {}\n", code(&shown(line)))).collect();
+    format!("\nOr end the message of its commit with:\n\n{}", lines.concat())
 }
 
 /// A line of text with its mark in the first column, where viewers of differences look for it.

@@ -89,7 +89,9 @@ pub(super) fn scene(name: &str) -> ChangeSet {
             for (server, projects) in &mut listed {
                 for (project, inventory) in std::mem::take(projects) {
                     let mut repositories = inventory.repositories;
-                    repositories.values_mut().for_each(|repository| repository.stored = None);
+                    for repository in repositories.values_mut() {
+                        repository.stored = None;
+                    }
                     glimpses.add(server, project, Glimpse { repositories, complete: true });
                 }
             }

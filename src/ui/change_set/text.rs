@@ -217,8 +217,8 @@ fn trailers(set: &ChangeSet) -> String {
         number if number > TRAILERS => ("these lines", format!(" ({TRAILERS} of {number} are shown)")),
         _ => ("these lines", String::new()),
     };
-    let lines = all.iter().take(TRAILERS).map(|line| format!("  {}\n", shown(line)));
-    format!("or end the message of its commit with {noun}{more}:\n{}", lines.collect::<String>())
+    let lines: Vec<String> = all.iter().take(TRAILERS).map(|line| format!("  {}\n", shown(line))).collect();
+    format!("or end the message of its commit with {noun}{more}:\n{}", lines.concat())
 }
 
 /// The command that applies a change set.
