@@ -58,7 +58,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("notify", &["source"]),
     ("object_store", &["store"]),
     ("reqwest", &["http"]),
-    ("ring", &["http", "source"]),
+    ("ring", &["source"]),
     ("rustls", &["http"]),
     ("similar", &["ui"]),
     ("sqlx", &["state"]),

@@ -23,7 +23,7 @@ use crate::source::{Flaw, Snapshot, SourceEvent};
 const FIRST_DEPTH: NonZeroU32 = NonZeroU32::new(200).expect("it is not zero");
 
 /// A repository of settings is smaller.
-const LIMITS: PackLimits = PackLimits { bytes: 256 << 20, objects: 1 << 20, inflated: 2 << 30 };
+const LIMITS: PackLimits = PackLimits { bytes: 128 << 20, objects: 1 << 20, inflated: 512 << 20 };
 
 /// A look takes no longer than this.
 const LONGEST_LOOK: Duration = Duration::from_mins(5);
@@ -52,6 +52,8 @@ pub struct BranchWatch {
     applied: Option<String>,
     /// The tip that was told last.
     told: Option<ObjectId>,
+    /// Whether it was given, not refused.
+    was_given: bool,
     failures: u32,
     failing_since: Option<Timestamp>,
     due: Instant,
@@ -77,6 +79,7 @@ impl BranchWatch {
             facts: None,
             applied,
             told: None,
+            was_given: false,
             failures: 0,
             failing_since: None,
             due: clock.monotonic(),
@@ -126,7 +129,12 @@ impl BranchWatch {
                 (self.failures, self.failing_since) = (0, None);
                 match found {
                     Some((tip, verdict)) => self.arrived(tip, verdict),
-                    None if was_stale => self.events.push_back(SourceEvent::Back),
+                    None if was_stale && self.was_given => self.events.push_back(SourceEvent::Back),
+                    // What was wrong with it is told again: it is in place of the trouble that is over.
+                    None if was_stale => {
+                        self.told = None;
+                        return self.wake();
+                    }
                     None => {}
                 }
             }
@@ -151,6 +159,7 @@ impl BranchWatch {
 
     fn arrived(&mut self, tip: ObjectId, verdict: Verdict) {
         self.told = Some(tip);
+        self.was_given = matches!(verdict, Verdict::Good(..));
         self.events.push_back(match verdict {
             Verdict::Good(tree, tip) => SourceEvent::Changed(Box::new(Snapshot { tree: *tree, tip: Some(tip) })),
             Verdict::Flawed(Flaw { path, reason }) => SourceEvent::Missing { path, reason, since: self.clock.now() },

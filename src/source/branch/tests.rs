@@ -82,17 +82,34 @@ impl Place {
     }
 
     fn watch(&self, applied: Option<Oid>, signers: Option<&str>) -> Watched {
-        let address = repository_address(&self.server.clone_url(&self.served)).unwrap();
-        let client = HttpClient::new(&address, None, &Proxies::default(), Duration::from_secs(20)).unwrap();
+        self.watch_with("token-1", "xopero.kdl", applied, signers)
+    }
+
+    fn watch_with(&self, token: &str, path: &str, applied: Option<Oid>, signers: Option<&str>) -> Watched {
+        let address = self.server.clone_url(&self.served);
+        self.watch_at(&address, Duration::from_secs(20), token, path, applied, signers)
+    }
+
+    fn watch_at(
+        &self,
+        address: &str,
+        timeout: Duration,
+        token: &str,
+        path: &str,
+        applied: Option<Oid>,
+        signers: Option<&str>,
+    ) -> Watched {
+        let client =
+            HttpClient::new(&repository_address(address).unwrap(), None, &Proxies::default(), timeout).unwrap();
         let account = AccountName::new("watcher").unwrap();
         let settings = BranchSettings {
-            branch: branch_of("main", "xopero.kdl").unwrap(),
+            branch: branch_of("main", path).unwrap(),
             pace: PollPace { interval: Duration::from_millis(10), longest: Duration::from_millis(40), stale_after: 3 },
             signers: signers.map(|text| AllowedSigners::parse(text, &TimeZone::UTC).unwrap()),
         };
         Watched(BranchWatch::new(
             Remote::at_base(client),
-            Authorization::bearer(account, &SecretString::from("token-1")).unwrap(),
+            Authorization::bearer(account, &SecretString::from(token)).unwrap(),
             settings,
             &self.store(),
             applied.map(|commit| commit.to_string()),
@@ -286,4 +303,44 @@ async fn failures_are_told_once_and_so_is_their_end() {
     assert!(matches!(watch.next().await, SourceEvent::Stale { .. }));
     place.repository.reference("refs/heads/main", first, true, "").unwrap();
     assert!(matches!(watch.next().await, SourceEvent::Back));
+    // What was refused before is refused again, not forgotten.
+    let second = place.file("", &[first]);
+    assert!(matches!(watch.next().await, SourceEvent::Missing { .. }));
+    place.repository.find_reference("refs/heads/main").unwrap().delete().unwrap();
+    assert!(matches!(watch.next().await, SourceEvent::Stale { .. }));
+    place.repository.reference("refs/heads/main", second, true, "").unwrap();
+    assert!(matches!(watch.next().await, SourceEvent::Missing { .. }));
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_tried_once_a_look() {
+    let place = Place::new(Options::new());
+    place.file("one", &[]);
+    let mut watch = place.watch_with("s3cr3t", "xopero.kdl", None, None);
+    match watch.next().await {
+        SourceEvent::Stale { reason, hint, .. } => {
+            assert!(!format!("{reason} {hint:?}").contains("s3cr3t"), "{reason} {hint:?}");
+        }
+        event => panic!("{event:?}"),
+    }
+    assert_eq!(place.server.log().len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up() {
+    let place = Place::new(Options::new());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/scm/ops/backup.git", silent.local_addr().unwrap());
+    let mut watch = place.watch_at(&address, Duration::from_millis(50), "token-1", "xopero.kdl", None, None);
+    assert!(matches!(watch.next().await, SourceEvent::Stale { .. }));
+}
+
+#[tokio::test]
+async fn names_are_relative_to_the_directory_of_the_main_file() {
+    let place = Place::new(Options::new());
+    let main = ("ops/a/xopero.kdl", "include \"teams/web.kdl\"\n", FILE);
+    place.push(&[main, ("ops/a/teams/web.kdl", "web", FILE), ("teams/web.kdl", "another", FILE)], "first", &[]);
+    let snapshot = place.watch_with("token-1", "ops/a/xopero.kdl", None, None).changed().await;
+    let texts: Vec<&str> = snapshot.tree.texts().map(|file| file.text.as_str()).collect();
+    assert_eq!(texts[1], "web");
 }

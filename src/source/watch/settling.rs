@@ -67,6 +67,8 @@ pub struct Settling<K, B> {
     given: Option<K>,
     /// What may be given out, and when it was seen first.
     candidate: Option<(K, Instant)>,
+    /// What is broken, and since when it is that.
+    broken: Option<(B, Instant)>,
     /// Since when something is broken.
     broken_since: Option<Instant>,
     /// The trouble that was told last, until it is over.
@@ -86,6 +88,7 @@ impl<K: Clone + PartialEq, B: Clone + PartialEq> Settling<K, B> {
             pace,
             given: None,
             candidate: None,
+            broken: None,
             broken_since: None,
             told: None,
             unsettled_since: None,
@@ -133,7 +136,7 @@ impl<K: Clone + PartialEq, B: Clone + PartialEq> Settling<K, B> {
     }
 
     fn other(&mut self, seen: K, stand: Duration, now: Instant) -> Option<Act<B>> {
-        self.broken_since = None;
+        (self.broken, self.broken_since) = (None, None);
         match self.candidate.take() {
             Some((candidate, since)) if candidate == seen => {
                 if now.saturating_duration_since(since) >= stand {
@@ -156,11 +159,17 @@ impl<K: Clone + PartialEq, B: Clone + PartialEq> Settling<K, B> {
         self.candidate = None;
         self.unsettled_since.get_or_insert(now);
         let since = *self.broken_since.get_or_insert(now);
-        if now.saturating_duration_since(since) < self.pace.patience {
-            self.due = (now + self.pace.settle).min(since + self.pace.patience);
+        if self.told.as_ref() == Some(&why) {
+            self.broken = None;
             return None;
         }
-        if self.told.as_ref() == Some(&why) {
+        let stood = match self.broken.take() {
+            Some((before, stood)) if before == why => stood,
+            Some(_) | None => now,
+        };
+        if now.saturating_duration_since(stood) < self.pace.patience {
+            self.due = (now + self.pace.settle).min(stood + self.pace.patience);
+            self.broken = Some((why, stood));
             return None;
         }
         self.told = Some(why.clone());
@@ -180,7 +189,7 @@ impl<K: Clone + PartialEq, B: Clone + PartialEq> Settling<K, B> {
 
     fn at_rest(&mut self) {
         self.candidate = None;
-        self.broken_since = None;
+        (self.broken, self.broken_since) = (None, None);
         self.told = None;
         self.unsettled_since = None;
         self.restless_told = false;
@@ -239,6 +248,21 @@ mod tests {
         assert_eq!(told[0], (ms(2000), Act::Broken(9, now)));
         assert_eq!(told[1].1, Act::Give);
         assert_eq!(told.len(), 2);
+    }
+
+    #[test]
+    fn other_trouble_is_told_when_it_stays() {
+        let (mut settling, now) = start();
+        let between = ms(5000)..ms(20_500);
+        let world = |at| Look::Broken(if between.contains(&at) { 2 } else { 1 });
+        let told = live(&mut settling, now, now + ms(40_000), world);
+        assert_eq!(
+            told,
+            [(ms(2000), Act::Broken(1, now)), (ms(14_000), Act::Broken(2, now)), (ms(26_000), Act::Broken(1, now))]
+        );
+        settling.hint(now + ms(50_000));
+        let world = |at: Duration| if at < ms(51_000) { Look::Broken(2) } else { Look::Broken(1) };
+        assert_eq!(live(&mut settling, now, now + ms(70_000), world), []);
     }
 
     #[test]
