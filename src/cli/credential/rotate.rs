@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::super::edit::differences;
-use super::{CliError, Context, read_secret};
+use super::{CliError, Context, EditArgs, read_secret};
 use crate::bitbucket::TokenId;
 use crate::cli::{env, exit_code};
 use crate::model::{AccountName, CredentialName, CredentialRole, Declaration, ProjectSelector};
@@ -41,9 +41,8 @@ pub struct RotateArgs {
     /// Leave the old token in Bitbucket, and forget about it
     #[arg(long, requires = "project", conflicts_with = "revoke_now")]
     keep_old: bool,
-    /// Look, say what would be done, and change nothing
-    #[arg(long, requires = "project")]
-    dry_run: bool,
+    #[command(flatten)]
+    edit: EditArgs,
 }
 
 /// Runs the command.
@@ -51,7 +50,7 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
     let location = context.location()?;
     let directory = location.directory();
     let (Some(project), Some(name)) = (&arguments.project, &arguments.name) else {
-        return list(context, &pending(directory)?);
+        return Ok(list(context, &pending(directory)?));
     };
     let role = role(name)?;
     let identities = context.identities()?;
@@ -78,18 +77,15 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
         wish: wish(arguments),
         clock: &context.clock,
     };
-    let journal = match under_way {
-        Some(journal) => {
-            let since = journal.begun.strftime("%Y-%m-%d");
-            context.output.say(&format!("Going on with the rotation of {}, begun {since}.", journal.address()));
-            journal
-        }
-        None => {
-            let asked = Asked { days: arguments.expires_in, id: arguments.token_id.clone() };
-            begin(&rotation, project, &role, &asked).await?
-        }
+    let journal = if let Some(journal) = under_way {
+        let since = journal.begun.strftime("%Y-%m-%d");
+        context.output.say(&format!("Going on with the rotation of {}, begun {since}.", journal.address()));
+        journal
+    } else {
+        let asked = Asked { days: arguments.expires_in, id: arguments.token_id.clone() };
+        begin(&rotation, project, &role, &asked).await?
     };
-    if arguments.dry_run {
+    if arguments.edit.dry_run {
         return Ok(preview(context, &journal));
     }
     let output = context.output;
@@ -137,7 +133,7 @@ fn password(arguments: &RotateArgs, account: Option<&AccountName>) -> Result<Opt
 }
 
 /// The rotations that are not finished.
-fn list(context: &Context, journals: &[Journal]) -> Result<u8, CliError> {
+fn list(context: &Context, journals: &[Journal]) -> u8 {
     for journal in journals {
         if context.output.is_json() {
             context.output.json(&json!({
@@ -155,7 +151,7 @@ fn list(context: &Context, journals: &[Journal]) -> Result<u8, CliError> {
     if journals.is_empty() && !context.output.is_json() {
         context.output.data("No rotation is under way.");
     }
-    Ok(exit_code::DONE)
+    exit_code::DONE
 }
 
 fn preview(context: &Context, journal: &Journal) -> u8 {

@@ -20,7 +20,7 @@ fn write(server: &Control, method: &str, path: &str, body: &Value) -> Response {
 #[test]
 fn a_token_is_made_used_and_revoked() {
     let world = World::new();
-    world.project("PAY");
+    let _pay = world.project("PAY");
     let server = serve(&world, Options::new().account(bob()).most_tokens(2).longest_token_life(90));
     let wanted = |name: &str, days: u32| json!({"name": name, "permissions": ["REPO_READ"], "expiryDays": days});
     let made = write(&server, "PUT", PATH, &wanted("second", 30)).json();
