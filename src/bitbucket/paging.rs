@@ -47,20 +47,21 @@ impl Client {
         authorization: &Authorization,
         read: impl Fn(Value) -> Result<T, String>,
     ) -> Result<Page<T>, BitbucketError> {
-        self.page_of(segments, start, LIMIT, authorization, read).await
+        self.page_of(segments, &[], (start, LIMIT), authorization, read).await
     }
 
-    /// The same with at most `limit` entries.
+    /// The same of what fits `filter`, from a start and with at most so many entries.
     pub(super) async fn page_of<T>(
         &self,
         segments: &[&str],
-        start: u64,
-        limit: u32,
+        filter: &[(&str, &str)],
+        (start, limit): (u64, u32),
         authorization: &Authorization,
         read: impl Fn(Value) -> Result<T, String>,
     ) -> Result<Page<T>, BitbucketError> {
-        let query = [("start", start.to_string()), ("limit", limit.to_string())];
-        let query = query.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let window = [("start", start.to_string()), ("limit", limit.to_string())];
+        let window = window.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let query: Vec<(&str, &str)> = filter.iter().copied().chain(window).collect();
         let raw: RawPage = self.http.get_json(segments, &query, authorization, LARGEST_PAGE).await?.value;
         let next =
             next(&raw, start).map_err(|next| BitbucketError::Paging { resource: segments.join("/"), start, next })?;

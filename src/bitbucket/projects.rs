@@ -62,6 +62,15 @@ impl Client {
     ) -> Result<Page<ListedProject>, BitbucketError> {
         self.page(&["rest", "api", "latest", "projects"], start, authorization, read).await
     }
+
+    /// Gets the first page of the projects that the account administers.
+    pub async fn administered_projects(
+        &self,
+        authorization: &Authorization,
+    ) -> Result<Page<ListedProject>, BitbucketError> {
+        let filter = [("permission", "PROJECT_ADMIN")];
+        self.page_of(&["rest", "api", "latest", "projects"], &filter, (0, 1000), authorization, read).await
+    }
 }
 
 #[cfg(test)]

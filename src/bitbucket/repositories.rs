@@ -130,7 +130,19 @@ impl Client {
         authorization: &Authorization,
         project: &ProjectKey,
     ) -> Result<Page<Repository>, BitbucketError> {
-        self.page_of(&segments_of(project), 0, 1, authorization, read).await
+        self.page_of(&segments_of(project), &[], (0, 1), authorization, read).await
+    }
+
+    /// Gets the first repository of a project for which the account has `permission`, such as `REPO_WRITE`. A server
+    /// before 8.0 does not know the filter by project: what comes back may be of another one.
+    pub async fn first_repository_with(
+        &self,
+        authorization: &Authorization,
+        project: &ProjectKey,
+        permission: &'static str,
+    ) -> Result<Page<Repository>, BitbucketError> {
+        let filter = [("projectkey", project.as_str()), ("permission", permission)];
+        self.page_of(&["rest", "api", "latest", "repos"], &filter, (0, 1), authorization, read).await
     }
 
     /// Gets one repository. What comes back may have another slug and project: it may have been renamed or moved.

@@ -6,7 +6,7 @@ use super::wrap::wrap;
 use super::{Side, Style, Table, count, shown};
 use crate::change::Note;
 use crate::model::{Address, Login, LoginRefusal, RateLimit, Reach, ServerName, ServerSeen, Sight};
-use crate::reconcile::observe::{Checked, Looked};
+use crate::reconcile::observe::{Checked, Looked, Power};
 
 /// The table of credentials, then what people should know, then what the servers said of themselves.
 pub fn render(
@@ -21,19 +21,20 @@ pub fn render(
         ("CREDENTIAL", Side::Left),
         ("ACCOUNT", Side::Left),
         ("LOGIN", Side::Left),
-        ("PROJECT", Side::Left),
-        ("READS", Side::Left),
+        ("MAY", Side::Left),
+        ("RESTORES", Side::Left),
         ("EXPIRES", Side::Whole),
     ];
     let mut table = Table::new(&columns, width, style);
-    for Checked { address, seen, expires } in found {
+    for checked in found {
+        let Checked { address, seen, expires, .. } = checked;
         let name = address.as_str().strip_prefix("credential/").unwrap_or(address.as_str());
         table.row([
             name.to_owned(),
             seen.account.to_string(),
             login(&seen.login).to_owned(),
-            sight(&seen.project, "seen").to_owned(),
-            sight(&seen.repositories, "yes").to_owned(),
+            may(checked).to_owned(),
+            restores(checked).to_owned(),
             expires.map_or_else(|| "not said".to_owned(), |day| day.to_string()),
         ]);
     }
@@ -44,6 +45,11 @@ pub fn render(
         wrapped[0].replace_range(..1, &style.yellow("!"));
         lines.extend(wrapped);
     };
+    for Checked { address, ending, .. } in found {
+        if let Some(ending) = ending {
+            told(address, ending);
+        }
+    }
     for note in notes {
         told(&note.address, &note.message);
     }
@@ -52,6 +58,10 @@ pub fn render(
     }
     for (name, server) in &looked.seen.servers {
         lines.extend(wrap("", 4, about(name, server).split(' ')));
+    }
+    if found.iter().any(|checked| restores(checked) == "existing") {
+        let what = "RESTORES existing: it can push into repositories that are there, and make none.";
+        lines.extend(wrap("", 4, what.split(' ')));
     }
     let requests: u64 = looked.requests.values().sum();
     lines.push(format!("This took {}.", count(requests, "request")));
@@ -76,11 +86,29 @@ const fn login(login: &Login) -> &'static str {
     }
 }
 
-const fn sight(sight: &Sight, seen: &'static str) -> &'static str {
-    match sight {
-        Sight::Visible => seen,
-        Sight::Hidden { .. } => "no",
-        Sight::Unknown => "-",
+/// The most that it may do in its project.
+const fn may(checked: &Checked) -> &'static str {
+    match (&checked.seen.project, &checked.seen.repositories, checked.power) {
+        (Sight::Hidden { .. }, _, _) => "nothing",
+        (_, Sight::Hidden { .. }, _) => "not read",
+        (_, Sight::Visible, None | Some(Power::Read)) => "read",
+        (_, Sight::Visible, Some(Power::Write)) => "write",
+        (_, Sight::Visible, Some(Power::Administer)) => "repo admin",
+        (_, Sight::Visible, Some(Power::Create)) => "project admin",
+        (_, Sight::Unknown, _) => "-",
+    }
+}
+
+/// Whether a restore to the server could use it.
+const fn restores(checked: &Checked) -> &'static str {
+    match checked.power {
+        Some(Power::Create) => "yes",
+        Some(Power::Write | Power::Administer) => "existing",
+        Some(Power::Read) => "no",
+        None => match checked.seen.repositories {
+            Sight::Hidden { .. } => "no",
+            Sight::Visible | Sight::Unknown => "-",
+        },
     }
 }
 
@@ -103,7 +131,7 @@ fn about(name: &ServerName, server: &ServerSeen) -> String {
 
 /// What `--json` prints after its first line: one `credential_check` each, then one `server` each.
 pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Address)]) -> Vec<Json> {
-    let credentials = found.iter().map(|Checked { address, seen, expires }| {
+    let credentials = found.iter().map(|Checked { address, seen, power, expires, ending }| {
         let shares = shared.iter().find(|(one, _)| one == address).map(|(_, other)| other);
         json!({
             "type": "credential_check",
@@ -113,7 +141,9 @@ pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Add
             "login": seen.login,
             "project": seen.project,
             "repositories": seen.repositories,
+            "power": power.map(Power::as_str),
             "expires": expires,
+            "ending": ending,
             "shares_account_with": shares,
         })
     });
@@ -162,15 +192,20 @@ mod tests {
     fn a_check_reads_like_this() {
         let hidden = || Sight::Hidden { why: "no".into() };
         let refused = Login::Refused { reason: LoginRefusal::WrongSecret, why: "no".into() };
+        let (seen_project, visible) = (|| Sight::Visible, || Sight::Visible);
         let found = [
-            ("main", "svc-backup", Login::Confirmed, Sight::Visible, Sight::Visible, Some("2027-03-01")),
-            ("extra-1", "svc-backup-1", refused, Sight::Unknown, Sight::Unknown, None),
-            ("extra-2", "SVC-backup", Login::Confirmed, Sight::Visible, hidden(), None),
+            ("main", "svc-backup", Login::Confirmed, visible(), Some(Power::Write), Some("2027-03-01")),
+            ("extra-1", "svc-backup-1", refused, Sight::Unknown, None, None),
+            ("extra-2", "SVC-backup", Login::Confirmed, hidden(), None, None),
+            ("extra-3", "svc-restore", Login::Confirmed, visible(), Some(Power::Create), None),
+            ("extra-4", "svc-backup-4", Login::Confirmed, visible(), Some(Power::Read), None),
         ]
-        .map(|(name, account, login, project, repositories, expires)| Checked {
+        .map(|(name, account, login, repositories, power, expires)| Checked {
             address: address(name),
-            seen: seen(account, login, project, repositories),
+            seen: seen(account, login, seen_project(), repositories),
+            power,
             expires: expires.map(|day| day.parse().unwrap()),
+            ending: expires.map(|day| format!("it works until {day}: seal a new one")),
         });
         let server = ServerSeen {
             observed_at: Timestamp::UNIX_EPOCH,
@@ -190,11 +225,14 @@ mod tests {
         let shared = [(address("extra-2"), address("main"))];
         let text = render(&found, &looked, &notes, &shared, 80, Style { color: false });
         let expected = "\
-CREDENTIAL   ACCOUNT       LOGIN         PROJECT  READS  EXPIRES
-PAY/main     svc-backup    ok            seen     yes    2027-03-01
-PAY/extra-1  svc-backup-1  wrong secret  -        -      not said
-PAY/extra-2  SVC-backup    ok            seen     no     not said
+CREDENTIAL   ACCOUNT       LOGIN         MAY            RESTORES  EXPIRES
+PAY/main     svc-backup    ok            write          existing  2027-03-01
+PAY/extra-1  svc-backup-1  wrong secret  -              -         not said
+PAY/extra-2  SVC-backup    ok            not read       no        not said
+PAY/extra-3  svc-restore   ok            project admin  yes       not said
+PAY/extra-4  svc-backup-4  ok            read           no        not said
 
+! credential/PAY/main: it works until 2027-03-01: seal a new one
 ! credential/PAY/extra-1: is not accepted:
     https://bb.example.com/rest/api/1.0/application-properties (request @1x2):
     the password or token is wrong
@@ -202,6 +240,7 @@ PAY/extra-2  SVC-backup    ok            seen     no     not said
     credential/PAY/main: it adds nothing to the rotation
 server/bb: Bitbucket 9.4.18; 60 requests at once and 5 a second for each
     account.
+RESTORES existing: it can push into repositories that are there, and make none.
 This took 4 requests.
 ";
         assert_eq!(text, expected);

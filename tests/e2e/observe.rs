@@ -381,6 +381,13 @@ fn a_check_tells_what_each_credential_is() {
     let good = good.says("PAY/main").says("PAY/extra-2").says("Bitbucket 9.4.18").says("accounts are not limited");
     let shared = good.says("credential/PAY/extra-3").says("shares its account");
     assert!(shared.stdout.lines().all(|line| line.chars().count() <= 80), "{}", shared.stdout);
+    for (permission, power) in
+        [(Permission::Read, "read"), (Permission::Write, "write"), (Permission::Admin, "project-admin")]
+    {
+        home.server.set_account(Account::new("one").token(&token_of("one")).everywhere(permission));
+        let checked = home.xopero(&["credential", "check", "PAY", "extra-1", "--json"]).success();
+        assert_eq!(checked.line("credential_check")["power"], power);
+    }
     home.server.set_account(Account::reader("one", &token_of("one")).permission("PAY", Permission::None));
     home.xopero(&["credential", "check", "PAY", "extra-1"]).expect(1).says("does not see its project");
     home.xopero(&["credential", "check", "PAY", "main"]).success();

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use super::super::{CliError, Context, exit_code, look};
+use crate::clock::Clock;
 use crate::model::{Address, CredentialName, CredentialRole, Declaration, ProjectSelector};
 use crate::reconcile::observe::{Checked, Part, checked, notes, shared_accounts};
 use crate::ui::credential_check::{render, to_json_lines};
 
 /// Show each credential to its server and see what it can do
 ///
-/// Tells whom the server takes it for, whether it sees its project and can read repositories there, when it ends, and
-/// whether it shares its account, and so its budget, with another one. The file is looked at, not what is applied;
+/// Tells whom the server takes it for, what it may do in its project by what the server lists for it, whether a restore
+/// to the server could use it, when it ends, and whether it shares its account, and so its budget, with another one.
+/// The file is looked at, not what is applied;
 /// nothing is changed anywhere. Exits with 7 if a credential is not accepted or cannot be opened, with 1 if one lacks
 /// a permission or could not be looked at.
 #[derive(Debug, Args)]
@@ -43,7 +46,7 @@ pub async fn run(context: &Context, arguments: &CheckArgs) -> Result<u8, CliErro
     };
     let part = Part::Credentials(chosen);
     let looked = look::look(context, declaration, state.as_ref(), applied.as_ref(), part).await?;
-    let found = checked(declaration, &looked);
+    let found = checked(declaration, &looked, context.clock.now().to_zoned(TimeZone::UTC).date());
     let addresses: BTreeSet<&Address> = looked.seen.credentials.keys().collect();
     let mut shared = shared_accounts(declaration);
     shared.retain(|(one, _)| addresses.contains(one));

@@ -503,3 +503,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_last_day_of_a_credential_is_put_in_replaced_and_taken_out() {
+    let address = SecretAddress::credential(&project(), &CredentialRole::Main);
+    let set = |sources: &Sources, day: Option<&str>| {
+        set_expiry(sources, &[address.clone()].into(), day.map(|day| day.parse().unwrap())).unwrap()
+    };
+    for with_one in [true, false] {
+        let line = "expires \"2027-03-01\"\n";
+        let at = COMPLETE.find(line).expect("the main credential ends");
+        let before = COMPLETE[..at].trim_end_matches(' ').len();
+        let without = replaced(COMPLETE, Span::new(before, at + line.len()), "");
+        let sources = alone(if with_one { COMPLETE } else { &without });
+        assert_eq!(text(&set(&sources, None)), without);
+        assert_eq!(text(&set(&sources, Some("2027-03-01"))), COMPLETE);
+        assert_eq!(text(&set(&sources, Some("2028-01-02"))), COMPLETE.replacen("2027-03-01", "2028-01-02", 1));
+    }
+    let minimal = set(&alone(MINIMAL), Some("2028-01-02"));
+    assert!(decoded(text(&minimal)).declaration.projects[&project()].main.expires.is_some());
+}

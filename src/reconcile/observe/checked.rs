@@ -2,8 +2,9 @@
 
 use jiff::civil::Date;
 
-use super::Looked;
-use crate::model::{Address, CredentialRole, CredentialSeen, Declaration, Login, Sight};
+use super::conclude::expiring;
+use super::{Looked, Power};
+use crate::model::{Address, CredentialRole, CredentialSeen, Declaration, Login, Seen, Sight};
 
 /// A credential that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +13,12 @@ pub struct Checked {
     pub address: Address,
     /// What was seen.
     pub seen: CredentialSeen,
+    /// What it may do besides reading, as far as the server told.
+    pub power: Option<Power>,
     /// Its last day, if it ends.
     pub expires: Option<Date>,
+    /// What is to be said of that day, if it is near.
+    pub ending: Option<String>,
 }
 
 impl Checked {
@@ -32,8 +37,8 @@ impl Checked {
     }
 }
 
-/// The credentials that were looked at, in the order of their addresses.
-pub fn checked(declaration: &Declaration, looked: &Looked) -> Vec<Checked> {
+/// The credentials that were looked at, in the order of their addresses, as they are on the day of `today`.
+pub fn checked(declaration: &Declaration, looked: &Looked, today: Date) -> Vec<Checked> {
     let mut found = Vec::new();
     for (selector, project) in &declaration.projects {
         let names = project.additional.keys().cloned().map(CredentialRole::Additional);
@@ -43,7 +48,12 @@ pub fn checked(declaration: &Declaration, looked: &Looked) -> Vec<Checked> {
             else {
                 continue;
             };
-            found.push(Checked { address, seen: seen.clone(), expires: credential.expires });
+            let ending = credential.expires.and_then(|day| match expiring(day, today) {
+                Seen::Holds { message, .. } => Some(message),
+                Seen::Not => None,
+            });
+            let power = looked.powers.get(&address).copied();
+            found.push(Checked { address, seen: seen.clone(), power, expires: credential.expires, ending });
         }
     }
     found

@@ -73,7 +73,7 @@ fn expiries(declaration: &Declaration, part: &Part, now: Timestamp) -> Vec<Sight
 }
 
 /// Whether a credential ends soon: told 30, 14 and 3 days before its last day, and when that is over.
-fn expiring(last_day: Date, today: Date) -> Seen {
+pub(super) fn expiring(last_day: Date, today: Date) -> Seen {
     let left = today.until(last_day).map_or(i32::MAX, |span| span.get_days());
     let reason = match left {
         ..0 => "Expired",

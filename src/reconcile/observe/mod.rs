@@ -2,7 +2,7 @@
 //!
 //! A look takes 10 seconds at most, whatever it meets, and it is cheap: for each server one request for its limits, one
 //! for its git, and one for the limit of each account; for each secret one to log in; for each project and credential
-//! one to see a repository, two if there is none to see. The one of a project's main credential is for the first page of
+//! one to see a repository, two if there is none to see, and three more to see what it may do if a person asks. The one of a project's main credential is for the first page of
 //! its listing, which says what a plan takes before a run has listed it ([`Glimpses`]). An account answers at most [`MOST_REQUESTS`] of them, a third
 //! of the usual bucket, beginning with what was not looked at for the longest time. A secret is opened right before
 //! it is sent, and only to the server that it was sealed for; without one that opens, a server is not asked at all.
@@ -10,6 +10,7 @@
 //! - [`candidates()`]: which credentials are looked at, and in which order;
 //! - [`deadline`]: how long, and how much;
 //! - [`server`] and [`destination`]: asking;
+//! - [`powers`]: what a credential may do besides reading (pure);
 //! - [`verdict`]: what an answer means (pure);
 //! - [`checked()`]: what is said of single credentials (pure);
 //! - [`conclude`]: which conditions and notes follow (pure);
@@ -24,6 +25,7 @@ mod conclude;
 mod deadline;
 mod destination;
 mod pending;
+mod powers;
 mod server;
 mod verdict;
 
@@ -35,14 +37,15 @@ use jiff::Timestamp;
 
 pub use checked::{Checked, checked};
 pub use conclude::{notes, shared_accounts};
+pub use powers::Power;
 
 use crate::change::{Glimpses, Note};
 use crate::clock::Clock;
 use crate::http::Proxies;
 use crate::model::condition::settle;
 use crate::model::{
-    AccountName, Applied, CredentialRole, Declaration, Generation, Observations, ProjectSelector, ServerName, Sighting,
-    Transition,
+    AccountName, Address, Applied, CredentialRole, Declaration, Generation, Observations, ProjectSelector, ServerName,
+    Sighting, Transition,
 };
 use crate::secret::Identities;
 use crate::state::{StateError, StateStore};
@@ -90,6 +93,8 @@ pub struct Looked {
     pub seen: Observations,
     /// Everything that is known after it.
     pub known: Observations,
+    /// What credentials may do besides reading, as far as it was asked and told.
+    pub powers: BTreeMap<Address, Power>,
     /// Conditions that began, changed or ended.
     pub transitions: Vec<Transition>,
     /// The beginnings of listings, for what is said of projects that no run has listed.
@@ -129,6 +134,7 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
         looked.seen.credentials.extend(answers.credentials);
         looked.seen.projects.extend(answers.projects);
         looked.skipped.extend(answers.skipped);
+        looked.powers.extend(answers.powers);
         for (project, glimpse) in answers.glimpses {
             looked.glimpses.add(name, project, glimpse);
         }

@@ -7,6 +7,7 @@ use futures_util::stream;
 
 use super::candidates::Candidate;
 use super::deadline::{Budget, Closed, Deadline, ONE, Spent};
+use super::powers::{Power, power};
 use super::verdict::{Verdict, busy, chain, git_sight, is_rate_limited, login_refusal, sight, verdict};
 use super::{Look, Part};
 use crate::bitbucket::{BitbucketError, Client, ListedProject, Repository};
@@ -27,6 +28,7 @@ pub(super) struct Answers {
     pub(super) projects: BTreeMap<ProjectKey, ProjectSeen>,
     /// What was seen of the projects that have a key of their own.
     pub(super) glimpses: BTreeMap<ProjectKey, Glimpse>,
+    pub(super) powers: BTreeMap<Address, Power>,
     pub(super) skipped: Vec<Note>,
     /// Requests that were sent, by account, and whether the account was rate-limited.
     pub(super) accounts: BTreeMap<AccountName, Spent>,
@@ -201,6 +203,7 @@ impl Asked<'_> {
             projects: Vec::new(),
             repository: None,
             glimpse: None,
+            power: None,
             spared: false,
         };
         match candidate.project {
@@ -257,6 +260,9 @@ impl Asked<'_> {
             return;
         };
         view.repositories = sight(said.as_ref());
+        if view.repositories == Sight::Visible && matches!(self.look.part, Part::Credentials(_)) {
+            view.power = self.power(key, &authorization).await;
+        }
         let first = said.and_then(Result::ok).and_then(|page| page.values.into_iter().next());
         if let Some(repository) = first {
             view.project = Sight::Visible;
@@ -274,6 +280,15 @@ impl Asked<'_> {
         }
     }
 
+    /// What a credential may do besides reading, as far as the server tells.
+    async fn power(&self, key: &ProjectKey, authorization: &Authorization) -> Option<Power> {
+        let projects = self.send(authorization, self.client.administered_projects(authorization)).await.ok()?;
+        let first = |permission| self.client.first_repository_with(authorization, key, permission);
+        let administers = self.send(authorization, first("REPO_ADMIN")).await.ok()?;
+        let writes = self.send(authorization, first("REPO_WRITE")).await.ok()?;
+        power(key, projects.as_ref(), administers.as_ref(), writes.as_ref())
+    }
+
     /// Enters what the credentials see, and looks at the git of one repository.
     async fn enter(&self, views: Vec<View>, answers: &mut Answers) {
         let spared: Vec<&View> = views.iter().filter(|view| view.spared).collect();
@@ -289,6 +304,7 @@ impl Asked<'_> {
             self.git(view, answers).await;
         }
         for view in views {
+            answers.powers.extend(view.power.map(|power| (view.address.clone(), power)));
             let observed_at = self.look.clock.now();
             if let Some(credential) = answers.credentials.get_mut(&view.address) {
                 (credential.project, credential.repositories) = (view.project.clone(), view.repositories.clone());
@@ -407,6 +423,7 @@ struct View {
     projects: Vec<(ProjectKey, ListedProject)>,
     repository: Option<(ProjectKey, Repository)>,
     glimpse: Option<(ProjectKey, Glimpse)>,
+    power: Option<Power>,
     spared: bool,
 }
 

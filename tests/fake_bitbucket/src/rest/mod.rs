@@ -71,9 +71,9 @@ impl Resource<'_> {
         let registry = self.shared.world.registry();
         let projects: Vec<ProjectRecord> = registry.projects().cloned().collect();
         drop(registry);
-        let visible = |project: &ProjectRecord| {
-            !project.is_personal() && self.account.in_project(&project.key) > Permission::None
-        };
+        let least = self.least("PROJECT")?;
+        let visible =
+            |project: &ProjectRecord| !project.is_personal() && self.account.in_project(&project.key) >= least;
         let links = self.links();
         let page = self.page()?;
         Ok(page.answer(&projects, visible, |p| shape::project(&links, p)))
@@ -89,11 +89,24 @@ impl Resource<'_> {
         };
         let key = parameter(self.query, "projectkey");
         let name = parameter(self.query, "name").map(|name| name.to_lowercase());
+        let least = self.least("REPO")?;
         self.repositories(|repository| {
-            wanted.is_none_or(|wanted| wanted == repository.archived)
+            self.permission(repository) >= least
+                && wanted.is_none_or(|wanted| wanted == repository.archived)
                 && key.as_ref().is_none_or(|key| key.eq_ignore_ascii_case(&repository.project))
                 && name.as_ref().is_none_or(|name| repository.slug.to_lowercase().contains(name))
         })
+    }
+
+    /// The permission that is asked for, such as `REPO_WRITE` after the prefix `REPO`.
+    fn least(&self, prefix: &str) -> Result<Permission, Reply> {
+        let Some(asked) = parameter(self.query, "permission") else { return Ok(Permission::Read) };
+        match asked.strip_prefix(prefix) {
+            Some("_READ") => Ok(Permission::Read),
+            Some("_WRITE") => Ok(Permission::Write),
+            Some("_ADMIN") => Ok(Permission::Admin),
+            _ => Err(invalid("permission")),
+        }
     }
 
     /// A page of the repositories that fulfil the condition. The position counts over the invisible ones as well.
