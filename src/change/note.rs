@@ -42,6 +42,8 @@ pub enum NoteKind {
     Renamed,
     /// A repository is no longer there.
     Gone,
+    /// A project's listing is not believed.
+    Suspect,
     /// A plan is paused.
     Paused,
     /// Something is declared that this version does not act on.
@@ -67,6 +69,7 @@ impl NoteKind {
             Self::DestinationUnusable => "destination-unusable",
             Self::Renamed => "renamed",
             Self::Gone => "gone",
+            Self::Suspect => "suspect",
             Self::Paused => "paused",
             Self::NotActedOn => "not-acted-on",
             Self::MatchesNothing => "matches-nothing",

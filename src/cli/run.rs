@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::interrupt::Interrupt;
 use super::{CliError, Context, env, exit_code};
 use crate::clock::{Clock, SystemClock};
-use crate::model::{PlanName, RepoSlug, RunId};
+use crate::model::{PlanName, ProjectKey, RepoSlug, RunId};
 use crate::run::resume::{Found, find};
 use crate::run::{Event, EventSink, Execution, Outcome, execute};
 use crate::source::{SOURCE_LIMIT, read_file};
@@ -23,6 +23,9 @@ pub struct RunArgs {
     /// Only this repository
     #[arg(long, value_name = "SLUG")]
     pub repository: Option<RepoSlug>,
+    /// Believe that what this project no longer lists was removed on purpose; may be repeated
+    #[arg(long, value_name = "PROJECT")]
+    pub accept_listing: Vec<ProjectKey>,
     /// End after so long, in place of what the plan says: 90s, 30m, 4h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub max_duration: Option<Duration>,
@@ -78,6 +81,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         applied,
         plan: arguments.plan.clone(),
         only: arguments.repository.clone(),
+        accepted: arguments.accept_listing.iter().cloned().collect(),
         resumes,
         max_duration: arguments.max_duration,
         base: context.base(),

@@ -38,6 +38,9 @@ pub enum ConditionKind {
     RepoGone,
     /// A project has another key than the file says.
     ProjectRenamed,
+    /// A project lists so much less than before that its listing is not believed. While it holds, nothing that was
+    /// backed up of the project may be forgotten.
+    ListingSuspect,
     /// A destination belongs to somebody else.
     DestinationForeign,
     /// A server cannot be reached.
@@ -59,7 +62,7 @@ pub struct UnknownCondition;
 
 impl ConditionKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CredentialExpiring,
         Self::CredentialRejected,
         Self::AccountMismatch,
@@ -69,6 +72,7 @@ impl ConditionKind {
         Self::RepoMoved,
         Self::RepoGone,
         Self::ProjectRenamed,
+        Self::ListingSuspect,
         Self::DestinationForeign,
         Self::ServerUnreachable,
     ];
@@ -85,6 +89,7 @@ impl ConditionKind {
             Self::RepoMoved => "RepoMoved",
             Self::RepoGone => "RepoGone",
             Self::ProjectRenamed => "ProjectRenamed",
+            Self::ListingSuspect => "ListingSuspect",
             Self::DestinationForeign => "DestinationForeign",
             Self::ServerUnreachable => "ServerUnreachable",
         }
@@ -102,6 +107,7 @@ impl ConditionKind {
             | Self::RepoRenamed
             | Self::RepoMoved
             | Self::ProjectRenamed
+            | Self::ListingSuspect
             | Self::DestinationForeign => 1,
         }
     }

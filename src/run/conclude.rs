@@ -93,6 +93,7 @@ fn warning(transition: &Transition) -> Option<String> {
         | ConditionKind::CredentialRejected
         | ConditionKind::AccountMismatch
         | ConditionKind::Throttled
+        | ConditionKind::ListingSuspect
         | ConditionKind::RepoGone
         | ConditionKind::DestinationForeign
         | ConditionKind::ServerUnreachable => false,

@@ -15,9 +15,9 @@ use super::check::check_credentials;
 use super::conclude::{Whole, conclude};
 use super::credentials::Credentials;
 use super::deadline::Deadline;
-use super::earlier::Earlier;
 use super::error::lines;
 use super::journal::Journal;
+use super::memory::Memory;
 use super::report::store_reports;
 use super::resume::carry;
 use super::scope::survey;
@@ -29,7 +29,7 @@ use crate::http::{Authorization, Proxies};
 use crate::model::condition::holding;
 use crate::model::{
     Address, Applied, BackupPlan, ConditionKind, CredentialKind, CredentialRole, DestinationId, DestinationName,
-    Generation, PlanName, RepoSlug, RunId, ServerName, Uid,
+    Generation, PlanName, ProjectKey, RepoSlug, RunId, ServerName, Uid,
 };
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{RunStart, StateStore};
@@ -48,6 +48,8 @@ pub struct Execution {
     pub resumes: Option<RunId>,
     /// How long it may take, in place of what the plan says.
     pub max_duration: Option<Duration>,
+    /// Projects whose listings are believed, however much is missing.
+    pub accepted: BTreeSet<ProjectKey>,
     /// The directory of the file: relative paths begin there.
     pub base: PathBuf,
     /// Through what servers are reached.
@@ -127,12 +129,12 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     }
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation, resumes });
 
-    // What earlier runs had in scope is recalled while the server answers.
-    let (earlier, ()) = tokio::join!(
-        Earlier::load(state, context.plan_uid),
+    // Earlier listings are recalled while the server answers.
+    let (memories, ()) = tokio::join!(
+        Memory::load(state, &servers),
         check_credentials(&context, &servers, &execution.applied, &mut whole),
     );
-    let tasks = survey(&context, &servers, &execution, &plan, earlier, &mut whole).await;
+    let tasks = survey(&context, &servers, &execution, &plan, memories, &mut whole).await;
     if let Some(slug) = &execution.only
         && tasks.is_empty()
         && whole.projects_failed.is_empty()

@@ -60,14 +60,7 @@ pub(super) async fn list_project(
         let in_scope = entries
             .into_values()
             .filter(|repository| planned.selects(&repository.slug) && only.is_none_or(|only| *only == repository.slug));
-        let mut tasks: Vec<_> = in_scope
-            .map(|repository| Task {
-                name: TaskName { project: key.clone(), slug: repository.slug.clone() },
-                declared: declared.clone(),
-                repository,
-                server: Arc::clone(server),
-            })
-            .collect();
+        let mut tasks: Vec<_> = in_scope.map(|repository| task(key, declared, repository, server)).collect();
         tasks.sort_by(|one, other| one.name.cmp(&other.name));
         events.emit(&Event::ProjectListed {
             project: key.clone(),
@@ -77,4 +70,19 @@ pub(super) async fn list_project(
         Inventory { tasks, listed, quarantined }
     });
     (inventory, ledger)
+}
+
+/// The task of a repository that is in scope.
+pub(super) fn task(
+    key: &ProjectKey,
+    declared: &ProjectSelector,
+    repository: Repository,
+    server: &Arc<ServerContext>,
+) -> Task {
+    Task {
+        name: TaskName { project: key.clone(), slug: repository.slug.clone() },
+        declared: declared.clone(),
+        repository,
+        server: Arc::clone(server),
+    }
 }

@@ -1,18 +1,22 @@
 //! What a run covers: the plan's projects, those that its patterns select, and their repositories.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::conclude::Whole;
 use super::dispatch::{Context, Execution, Servers};
-use super::earlier::{Earlier, Gone};
 use super::error::lines;
-use super::inventory::{list_project, list_projects};
-use super::remember::Listing;
+use super::inventory::{list_project, list_projects, task};
+use super::memory::Memory;
+use super::remember::{Listing, Trust};
+use super::server::ServerContext;
+use super::shrink::{self, Shrink, Suspicion, judge, stakes};
 use super::task::Task;
 use super::{Event, ProjectFailure, TaskError};
+use crate::bitbucket::Repository;
 use crate::model::{
-    BackupPlan, Declaration, Guard, Pattern, PlannedProject, ProjectKey, ProjectSelector, Remembered, RepoId,
-    ServerName, Uid,
+    Address, BackupPlan, Declaration, ListedRepository, Pattern, PlannedProject, ProjectKey, ProjectSelector, RepoId,
+    RepoSlug, Seen, ServerName, Sighting, Uid,
 };
 use crate::state::StateError;
 
@@ -25,22 +29,24 @@ pub(super) async fn survey(
     servers: &Servers,
     execution: &Execution,
     plan: &BackupPlan,
-    earlier: Result<Earlier, StateError>,
+    memories: Result<BTreeMap<Uid, Memory>, StateError>,
     whole: &mut Whole,
 ) -> Vec<Task> {
-    let earlier = earlier.unwrap_or_else(|error| {
-        whole.warnings.push(format!("the listings cannot be compared with earlier ones: {}", lines(&error).join(": ")));
-        Earlier::default()
+    let memories = memories.unwrap_or_else(|error| {
+        let why = lines(&error).join(": ");
+        whole
+            .warnings
+            .push(format!("the listings cannot be compared with earlier ones, and are not remembered: {why}"));
+        BTreeMap::new()
     });
     let mut survey = Survey {
         context,
         servers,
         execution,
-        earlier,
-        guard: plan.guard,
+        memories,
+        unaccepted: execution.accepted.clone(),
         tasks: Vec::new(),
         seen: BTreeSet::new(),
-        known: BTreeMap::new(),
         whole,
     };
     for (declared, planned) in &plan.projects {
@@ -48,6 +54,9 @@ pub(super) async fn survey(
         if survey.project(declared, planned).await.is_err() {
             break;
         }
+    }
+    for key in std::mem::take(&mut survey.unaccepted) {
+        survey.whole.warnings.push(format!("--accept-listing {key}: no listing of a project of that key was suspect"));
     }
     survey.tasks
 }
@@ -59,13 +68,13 @@ struct Survey<'a> {
     context: &'a Context,
     servers: &'a Servers,
     execution: &'a Execution,
-    earlier: Earlier,
-    guard: Option<Guard>,
+    /// What is remembered of each server; nothing, if that cannot be read.
+    memories: BTreeMap<Uid, Memory>,
+    /// Projects whose listings are to be believed, and were not suspect so far.
+    unaccepted: BTreeSet<ProjectKey>,
     tasks: Vec<Task>,
     /// Repositories that have a task: one that was moved while the projects were listed is on two listings.
     seen: BTreeSet<(Uid, crate::model::RepoId)>,
-    /// What is remembered of the repositories of each server.
-    known: BTreeMap<Uid, BTreeMap<RepoId, Remembered>>,
     whole: &'a mut Whole,
 }
 
@@ -78,7 +87,7 @@ impl Survey<'_> {
         match declared {
             ProjectSelector::Key(key) => self.repositories(key, declared, planned).await,
             ProjectSelector::Pattern(pattern) => {
-                for key in self.matching(declared, pattern, planned).await? {
+                for key in self.matching(declared, pattern).await? {
                     self.repositories(&key, declared, planned).await?;
                 }
                 Ok(())
@@ -88,12 +97,7 @@ impl Survey<'_> {
 
     /// The projects that a pattern selects: those that the main credential may see, that fit, and that are not
     /// declared by their key.
-    async fn matching(
-        &mut self,
-        declared: &ProjectSelector,
-        pattern: &Pattern,
-        planned: &PlannedProject,
-    ) -> Result<Vec<ProjectKey>, Stopped> {
+    async fn matching(&mut self, declared: &ProjectSelector, pattern: &Pattern) -> Result<Vec<ProjectKey>, Stopped> {
         let declaration = &self.execution.applied.declaration;
         let name = &declaration.projects[declared].server;
         let server = &self.servers[name];
@@ -115,14 +119,13 @@ impl Survey<'_> {
                  declared by its key"
             ));
         }
-        if self.execution.only.is_none() {
-            let known = self.earlier.projects(server.uid);
-            let missing = known.into_iter().filter(|key| selected(key) && !keys.contains(key));
-            let gone: Vec<Gone> =
-                missing.map(|key| self.earlier.gone(server.uid, key, planned, &[], self.guard)).collect();
-            for gone in gone {
-                self.miss(gone);
-            }
+        let known = self.memories.get(&server.uid).map(|memory| memory.projects()).into_iter().flatten();
+        let missing: Vec<ProjectKey> = known
+            .filter(|key| selected(key) && !keys.iter().any(|found| folded(found) == folded(key)))
+            .cloned()
+            .collect();
+        for key in missing {
+            self.missing_project(&key, declared).await;
         }
         let event = Event::ProjectsFound { pattern: declared.clone(), projects: keys.clone() };
         self.context.events.emit(&event);
@@ -149,44 +152,88 @@ impl Survey<'_> {
             Ok(inventory) => inventory,
             Err(error) => return self.failed(&project, &error),
         };
-        if only.is_none() {
-            self.miss(self.earlier.gone(server.uid, key, planned, &inventory.tasks, self.guard));
-        }
-        let listing = Listing { context: self.context, server, declared, project: key, repositories: inventory.listed };
-        self.remember(listing).await;
+        let server = Arc::clone(server);
+        let suspicion = self.compare(&server, key, declared, &inventory.listed);
+        let listing =
+            Listing { context: self.context, server: &server, declared, project: key, repositories: inventory.listed };
+        let found = self.remember(listing, suspicion.as_ref()).await;
+        let chosen = |slug: &RepoSlug| planned.selects(slug) && only.is_none_or(|only| only == slug);
+        let found = found.into_iter().filter(|found| chosen(&found.slug));
+        let by_name = found.map(|repository| task(key, declared, repository, &server));
         let seen = &mut self.seen;
         let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));
-        self.tasks.extend(inventory.tasks.into_iter().filter(fresh));
+        self.tasks.extend(inventory.tasks.into_iter().chain(by_name).filter(fresh));
         self.whole.projects_failed.extend(unusable(&project, &inventory.quarantined));
         Ok(())
     }
 
-    /// Compares a listing with earlier ones. A memory that fails is no reason to lose a run.
-    async fn remember(&mut self, listing: Listing<'_>) {
-        let server = listing.server.uid;
-        if !self.known.contains_key(&server) {
-            match self.context.state.remembered(server).await {
-                Ok(known) => drop(self.known.insert(server, known)),
-                Err(error) => return self.forgot(&error),
+    /// A project that fitted a pattern and is not there any more: all of its repositories are missing.
+    async fn missing_project(&mut self, key: &ProjectKey, declared: &ProjectSelector) {
+        let server = Arc::clone(&self.servers[&self.execution.applied.declaration.projects[declared].server]);
+        let nothing = BTreeMap::new();
+        let suspect = self.compare(&server, key, declared, &nothing).is_some();
+        if !suspect {
+            let recorded =
+                self.context.state.record_listing(server.uid, key, self.context.clock.now(), &BTreeMap::new()).await;
+            if let Err(error) = recorded {
+                self.forgot(&error);
             }
         }
-        let known = self.known.entry(server).or_default();
-        match listing.remember(known).await {
-            Ok(ledger) => self.whole.ledger.add(&ledger),
-            Err(error) => self.forgot(&error),
+    }
+
+    /// Compares a listing with the last trusted one, and tells. What comes back is why it is not believed.
+    fn compare(
+        &mut self,
+        server: &ServerContext,
+        key: &ProjectKey,
+        declared: &ProjectSelector,
+        listed: &BTreeMap<RepoId, ListedRepository>,
+    ) -> Option<Suspicion> {
+        let Execution { applied, plan, accepted, .. } = self.execution;
+        let trusted = self.memories.get(&server.uid)?.trusted(key);
+        let stakes = stakes(&applied.declaration.plans, declared, plan);
+        let (suspicion, seen) = match judge(key, trusted.as_ref(), |id| listed.contains_key(&id), &stakes) {
+            Shrink::Nothing => (None, Seen::Not),
+            Shrink::Little(names) => {
+                let told = names.into_iter().map(|name| format!("{name} is no longer listed; its snapshots are kept"));
+                self.whole.warnings.extend(told);
+                (None, Seen::Not)
+            }
+            Shrink::Much(suspicion) if accepted.iter().any(|accepted| folded(accepted) == folded(key)) => {
+                self.unaccepted.retain(|accepted| folded(accepted) != folded(key));
+                self.whole.warnings.push(suspicion.accepted());
+                (None, Seen::Not)
+            }
+            Shrink::Much(suspicion) => {
+                self.whole.projects_failed.push(suspicion.failure());
+                let seen = suspicion.seen();
+                (Some(suspicion), seen)
+            }
+        };
+        let address = Address::project(&key.clone().into());
+        self.context.credentials.witness(Sighting { address, kind: shrink::CONDITION, seen });
+        suspicion
+    }
+
+    /// Remembers a listing, unless it is not believed, and gives what is there though it is not listed. A memory that
+    /// fails is no reason to lose a run.
+    async fn remember(&mut self, listing: Listing<'_>, suspicion: Option<&Suspicion>) -> Vec<Repository> {
+        let Some(memory) = self.memories.get_mut(&listing.server.uid) else { return Vec::new() };
+        let trust = suspicion.map_or(Trust::Trusted, |suspicion| Trust::Suspect(&suspicion.missing));
+        match listing.remember(&mut memory.known, trust).await {
+            Ok(absent) => {
+                self.whole.ledger.add(&absent.ledger);
+                absent.found
+            }
+            Err(error) => {
+                self.forgot(&error);
+                Vec::new()
+            }
         }
     }
 
     fn forgot(&mut self, error: &StateError) {
         self.whole.warnings.push(format!("the listing is not remembered: {}", lines(error).join(": ")));
-    }
-
-    fn miss(&mut self, gone: Gone) {
-        match gone {
-            Gone::Nothing => {}
-            Gone::Few(warnings) => self.whole.warnings.extend(warnings),
-            Gone::Many(failure) => self.whole.projects_failed.push(failure),
-        }
     }
 
     fn not_listed(&mut self, project: ProjectSelector) {

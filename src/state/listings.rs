@@ -24,6 +24,20 @@ impl StateStore {
         remembered.collect()
     }
 
+    /// When the projects of a server were listed last, by the keys that they are declared by.
+    pub async fn listed_at(&self, server: Uid) -> Result<BTreeMap<ProjectKey, Timestamp>, StateError> {
+        let rows = sqlx::query("SELECT project, observed_at FROM listings WHERE server = $1")
+            .bind(server.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed("read the listings"))?;
+        let listed = rows.iter().map(|row| {
+            let read = self.read("a listing", row);
+            Ok((read.parse("project")?, read.time("observed_at")?))
+        });
+        listed.collect()
+    }
+
     /// Remembers that a declared project was listed at that time, and what of: all of it, or nothing.
     pub async fn record_listing(
         &self,
@@ -194,6 +208,8 @@ mod tests {
         assert_eq!(slugs, ["book"]);
         let known = store.remembered(server).await.unwrap();
         assert_eq!(known.keys().copied().collect::<Vec<_>>(), [RepoId(1), RepoId(u64::MAX)]);
+
+        assert_eq!(store.listed_at(server).await.unwrap(), [(pay.clone(), at(2))].into());
 
         store.record_listing(server, &pay, at(3), &BTreeMap::new()).await.unwrap();
         let empty = listed(&store, &applied).await.remove(&pay).unwrap();

@@ -63,20 +63,6 @@ impl StateStore {
         transaction.commit().await.map_err(failed())
     }
 
-    /// The repositories that a run had in scope, each with its server.
-    pub async fn scope_of(&self, run: RunId) -> Result<Vec<(Uid, ProjectKey, RepoSlug, RepoId)>, StateError> {
-        let rows = sqlx::query("SELECT server, repository, project, slug FROM tasks WHERE run = $1")
-            .bind(run.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.failed("read the scope of a run"))?;
-        let scope = rows.iter().map(|row| {
-            let read = self.read("a task", row);
-            Ok((read.parse("server")?, read.parse("project")?, read.parse("slug")?, RepoId(read.parse("repository")?)))
-        });
-        scope.collect()
-    }
-
     /// Tasks of a run by project and slug: at most `limit` of those that follow `after`.
     pub async fn tasks_after(
         &self,

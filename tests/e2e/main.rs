@@ -33,6 +33,7 @@ mod scope;
 mod secrets_scan;
 mod selection;
 mod shapes;
+mod shrink;
 mod status;
 mod stock_tools;
 mod transport;

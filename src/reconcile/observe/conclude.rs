@@ -196,7 +196,7 @@ fn note_on(address: &Address, credential: &CredentialSeen, seen: &Observations) 
     Some(Note { kind, address: address.clone(), message })
 }
 
-/// What runs found renamed, moved or gone.
+/// What runs found renamed, moved, gone or not to be believed.
 fn renames(known: &Observations) -> Vec<Note> {
     let mut notes = Vec::new();
     for (condition, kind) in [
@@ -204,6 +204,7 @@ fn renames(known: &Observations) -> Vec<Note> {
         (ConditionKind::RepoRenamed, NoteKind::Renamed),
         (ConditionKind::RepoMoved, NoteKind::Renamed),
         (ConditionKind::RepoGone, NoteKind::Gone),
+        (ConditionKind::ListingSuspect, NoteKind::Suspect),
     ] {
         let of_kind: Vec<_> = holding(&known.conditions).filter(|(_, found, _)| *found == condition).collect();
         for (index, (address, _, holds)) in of_kind.iter().take(TOLD).enumerate() {

@@ -236,6 +236,7 @@ fn conditions(known: &Known, uses: &BTreeSet<Address>) -> Vec<(bool, String)> {
             }
             ConditionKind::RepoGone
             | ConditionKind::ProjectRenamed
+            | ConditionKind::ListingSuspect
             | ConditionKind::DestinationForeign
             | ConditionKind::ServerUnreachable => true,
             // The first is told of the credential, the second is a health of its own, and the others change nothing.

@@ -142,6 +142,7 @@ fn render_note(note: &Note, lines: &mut Lines) {
         | NoteKind::DestinationForeign
         | NoteKind::DestinationUnusable
         | NoteKind::Renamed
+        | NoteKind::Suspect
         | NoteKind::Gone => Mark::Attention,
         NoteKind::NotScheduled
         | NoteKind::NotObserved
