@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::dispatch::Context;
 use super::error::lines;
-use super::{DestinationFailure, Ending, Event, Ledger, ProjectFailure, Summary, TaskReport, Totals};
+use super::{BusyServer, DestinationFailure, Ending, Event, Ledger, ProjectFailure, Summary, TaskReport, Totals};
 use crate::model::{ConditionKind, ConditionStatus, RepoSlug, RunId, Transition};
 
 /// What concerns the whole run.
@@ -12,6 +12,7 @@ use crate::model::{ConditionKind, ConditionStatus, RepoSlug, RunId, Transition};
 pub(super) struct Whole {
     pub(super) projects_failed: Vec<ProjectFailure>,
     pub(super) destinations_failed: Vec<DestinationFailure>,
+    pub(super) servers_busy: Vec<BusyServer>,
     pub(super) warnings: Vec<String>,
     pub(super) ledger: Ledger,
 }
@@ -56,6 +57,7 @@ impl Whole {
             totals,
             projects_failed: self.projects_failed,
             destinations_failed: self.destinations_failed,
+            servers_busy: self.servers_busy,
             warnings: self.warnings,
             ledger: self.ledger,
             tasks,

@@ -13,16 +13,10 @@ use super::permission::{Permissions, Scope};
 use super::rests::Rests;
 use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
 use crate::clock::Clock;
-use crate::http::{Authorization, HttpError, Refusal, Retry};
+use crate::http::{Authorization, HttpError, Refusal};
 use crate::model::{Address, ConditionKind, CredentialRole, ProjectKey, ProjectSelector, Seen, ServerName, Sighting};
 use crate::state::TaskRow;
 use crate::throttle::{Acquired, CredentialPool, Lease, Outcome};
-
-/// How often a busy server (503) is asked again by one request.
-const BUSY_ATTEMPTS: u32 = 5;
-
-/// The first wait for a busy server that names no time; each further one is twice as long.
-const BUSY_WAIT: Duration = Duration::from_secs(1);
 
 /// The pool of a run with the opened credentials behind it.
 pub(super) struct Credentials {
@@ -150,15 +144,14 @@ impl Credentials {
     ///
     /// The caller keeps its credential from request to request. After a 429 the same request goes on with another
     /// account; when none has budget the caller waits, holding nothing else. A credential that the server rejects
-    /// leaves the pool; one that may not do this is passed over for this caller. A busy server is asked again a few
-    /// times with the same credential: it concerns everybody. Any other failure is the caller's.
+    /// leaves the pool; one that may not do this is passed over for this caller. Any other failure is the caller's: a
+    /// busy server was waited for at its gate.
     pub(super) async fn send<T, F, R, E>(&self, caller: &mut Caller<'_>, mut attempt: F) -> Result<T, TaskError>
     where
         F: FnMut(Authorization) -> R,
         R: Future<Output = Result<T, E>>,
         E: Into<TaskError>,
     {
-        let mut busy = 0;
         loop {
             let lease = self.lease(caller).await?;
             let authorization = &self.authorizations[&(lease.project.clone(), lease.role.clone())];
@@ -196,16 +189,6 @@ impl Credentials {
                         caller.refusals.push(refused);
                         caller.unfit.insert(lease.role.clone());
                     }
-                }
-                Some(HttpError::Busy { .. }) if busy + 1 < BUSY_ATTEMPTS => {
-                    self.settle(&lease, Outcome::Answered);
-                    let wait = match error.retry() {
-                        Retry::After(wait) => wait,
-                        Retry::Backoff | Retry::Never => BUSY_WAIT * 2u32.pow(busy),
-                    };
-                    busy += 1;
-                    caller.ledger.wait(wait);
-                    self.wait(wait).await?;
                 }
                 _ => {
                     self.settle(&lease, Outcome::Answered);

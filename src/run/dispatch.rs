@@ -147,6 +147,16 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let mut reports = work(&context, tasks).await?;
     reports.extend(carried);
     reports.sort_by(|one, other| one.name.cmp(&other.name));
+    for server in servers.values() {
+        let (busy, refused) = server.gate.told();
+        if let Some(busy) = &busy {
+            whole.ledger.wait(Duration::from_millis(busy.waited_millis));
+        }
+        whole.servers_busy.extend(busy);
+        for (account, count) in refused {
+            *whole.ledger.requests.entry(account).or_default() += count;
+        }
+    }
     whole.add_up(&context, &reports);
     conclude(&context, &mut whole).await;
     let mut summary = whole.sum_up(&context, started, (execution.only, resumes), reports);
@@ -192,6 +202,8 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         return Err(error);
     }
 
+    let max_duration = execution.max_duration.or(backup_plan.max_duration);
+    let deadline = Deadline::start(max_duration, stop, clock, events);
     let mut servers = Servers::new();
     let mut pool = CredentialPool::new();
     let mut authorizations = BTreeMap::new();
@@ -200,7 +212,16 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         let server = &declaration.servers[&project.server];
         if !servers.contains_key(&project.server) {
             let uid = *applied.uids.get(&Address::server(&project.server)).ok_or_else(unknown)?;
-            let context = ServerContext::open(project.server.clone(), uid, server, base, proxies, state).await?;
+            let context = ServerContext::open(
+                project.server.clone(),
+                uid,
+                server,
+                base,
+                proxies,
+                state,
+                (clock, events, &deadline),
+            )
+            .await?;
             servers.insert(project.server.clone(), Arc::new(context));
         }
         let enabled = planned.enabled_credentials.iter().cloned().map(CredentialRole::Additional);
@@ -222,8 +243,6 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         }
         pool.add_project(key.clone(), project.server.clone(), members);
     }
-    let max_duration = execution.max_duration.or(backup_plan.max_duration);
-    let deadline = Deadline::start(max_duration, stop, clock, events);
     let journal = Arc::new(Journal::open(Arc::clone(state), Arc::clone(events)));
     let of_projects = backup_plan.projects.keys().map(|key| (key.clone(), declaration.projects[key].server.clone()));
     let credentials = Credentials::new(

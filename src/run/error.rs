@@ -6,7 +6,7 @@ use crate::archive::ArchiveError;
 use crate::bitbucket::BitbucketError;
 use crate::git::{GitError, PackError};
 use crate::http::{HttpError, Refusal, RequestPlace, Retry};
-use crate::model::{AccountName, CredentialRole, PlanName, ProjectSelector, RepoSlug, RunId};
+use crate::model::{AccountName, CredentialRole, PlanName, ProjectSelector, RepoSlug, RunId, ServerName};
 use crate::secret::SecretError;
 use crate::state::StateError;
 use crate::store::StoreError;
@@ -251,6 +251,16 @@ pub enum TaskError {
         /// What the attempts ended with.
         causes: Vec<String>,
     },
+    /// The server was busy or in maintenance for as long as a run waits.
+    #[error("server {server} served nobody for {minutes} minutes ({why})")]
+    NotServing {
+        /// The server.
+        server: ServerName,
+        /// How long it was waited for.
+        minutes: u64,
+        /// What it said last.
+        why: String,
+    },
     /// The server sends deltas whose base may not be in the pack, though only whole packs were asked for.
     #[error("the server's pack may not be complete by itself")]
     NotSelfContained,
@@ -334,6 +344,7 @@ impl TaskError {
             | Self::NoCredential { .. }
             | Self::OtherAccount { .. }
             | Self::NoContact { .. }
+            | Self::NotServing { .. }
             | Self::NotSelfContained
             | Self::EndlessListing { .. }
             | Self::NothingSent { .. }
@@ -368,6 +379,9 @@ impl TaskError {
             ),
             Self::NothingSent { .. } => Some("the next run tries again; check the repository on the server".into()),
             Self::NoContact { .. } => Some("check the server's `scm` address with: git ls-remote".into()),
+            Self::NotServing { .. } => {
+                Some("run again when it serves; how it is stands at its address with /status at the end".into())
+            }
             Self::NoDestination { hint, .. } => hint.clone(),
             Self::OutOfTime { .. } => Some("`xopero run PLAN --resume` goes on with it".into()),
             Self::NotSelfContained | Self::EndlessListing { .. } | Self::Stopped => None,

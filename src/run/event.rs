@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Summary, TaskReport};
 use crate::model::{
-    AccountName, CredentialRole, Generation, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId, Transition,
+    AccountName, CredentialRole, Generation, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId, ServerName,
+    Transition,
 };
 
 /// The name of a task for people: project and repository.
@@ -138,6 +139,24 @@ pub enum Event {
         subject: String,
         /// The account it goes on with.
         account: AccountName,
+    },
+    /// A server is busy or in maintenance: everybody waits, whatever the account.
+    ServerBusy {
+        /// The server.
+        server: ServerName,
+        /// Until when nobody asks.
+        until: Timestamp,
+        /// How many requests at once there will be after that.
+        limit: u32,
+        /// What it said.
+        why: String,
+    },
+    /// A server that was busy serves.
+    ServerServes {
+        /// The server.
+        server: ServerName,
+        /// How many requests at once there are, for now.
+        limit: u32,
     },
     /// A task is over.
     TaskFinished {

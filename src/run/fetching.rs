@@ -8,11 +8,12 @@ use super::attempt::{Attempt, StoredPacks};
 use super::credentials::Caller;
 use super::decide::{Need, Negotiation};
 use super::dispatch::DestinationContext;
+use super::gate::Lane;
 use super::listing::Listed;
 use super::stream::{Received, Target, receive_apart};
 use super::{Event, TaskError, TaskReport};
 use crate::archive::PackEntry;
-use crate::git::{FetchRequest, GitError};
+use crate::git::FetchRequest;
 use crate::model::PackId;
 use crate::store::keys;
 
@@ -132,10 +133,11 @@ impl Attempt<'_> {
         caller.ledger.git_requests += 1;
         let (server, remote, context) = (&self.task.server, &self.remote, self.context);
         let opened = context.credentials.send(caller, move |authorization| async move {
-            let permit = server.packs.acquire().await.expect("never closed");
-            Ok::<_, GitError>((remote.fetch(&authorization, request).await?, permit))
+            let fetch = |authorization| async move { remote.fetch(&authorization, request).await };
+            server.gate.send(Lane::Packs, authorization, fetch).await
         });
-        let (stream, _permit) = opened.await?;
+        // The places are kept until the pack has streamed.
+        let (stream, _places) = opened.await?;
         let task = &self.task.name;
         if let Some(account) = caller.account() {
             context.events.emit(&Event::TaskFetching { task: task.clone(), account: account.clone() });

@@ -68,8 +68,8 @@ impl Attempt<'_> {
         caller.ledger.git_requests += 1;
         let (server, remote) = (&self.task.server, &self.remote);
         let sent = self.context.credentials.send(caller, move |authorization| async move {
-            let _permit = server.listing.acquire().await.expect("never closed");
-            remote.list(&authorization, facts, format).await
+            let list = |authorization| async move { remote.list(&authorization, facts, format).await };
+            server.gate.listing(authorization, list).await
         });
         sent.await
     }
@@ -79,8 +79,8 @@ impl Attempt<'_> {
         let (server, slug, project) = (&self.task.server, &self.task.repository.slug, &self.task.name.project);
         let client = &Client::new(server.http.clone());
         let sent = self.context.credentials.send(caller, move |authorization| async move {
-            let _permit = server.listing.acquire().await.expect("never closed");
-            client.default_branch(&authorization, project, slug).await
+            let ask = |authorization| async move { client.default_branch(&authorization, project, slug).await };
+            server.gate.listing(authorization, ask).await
         });
         match sent.await {
             Ok(Some(target)) if references.tips.iter().any(|tip| tip.name == target) => Ok(Head::Symbolic { target }),

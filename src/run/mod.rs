@@ -3,7 +3,8 @@
 //! The dispatcher lists the projects ([`scope`], [`inventory`]), makes one task for each repository in scope and keeps as many
 //! under way as the server's declaration allows. A task ([`task`]) lists the references, decides per destination
 //! what is needed ([`decide`], pure), streams the pack that is, and publishes manifests. Every request goes through
-//! [`credentials`]: it takes a lease of the pool, exchanges it after a 429, and waits when nobody is left.
+//! [`credentials`]: it takes a lease of the pool, exchanges it after a 429, and waits when nobody is left. Then it goes
+//! through its server's [`gate`], where everybody waits together while the server is busy.
 //!
 //! A task that fails fails alone. What happens is told as [`Event`]s; what happened is the [`Summary`].
 
@@ -18,6 +19,7 @@ mod dispatch;
 mod error;
 mod event;
 mod fetching;
+mod gate;
 mod inventory;
 mod journal;
 mod ledger;
@@ -46,5 +48,5 @@ pub use error::{Refused, RunError, TaskError};
 pub use event::{Event, EventSink, TaskName};
 pub use ledger::{CredentialUse, Ledger};
 pub use period::ThrottledPeriod;
-pub use summary::{DestinationFailure, Ending, Outcome, ProjectFailure, Summary, Totals};
+pub use summary::{BusyServer, DestinationFailure, Ending, Outcome, ProjectFailure, Summary, Totals};
 pub use task_report::{DestinationResult, TaskReport, TaskResult};

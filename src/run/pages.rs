@@ -52,9 +52,9 @@ where
     let (mut start, mut failures, mut restarts) = (0, 0, 0);
     for _ in 0..MOST_PAGES {
         let sent = credentials.send(caller, move |authorization| async move {
-            let _permit = server.listing.acquire().await.expect("never closed");
             let account = authorization.account().clone();
-            Ok::<_, BitbucketError>((account, page(client.clone(), authorization, start).await?))
+            let page = server.gate.listing(authorization, |authorization| page(client.clone(), authorization, start));
+            Ok::<_, TaskError>((account, page.await?))
         });
         let (account, page) = match sent.await {
             Ok(answer) => answer,

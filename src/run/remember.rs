@@ -110,8 +110,8 @@ impl Asked<'_> {
         let mut still_there = None;
         for _ in 0..WITNESSES {
             let sent = context.credentials.send(&mut caller, move |authorization| async move {
-                let _permit = server.listing.acquire().await.expect("never closed");
-                client.repository(&authorization, key, slug).await
+                let ask = |authorization| async move { client.repository(&authorization, key, slug).await };
+                server.gate.listing(authorization, ask).await
             });
             match sent.await {
                 Ok(found) if found.id == id => {

@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use super::credentials::{Caller, Credentials};
+use super::deadline::Deadline;
+use super::gate::Gate;
 use super::{Event, EventSink, RunError, TaskError};
+use crate::clock::Clock;
 use crate::git::{Advertisement, Protocol, Remote, ServerFacts};
 use crate::http::{HttpClient, HttpError, Proxies};
 use crate::model::{BaseUrl, Server, ServerName, Uid};
@@ -22,10 +25,8 @@ pub(super) struct ServerContext {
     pub(super) url: BaseUrl,
     /// The client.
     pub(super) http: HttpClient,
-    /// Listings and REST calls under way.
-    pub(super) listing: Semaphore,
-    /// Packs under way.
-    pub(super) packs: Semaphore,
+    /// How many requests at once.
+    pub(super) gate: Gate,
     /// How many tasks are worth having under way: enough to keep both busy.
     pub(super) tasks: usize,
     /// Bitbucket's version, once it has told.
@@ -53,6 +54,7 @@ impl ServerContext {
         base: &Path,
         proxies: &Proxies,
         state: &StateStore,
+        (clock, events, deadline): (&Arc<dyn Clock>, &Arc<dyn EventSink>, &Deadline),
     ) -> Result<Self, RunError> {
         let ca = match &declared.ca_file {
             Some(path) => {
@@ -67,13 +69,14 @@ impl ServerContext {
         // A server without v2 is asked once a run: it may have been upgraded, or its proxy repaired.
         let facts = facts.filter(|facts: &ServerFacts| facts.protocol == Protocol::V2);
         let (listing, packs) = (usize::from(declared.concurrency.listing), usize::from(declared.concurrency.packs));
+        let (clock, events) = (Arc::clone(clock), Arc::clone(events));
+        let gate = Gate::new(name.clone(), declared.concurrency, http.clone(), clock, events, deadline);
         Ok(Self {
             uid,
             name,
             url: declared.url.clone(),
             http,
-            listing: Semaphore::new(listing),
-            packs: Semaphore::new(packs),
+            gate,
             tasks: listing + 2 * packs,
             version: std::sync::OnceLock::new(),
             contact: Mutex::new(Contact { facts, failures: Vec::new() }),
@@ -124,8 +127,9 @@ impl ServerContext {
         caller.ledger.git_requests += 1;
         credentials
             .send(caller, move |authorization| async move {
-                let _permit = self.listing.acquire().await.expect("never closed");
-                remote.discover(&authorization).await
+                self.gate
+                    .listing(authorization, |authorization| async move { remote.discover(&authorization).await })
+                    .await
             })
             .await
     }

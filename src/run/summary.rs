@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, TaskReport, TaskResult};
-use crate::model::{DestinationName, Generation, PlanName, ProjectSelector, RepoSlug, RunId};
+use crate::model::{DestinationName, Generation, PlanName, ProjectSelector, RepoSlug, RunId, ServerName};
 use crate::state::DONE;
 
 /// A project, or a pattern of projects, whose repositories could not, or not all, be listed.
@@ -32,6 +32,21 @@ pub struct DestinationFailure {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// A server that was busy or in maintenance for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BusyServer {
+    /// The server.
+    pub server: ServerName,
+    /// How often everybody waited.
+    pub rests: u64,
+    /// Milliseconds in which it served nobody.
+    pub waited_millis: u64,
+    /// The fewest requests at once that it was given.
+    pub lowest: u32,
+    /// What it said last.
+    pub why: String,
 }
 
 /// How a run ended.
@@ -106,6 +121,9 @@ pub struct Summary {
     /// Destinations that nothing could be written to, while others took the backups.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub destinations_failed: Vec<DestinationFailure>,
+    /// Servers that were busy or in maintenance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers_busy: Vec<BusyServer>,
     /// Warnings that concern the whole run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -181,6 +181,15 @@ impl EventSink for Progress {
                 inner.waiting.remove(subject);
                 inner.describe();
             }
+            Event::ServerBusy { server, until, limit, why } => {
+                let (server, until) = (shown(server.as_str()), until.strftime("%H:%M:%S"));
+                let text = format!("server {server} is busy until {until}, then {limit} at once: {}", shown(why));
+                self.notice(&mut inner, &text);
+            }
+            Event::ServerServes { server, limit } => {
+                let text = format!("server {} serves again, {limit} at once", shown(server.as_str()));
+                self.notice(&mut inner, &text);
+            }
             Event::TaskFinished { report } => {
                 if let Some(bar) = inner.in_flight.remove(&report.name) {
                     bar.finish_and_clear();

@@ -86,6 +86,11 @@ fn figures(text: &mut String, summary: &Summary) {
     if ledger.exchanges > 0 {
         line!(text, "  exchanges     {}", ledger.exchanges);
     }
+    for busy in &summary.servers_busy {
+        let waited = millis(i64::try_from(busy.waited_millis).unwrap_or(i64::MAX));
+        let (server, rests) = (shown(busy.server.as_str()), count(busy.rests, "rest"));
+        line!(text, "  busy          server {server}: {waited} in {rests}; as few as {} at once", busy.lowest);
+    }
     if ledger.throttled_waits > 0 {
         let waited = millis(i64::try_from(ledger.throttled_ms).unwrap_or(i64::MAX));
         let waits = count(ledger.throttled_waits, "wait");

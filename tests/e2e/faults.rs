@@ -224,8 +224,11 @@ fn quirk_09_a_busy_server_is_asked_again() {
 }
 
 #[test]
-fn a_server_that_stays_busy_ends_the_run_after_a_few_requests() {
-    let home = with(&["other"]);
+fn a_repository_that_is_always_busy_fails_alone_after_a_few_requests() {
+    // While the server serves others, it is not the server.
+    let others: Vec<String> = (0..24).map(|number| format!("z-{number}")).collect();
+    let names: Vec<&str> = ["other"].into_iter().chain(others.iter().map(String::as_str)).collect();
+    let home = with(&names);
     let headers = vec![("Retry-After".into(), "0".into())];
     let body = r#"{"errors":[{"message":"Bitbucket is being \u001b[2Jupgraded."}]}"#;
     home.server.fault(listing_of("other"), Action::Answer { status: 503, headers, body: body.into() });
@@ -235,6 +238,7 @@ fn a_server_that_stays_busy_ends_the_run_after_a_few_requests() {
     assert!(error.contains("all accounts"), "{error}");
     let asked = home.server.log().count(|entry| entry.status == Some(503));
     assert_eq!(asked, 5, "no retry of retries");
+    assert_eq!(listed(&home).len(), 25);
     safe(&error);
 }
 

@@ -8,6 +8,7 @@ mod support;
 
 mod archive;
 mod backup;
+mod busy;
 mod credentials;
 mod deadline;
 mod declare;

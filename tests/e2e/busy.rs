@@ -1,0 +1,53 @@
+//! A server that is busy, in maintenance, or short of tickets: everybody waits together, and nothing fails.
+
+use fake_bitbucket::{Health, World};
+
+use crate::scene::{Live, apply_pool, readers, run, summary, tidy};
+use crate::support::Home;
+
+fn many(count: usize) -> Home {
+    let world = World::new();
+    world.project("PAY").many("repo", count);
+    let home = Home::new(world, readers(&["main", "one"]));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    home
+}
+
+#[test]
+fn quirk_09_tickets_that_run_out_lower_the_concurrency_and_exchange_nobody() {
+    let home = many(8);
+    home.server.set_tickets(Some(2));
+    let ended = run(&home, 0);
+    let summary = summary(&ended);
+    assert_eq!(summary["totals"]["new"], 8, "{summary}");
+    assert_eq!(summary["ledger"]["exchanges"], 0, "{summary}");
+    let busy = &summary["servers_busy"][0];
+    assert!(busy["server"] == "bb" && busy["rests"].as_u64() > Some(0), "{summary}");
+    assert!(busy["lowest"].as_u64() <= Some(3), "half of what is declared, or less: {summary}");
+    let refused = home.server.log().count(|entry| entry.status == Some(503));
+    assert!(refused <= 6 * busy["rests"].as_u64().unwrap() as usize, "{refused} refusals: {busy}");
+    for account in ["main", "one"] {
+        assert_eq!(summary["ledger"]["requests"][account], home.server.log().count_account(account), "{summary}");
+    }
+}
+
+#[test]
+fn quirk_31_maintenance_is_waited_for_without_a_credential() {
+    for (health, word) in [(Health::Maintenance, "in maintenance"), (Health::Starting, "STARTING")] {
+        let home = many(3);
+        home.server.set_health(health);
+        let mut live = Live::start(&home);
+        let first = live.until("server_busy");
+        assert_eq!((first["server"].as_str(), first["limit"].as_u64()), (Some("bb"), Some(3)), "{first}");
+        let asked = home.server.log().count(|entry| entry.authorization_scheme.is_some());
+        let second = live.until("server_busy");
+        assert!(second["why"].as_str().is_some_and(|why| why.contains(word)), "{second}");
+        let then = home.server.log().count(|entry| entry.authorization_scheme.is_some());
+        assert_eq!(asked, then, "only its state is asked for");
+        home.server.set_health(Health::Running);
+        live.until("server_serves");
+        let ended = live.wait().success();
+        tidy(&home, &ended);
+        assert_eq!(summary(&ended)["totals"]["new"], 3);
+    }
+}
