@@ -269,7 +269,9 @@ mod tests {
             assert_eq!(pressure.settle(*admitted, BUSY, start), None, "one round trip, one refusal");
         }
         assert_eq!(pressure.limit(), 4);
-        all.into_iter().for_each(|admitted| pressure.leave(admitted, start));
+        for admitted in all {
+            pressure.leave(admitted, start);
+        }
         assert_eq!(pressure.admit(start), Admission::Rests { until });
         let probe = go(&mut pressure, until);
         assert!(probe.is_probe());

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use jiff::Timestamp;
 
 use super::{Style, bytes, count, shown};
-use crate::model::ConditionStatus;
+use crate::model::{AccountName, ConditionStatus, CredentialRole, ProjectKey, ServerName};
 use crate::run::{Event, EventSink, TaskName, TaskResult, Totals};
 
 /// What is said when a run is asked to stop.
@@ -104,6 +104,16 @@ impl Progress {
     }
 }
 
+fn busy(server: &ServerName, until: Timestamp, limit: u32, why: &str) -> String {
+    let (server, until) = (shown(server.as_str()), until.strftime("%H:%M:%S"));
+    format!("server {server} is busy until {until}, then {limit} at once: {}", shown(why))
+}
+
+fn blind(project: &ProjectKey, credential: &CredentialRole, account: &AccountName, why: &str) -> String {
+    let (account, why) = (shown(account.as_str()), shown(why));
+    format!("credential {credential} ({account}) is not used for project {project}: {why}")
+}
+
 impl EventSink for Progress {
     fn emit(&self, event: &Event) {
         let mut inner = self.inner.lock().expect("no holder panics");
@@ -134,12 +144,7 @@ impl EventSink for Progress {
                 self.line(&self.style.red(&text));
             }
             Event::PermissionLost { project, credential, account, why } => {
-                let text = format!(
-                    "credential {credential} ({}) is not used for project {project}: {}",
-                    shown(account.as_str()),
-                    shown(why)
-                );
-                self.line(&self.style.red(&text));
+                self.line(&self.style.red(&blind(project, credential, account, why)));
             }
             Event::ConditionChanged { transition } => {
                 if transition.condition.status == ConditionStatus::True {
@@ -182,13 +187,10 @@ impl EventSink for Progress {
                 inner.describe();
             }
             Event::ServerBusy { server, until, limit, why } => {
-                let (server, until) = (shown(server.as_str()), until.strftime("%H:%M:%S"));
-                let text = format!("server {server} is busy until {until}, then {limit} at once: {}", shown(why));
-                self.notice(&mut inner, &text);
+                self.notice(&mut inner, &busy(server, *until, *limit, why));
             }
             Event::ServerServes { server, limit } => {
-                let text = format!("server {} serves again, {limit} at once", shown(server.as_str()));
-                self.notice(&mut inner, &text);
+                self.notice(&mut inner, &format!("server {} serves again, {limit} at once", shown(server.as_str())));
             }
             Event::TaskFinished { report } => {
                 if let Some(bar) = inner.in_flight.remove(&report.name) {

@@ -25,7 +25,7 @@ fn quirk_09_tickets_that_run_out_lower_the_concurrency_and_exchange_nobody() {
     assert!(busy["server"] == "bb" && busy["rests"].as_u64() > Some(0), "{summary}");
     assert!(busy["lowest"].as_u64() <= Some(3), "half of what is declared, or less: {summary}");
     let refused = home.server.log().count(|entry| entry.status == Some(503));
-    assert!(refused <= 6 * busy["rests"].as_u64().unwrap() as usize, "{refused} refusals: {busy}");
+    assert!(refused as u64 <= 6 * busy["rests"].as_u64().unwrap(), "{refused} refusals: {busy}");
     for account in ["main", "one"] {
         assert_eq!(summary["ledger"]["requests"][account], home.server.log().count_account(account), "{summary}");
     }
