@@ -12,7 +12,7 @@
 //! retention             which snapshots stay, and why
 //! config                text -> Declaration, with spans
 //! change                applied against declared -> ChangeSet
-//! throttle              the credential pool as a state machine
+//! throttle              budgets of accounts and the queue for them, as a state machine
 //!   -- adapters: each hides one foreign thing --
 //! secret                age: seal, open, identities, sealed streams
 //! state                 SQLite: generations, runs, tasks, chains, snapshots

@@ -140,11 +140,6 @@ fn not_acted_on(declaration: &Declaration) -> Vec<Note> {
             tell(Address::plan(name), "verify", "check what is stored with `xopero verify`");
         }
     }
-    for (name, server) in &declaration.servers {
-        if server.rate_limit.is_some() {
-            tell(Address::server(name), "rate-limit", "it goes as fast as `concurrency` says until the server refuses");
-        }
-    }
     for (name, destination) in &declaration.destinations {
         match destination.place {
             Place::Local { .. } => {}
@@ -198,7 +193,7 @@ fn expiries(declaration: &Declaration, now: Timestamp) -> Vec<Note> {
 mod tests {
     use super::super::sample;
     use super::*;
-    use crate::model::{Interval, Percent, TokenBucket, Verification};
+    use crate::model::{Interval, Percent, Verification};
 
     #[test]
     fn what_is_declared_and_idle_is_told() {
@@ -219,8 +214,6 @@ mod tests {
     #[test]
     fn nothing_that_is_declared_is_silently_left_undone() {
         let mut declared = sample::declaration();
-        declared.servers.values_mut().next().unwrap().rate_limit =
-            Some(TokenBucket { burst: 60, refill_per_second: 5 });
         let plan = declared.plans.values_mut().next().unwrap();
         plan.verify = Some(Verification { every: Interval::Weekly, sample: Percent::ALL });
         let until = Some(jiff::civil::date(2026, 12, 1));
@@ -231,11 +224,9 @@ mod tests {
             told.map(|note| format!("{} {}", note.address, note.message)).collect()
         };
         let before = seen("2026-11-30T00:00:00Z");
-        assert_eq!(before.len(), 3, "{before:?}");
+        assert_eq!(before.len(), 2, "{before:?}");
         assert_eq!(before[0], "plan/nightly paused until 2026-12-01: migration");
-        for (note, what) in before[1..].iter().zip(["`verify`", "`rate-limit`"]) {
-            assert!(note.contains("this version does not act on") && note.contains(what), "{note}");
-        }
+        assert!(before[1].contains("this version does not act on `verify`"), "{}", before[1]);
         assert!(seen("2026-12-01T00:00:00Z")[0].ends_with("its pause ended on 2026-12-01: remove `paused`"));
     }
 }

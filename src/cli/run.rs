@@ -11,7 +11,7 @@ use super::{CliError, Context, env, exit_code};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{PlanName, ProjectKey, RepoSlug, RunId};
 use crate::run::resume::{Found, find};
-use crate::run::{Event, EventSink, Execution, Outcome, execute};
+use crate::run::{Event, EventSink, Execution, Outcome, Turnstile, execute};
 use crate::source::{SOURCE_LIMIT, read_file};
 use crate::ui::{EventLines, Progress, Stream, summary};
 
@@ -77,6 +77,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     let (confirm, told) = (context.confirm_stop(), Arc::clone(&events));
     // A line that is not drawn by the progress would tear its bars.
     let interrupt = Interrupt::listen(move || if draws { told.emit(&Event::Stopping) } else { confirm() });
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let execution = Execution {
         applied,
         plan: arguments.plan.clone(),
@@ -88,7 +89,8 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         proxies: env::proxies(),
         state: Arc::new(state),
         identities: context.identities()?,
-        clock: Arc::new(SystemClock),
+        turnstile: Turnstile::new(Arc::clone(&clock)),
+        clock,
         events,
         stop: interrupt.token,
     };

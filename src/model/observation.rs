@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Address;
 use super::condition::Conditions;
+use super::declaration::{Server, TokenBucket};
 use super::inventory::Inventory;
 use super::names::{AccountName, DestinationName, ProjectId, ProjectKey, ServerName};
 
@@ -100,6 +101,24 @@ pub struct Limit {
     pub limit: RateLimit,
     /// Who says so.
     pub source: LimitSource,
+}
+
+impl Limit {
+    /// What Bitbucket allows each account unless somebody changed it.
+    pub const USUAL: Self =
+        Self { limit: RateLimit::Bucket { burst: 60, refill_per_second: 5 }, source: LimitSource::Assumed };
+}
+
+impl Server {
+    /// What an account may ask for: what the file says, else what the server told, else what is usual.
+    pub fn limit_of(&self, account: &AccountName, seen: Option<&ServerSeen>) -> Limit {
+        match self.rate_limit {
+            Some(TokenBucket { burst, refill_per_second }) => {
+                Limit { limit: RateLimit::Bucket { burst, refill_per_second }, source: LimitSource::File }
+            }
+            None => seen.and_then(|seen| seen.limit_of(account)).unwrap_or(Limit::USUAL),
+        }
+    }
 }
 
 /// Who says what the limit is. In the order of weight.

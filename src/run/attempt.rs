@@ -1,7 +1,7 @@
 //! One attempt at one repository: look up what is stored, list, decide, stream, publish.
 
+use super::caller::Caller;
 use super::chain::Chain;
-use super::credentials::Caller;
 use super::decide::{Need, needed};
 use super::dispatch::Context;
 use super::listing::Listed;

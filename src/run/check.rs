@@ -2,6 +2,7 @@
 
 use super::conclude::Whole;
 use super::dispatch::{Context, Servers};
+use super::sending::PACE;
 use super::{Refused, TaskError};
 use crate::bitbucket::{Client, ServerVersion};
 use crate::http::{Authorization, HttpError};
@@ -11,7 +12,7 @@ use crate::model::{Address, Applied, ConditionKind, LoginRefusal, Seen, ServerNa
 struct Answer<'a> {
     server: &'a ServerName,
     authorization: &'a Authorization,
-    /// Nothing, if the answer says nothing about the credential.
+    /// Nothing, if there is no answer, or if it says nothing about the credential.
     said: Option<Result<ServerVersion, TaskError>>,
 }
 
@@ -27,24 +28,17 @@ pub(super) async fn check_credentials(context: &Context, servers: &Servers, appl
         let index = if let Some(index) = known {
             index
         } else {
-            *whole.ledger.requests.entry(authorization.account().clone()).or_default() += 1;
             let client = Client::new(servers[server].http.clone());
-            let said = tokio::select! {
-                biased;
-                () = context.stop.cancelled() => return,
-                said = client.application_properties(authorization) => said.map_err(TaskError::from),
-            };
-            if let Err(error) = &said
-                && let Some(HttpError::RateLimited { retry_after, .. }) = error.http()
-            {
-                *whole.ledger.rate_limited.entry(authorization.account().clone()).or_default() += 1;
-                context.credentials.rest(project, role, *retry_after);
+            let request = async |authorization: &Authorization| client.application_properties(authorization).await;
+            let said = context.credentials.send_as((project, role), PACE, &mut whole.ledger, request).await;
+            if context.stop.is_cancelled() {
+                return;
             }
-            if let Ok(properties) = &said {
+            if let Some(Ok(properties)) = &said {
                 // A second answer says the same.
                 let _first = servers[server].version.set(properties.version.clone());
             }
-            answers.push(Answer { server, authorization, said: Some(said).filter(is_verdict) });
+            answers.push(Answer { server, authorization, said: said.filter(is_verdict) });
             answers.len() - 1
         };
         let account = authorization.account();

@@ -24,7 +24,7 @@ impl Whole {
             self.ledger.add(&task.ledger);
         }
         self.ledger.close();
-        self.ledger.rested_ms = context.credentials.rests().millis(context.clock.now());
+        self.ledger.rested_ms = context.credentials.rests.millis(context.clock.now());
     }
 
     /// Projects that could not be listed, or not all.

@@ -1,40 +1,38 @@
 //! The run as a whole: what it needs is opened first, then tasks are kept under way until none is left.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::chains_of;
-use super::chain::Chain;
 use super::check::check_credentials;
 use super::conclude::{Whole, conclude};
 use super::credentials::Credentials;
 use super::deadline::Deadline;
 use super::error::lines;
 use super::journal::Journal;
+use super::limits::ask_limits;
 use super::memory::Memory;
 use super::report::store_reports;
 use super::resume::carry;
 use super::scope::survey;
 use super::server::ServerContext;
-use super::task::{Task, back_up, defect_report, not_reached};
-use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, TaskReport};
+use super::work::work;
+use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, Turnstile};
 use crate::clock::Clock;
 use crate::http::{Authorization, Proxies};
 use crate::model::condition::holding;
 use crate::model::{
     Address, Applied, BackupPlan, ConditionKind, CredentialKind, CredentialRole, DestinationId, DestinationName,
-    Generation, PlanName, ProjectKey, RepoSlug, RunId, ServerName, Uid,
+    Generation, PlanName, ProjectKey, RepoSlug, RunId, Server, ServerName, Uid,
 };
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{RunStart, StateStore};
 use crate::store::{Access, Store};
-use crate::throttle::CredentialPool;
+use crate::throttle::Holder;
 
 /// What a run needs from outside.
 pub struct Execution {
@@ -58,6 +56,8 @@ pub struct Execution {
     pub state: Arc<StateStore>,
     /// Who opens the credentials.
     pub identities: Identities,
+    /// The accounts' budgets, which all runs of a process share.
+    pub turnstile: Turnstile,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Who is told.
@@ -90,6 +90,8 @@ pub(super) struct Context {
     pub(super) journal: Arc<Journal>,
     /// Repositories that are known to be gone, or elsewhere.
     pub(super) left: BTreeSet<Address>,
+    /// Servers of which nobody knows what they allow.
+    pub(super) unasked: BTreeSet<ServerName>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn EventSink>,
     /// How long the run may take, if that is limited.
@@ -134,6 +136,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         Memory::load(state, &servers),
         check_credentials(&context, &servers, &execution.applied, &mut whole),
     );
+    ask_limits(&context, &servers, &execution.applied, &mut whole).await;
     let tasks = survey(&context, &servers, &execution, &plan, memories, &mut whole).await;
     if let Some(slug) = &execution.only
         && tasks.is_empty()
@@ -177,7 +180,7 @@ pub(super) type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
 /// Opens destinations, servers and credentials. Nothing is sent yet. A destination that cannot be used does not keep
 /// the backups from the others.
 async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, Servers, BackupPlan), RunError> {
-    let Execution { applied, plan, base, proxies, state, clock, events, stop, .. } = execution;
+    let Execution { applied, plan, base, proxies, state, turnstile, clock, events, stop, .. } = execution;
     let declaration = &applied.declaration;
     let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: declaration.plans.keys().cloned().collect() };
     let backup_plan = declaration.plans.get(plan).ok_or_else(unknown)?.clone();
@@ -205,7 +208,12 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
     let max_duration = execution.max_duration.or(backup_plan.max_duration);
     let deadline = Deadline::start(max_duration, stop, clock, events);
     let mut servers = Servers::new();
-    let mut pool = CredentialPool::new();
+    let seen = state.observations(None).await?.servers;
+    let is_known = |name: &ServerName, server: &Server| {
+        server.rate_limit.is_some() || seen.get(name).is_some_and(|seen| seen.limit.is_some())
+    };
+    let mut unasked = BTreeSet::new();
+    let mut rotations = BTreeMap::new();
     let mut authorizations = BTreeMap::new();
     for (key, planned) in &backup_plan.projects {
         let project = &declaration.projects[key];
@@ -223,6 +231,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
             )
             .await?;
             servers.insert(project.server.clone(), Arc::new(context));
+            unasked.extend((!is_known(&project.server, server)).then(|| project.server.clone()));
         }
         let enabled = planned.enabled_credentials.iter().cloned().map(CredentialRole::Additional);
         let mut members = Vec::new();
@@ -239,14 +248,17 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
             };
             let client = |source| RunError::Client { server: server.url.origin(), source };
             authorizations.insert((key.clone(), role.clone()), authorization.map_err(client)?);
-            members.push((role, account));
+            let holder = Holder::new(&server.url, &account);
+            turnstile.tell(holder.clone(), server.limit_of(&account, seen.get(&project.server)));
+            members.push((role, account, holder));
         }
-        pool.add_project(key.clone(), project.server.clone(), members);
+        rotations.insert(key.clone(), members);
     }
     let journal = Arc::new(Journal::open(Arc::clone(state), Arc::clone(events)));
     let of_projects = backup_plan.projects.keys().map(|key| (key.clone(), declaration.projects[key].server.clone()));
     let credentials = Credentials::new(
-        pool,
+        turnstile.clone(),
+        rotations,
         authorizations,
         of_projects.collect(),
         Arc::clone(&journal),
@@ -260,6 +272,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         plan_uid,
         plan_name: plan.clone(),
         left: left(state).await?,
+        unasked,
         destinations,
         state: Arc::clone(state),
         credentials,
@@ -292,63 +305,4 @@ async fn open_destination(execution: &Execution, name: &DestinationName) -> Resu
     let recipients = |source| RunError::Recipients { destination: name.clone(), source };
     let keys = PublicKeys::parse(&declared.encrypt_to).map_err(recipients)?;
     Ok(DestinationContext { name: name.clone(), id, store, keys })
-}
-
-/// Keeps as many tasks under way as their servers are worth, and records each as it ends.
-async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport>, RunError> {
-    let limit = tasks.iter().map(|task| (task.server.uid, task.server.tasks)).collect::<BTreeMap<_, _>>();
-    let limit: usize = limit.values().sum::<usize>().max(1);
-    let mut waiting: VecDeque<Task> = tasks.into();
-    let mut ready = VecDeque::new();
-    let mut under_way = JoinSet::new();
-    let mut started = BTreeMap::new();
-    let mut reports = Vec::with_capacity(waiting.len());
-    loop {
-        while under_way.len() < limit && !context.deadline.is_reached() {
-            if ready.is_empty() && !waiting.is_empty() {
-                ready = make_ready(context, waiting.drain(..limit.min(waiting.len())).collect()).await;
-            }
-            let Some((task, chains)) = ready.pop_front() else { break };
-            let context = Arc::clone(context);
-            let begun = task.clone();
-            let handle = under_way.spawn(async move { back_up(&context, &begun, chains).await });
-            started.insert(handle.id(), task);
-        }
-        let Some(ended) = under_way.join_next_with_id().await else { break };
-        let (id, report) = match ended {
-            Ok((id, report)) => (id, Some(report)),
-            // A bug in one task is no reason to lose the record of the others.
-            Err(panicked) => (panicked.id(), None),
-        };
-        let task = started.remove(&id).expect("every task was started here");
-        let report = report.unwrap_or_else(|| defect_report(&task));
-        if !enter(context, &task, &report).await {
-            break;
-        }
-        reports.push(report);
-    }
-    for task in ready.into_iter().map(|(task, _)| task).chain(waiting) {
-        let report = not_reached(&task);
-        enter(context, &task, &report).await;
-        reports.push(report);
-    }
-    context.journal.close().await?;
-    Ok(reports)
-}
-
-/// Records and tells how a task ended. Tells whether that is possible at all.
-async fn enter(context: &Context, task: &Task, report: &TaskReport) -> bool {
-    let detail = serde_json::to_value(report).expect("a report is plain data");
-    let row = task.row(context.run, report.result.as_str(), detail, context.clock.now());
-    context.journal.enter(Some(row), Event::TaskFinished { report: report.clone() }).await
-}
-
-/// Looks up for many tasks at once what the destinations have. Where that fails each task looks for itself, and says
-/// what it met.
-async fn make_ready(context: &Context, tasks: Vec<Task>) -> VecDeque<(Task, Option<Vec<Chain>>)> {
-    let chains = if context.stop.is_cancelled() { None } else { chains_of(context, &tasks).await.ok() };
-    match chains {
-        Some(chains) => tasks.into_iter().zip(chains.into_iter().map(Some)).collect(),
-        None => tasks.into_iter().map(|task| (task, None)).collect(),
-    }
 }

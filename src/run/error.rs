@@ -301,6 +301,9 @@ pub enum TaskError {
         /// Until when at least.
         until: Timestamp,
     },
+    /// The request waited at the gate while its account was refused: it goes on with another token.
+    #[error("the account has been refused since")]
+    Overtaken,
     /// The run was stopped.
     #[error("the run was stopped")]
     Stopped,
@@ -350,6 +353,7 @@ impl TaskError {
             | Self::NothingSent { .. }
             | Self::NoDestination { .. }
             | Self::OutOfTime { .. }
+            | Self::Overtaken
             | Self::Stopped => Retry::Never,
         }
     }
@@ -384,7 +388,7 @@ impl TaskError {
             }
             Self::NoDestination { hint, .. } => hint.clone(),
             Self::OutOfTime { .. } => Some("`xopero run PLAN --resume` goes on with it".into()),
-            Self::NotSelfContained | Self::EndlessListing { .. } | Self::Stopped => None,
+            Self::NotSelfContained | Self::EndlessListing { .. } | Self::Overtaken | Self::Stopped => None,
         }
     }
 

@@ -26,6 +26,16 @@ impl fmt::Display for TaskName {
     }
 }
 
+/// Why a request goes on with another account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangeReason {
+    /// The server answered 429.
+    RateLimited,
+    /// The account had no budget left: the server did not have to refuse.
+    NoBudget,
+}
+
 /// Something that happened in a run.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -123,8 +133,11 @@ pub enum Event {
         from: AccountName,
         /// The account that goes on.
         to: AccountName,
+        /// Why.
+        reason: ExchangeReason,
     },
-    /// No account has budget: the task waits. Told again if it turns out to wait longer.
+    /// No account has budget within half a second: the task waits. Told again if it turns out to wait longer. Shorter waits
+    /// are the pace of the server.
     Throttled {
         /// What waits: a task or a project's listing.
         subject: String,

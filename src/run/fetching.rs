@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempt, StoredPacks};
-use super::credentials::Caller;
+use super::caller::Caller;
 use super::decide::{Need, Negotiation};
 use super::dispatch::DestinationContext;
 use super::gate::Lane;
@@ -132,9 +132,9 @@ impl Attempt<'_> {
         let request = &FetchRequest { facts: &listed.facts, format: listed.format, wants, haves };
         caller.ledger.git_requests += 1;
         let (server, remote, context) = (&self.task.server, &self.remote, self.context);
-        let opened = context.credentials.send(caller, move |authorization| async move {
+        let opened = context.credentials.send(caller, move |voucher| async move {
             let fetch = |authorization| async move { remote.fetch(&authorization, request).await };
-            server.gate.send(Lane::Packs, authorization, fetch).await
+            server.gate.send(Lane::Packs, voucher, fetch).await
         });
         // The places are kept until the pack has streamed.
         let (stream, _places) = opened.await?;

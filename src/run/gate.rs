@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
 use super::summary::BusyServer;
+use super::turnstile::Voucher;
 use super::{Event, EventSink, TaskError};
 use crate::bitbucket::{Client, ServerState};
 use crate::clock::Clock;
@@ -107,20 +108,20 @@ impl Gate {
     }
 
     /// Sends a listing or a REST call, as soon as there is a place.
-    pub(super) async fn listing<T, E, F, R>(&self, authorization: Authorization, request: F) -> Result<T, TaskError>
+    pub(super) async fn listing<T, E, F, R>(&self, voucher: Voucher, request: F) -> Result<T, TaskError>
     where
         F: Fn(Authorization) -> R,
         R: Future<Output = Result<T, E>>,
         E: Into<TaskError>,
     {
-        self.send(Lane::Listing, authorization, request).await.map(|(value, _)| value)
+        self.send(Lane::Listing, voucher, request).await.map(|(value, _)| value)
     }
 
     /// Sends a request as soon as there is a place in its lane and at the server, and again while the server is busy.
     pub(super) async fn send<T, E, F, R>(
         &self,
         lane: Lane,
-        authorization: Authorization,
+        voucher: Voucher,
         request: F,
     ) -> Result<(T, Places<'_>), TaskError>
     where
@@ -136,7 +137,10 @@ impl Gate {
         let (mut refused, mut served_before) = (0, None);
         loop {
             let place = self.enter().await?;
-            let error: TaskError = match request(authorization.clone()).await {
+            if !voucher.is_current() {
+                return Err(TaskError::Overtaken);
+            }
+            let error: TaskError = match request(voucher.authorization.clone()).await {
                 Ok(value) => {
                     self.settle(&place, Reply::Served, "");
                     return Ok((value, (place, permit)));
@@ -153,7 +157,7 @@ impl Gate {
                         return Err(error);
                     }
                     // The caller counts the last one.
-                    *self.record().refused.entry(authorization.account().clone()).or_default() += 1;
+                    *self.record().refused.entry(voucher.authorization.account().clone()).or_default() += 1;
                 }
                 // Silence says nothing about how busy it is.
                 Some(HttpError::Timeout { .. } | HttpError::Unreachable { .. } | HttpError::Interrupted { .. }) => {

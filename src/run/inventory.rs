@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::credentials::{Caller, Credentials};
+use super::caller::Caller;
+use super::credentials::Credentials;
 use super::pages::{Listed, all_pages};
 use super::permission::Scope;
 use super::server::ServerContext;
@@ -28,7 +29,7 @@ pub(super) async fn list_projects(
     server: &ServerContext,
     credentials: &Credentials,
 ) -> (Result<Listed<ListedProject>, TaskError>, Ledger) {
-    let mut caller = Caller::main(declared, format!("projects {declared}"), credentials);
+    let mut caller = Caller::main(declared, format!("projects {declared}"), credentials).steady();
     let page =
         async |client: crate::bitbucket::Client, authorization, start| client.projects(&authorization, start).await;
     let id = |project: &ListedProject| project.id.0;
@@ -47,7 +48,7 @@ pub(super) async fn list_project(
     credentials: &Credentials,
     events: &Arc<dyn EventSink>,
 ) -> (Result<Inventory, TaskError>, Ledger) {
-    let mut caller = Caller::new(declared, format!("project {key}"), Scope::Listing(key));
+    let mut caller = Caller::new(declared, format!("project {key}"), Scope::Listing(key)).steady();
     let page = |client: crate::bitbucket::Client, authorization, start| async move {
         client.repositories(&authorization, key, start).await
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ExchangeReason;
 use super::period::{ThrottledPeriod, covered, total_millis};
 use crate::model::{AccountName, Address};
 use crate::throttle::Lease;
@@ -37,8 +38,12 @@ pub struct Ledger {
     pub credentials: BTreeMap<Address, CredentialUse>,
     /// How often a request went on with another account.
     pub exchanges: u64,
+    /// How many of them came before the server had to refuse.
+    pub exchanges_ahead: u64,
     /// The same by the account that was left.
     pub exchanged: BTreeMap<AccountName, u64>,
+    /// Milliseconds of waits for the next token that are the pace of the server, and no throttling.
+    pub paced_ms: u64,
     /// Waits for a server that is busy, and before another attempt. They have nothing to do with budgets.
     pub waits: u64,
     /// Their sum in milliseconds.
@@ -68,8 +73,9 @@ impl Ledger {
     }
 
     /// Enters that a request goes on with another account than this one.
-    pub fn exchange(&mut self, from: &AccountName) {
+    pub fn exchange(&mut self, from: &AccountName, reason: ExchangeReason) {
         self.exchanges += 1;
+        self.exchanges_ahead += u64::from(reason == ExchangeReason::NoBudget);
         *self.exchanged.entry(from.clone()).or_default() += 1;
     }
 
@@ -109,6 +115,8 @@ impl Ledger {
         }
         self.git_requests += git_requests;
         self.exchanges += other.exchanges;
+        self.exchanges_ahead += other.exchanges_ahead;
+        self.paced_ms = self.paced_ms.saturating_add(other.paced_ms);
         self.waits += other.waits;
         self.waited_ms += other.waited_ms;
         self.throttled_waits += other.throttled_waits;
@@ -166,7 +174,7 @@ mod tests {
         task.sent(&lease(None, "svc"));
         task.sent(&lease(Some("extra-1"), "svc"));
         task.limited(&lease(Some("extra-1"), "svc"));
-        task.exchange(&"svc".parse().unwrap());
+        task.exchange(&"svc".parse().unwrap(), ExchangeReason::RateLimited);
         let mut run = task.clone();
         run.add(&task);
         let uses: Vec<_> = run.credentials.iter().map(|(address, used)| (address.as_str(), used.requests)).collect();

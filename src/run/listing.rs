@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::TaskError;
 use super::attempt::Attempt;
-use super::credentials::Caller;
+use super::caller::Caller;
 use crate::bitbucket::Client;
 use crate::git::{GitError, Listing, ServerFacts};
 use crate::model::{Head, ObjectFormat, References};
@@ -67,9 +67,9 @@ impl Attempt<'_> {
     ) -> Result<Listing, TaskError> {
         caller.ledger.git_requests += 1;
         let (server, remote) = (&self.task.server, &self.remote);
-        let sent = self.context.credentials.send(caller, move |authorization| async move {
+        let sent = self.context.credentials.send(caller, move |voucher| async move {
             let list = |authorization| async move { remote.list(&authorization, facts, format).await };
-            server.gate.listing(authorization, list).await
+            server.gate.listing(voucher, list).await
         });
         sent.await
     }
@@ -78,9 +78,9 @@ impl Attempt<'_> {
     async fn unborn_head(&self, references: &References, caller: &mut Caller<'_>) -> Result<Head, TaskError> {
         let (server, slug, project) = (&self.task.server, &self.task.repository.slug, &self.task.name.project);
         let client = &Client::new(server.http.clone());
-        let sent = self.context.credentials.send(caller, move |authorization| async move {
+        let sent = self.context.credentials.send(caller, move |voucher| async move {
             let ask = |authorization| async move { client.default_branch(&authorization, project, slug).await };
-            server.gate.listing(authorization, ask).await
+            server.gate.listing(voucher, ask).await
         });
         match sent.await {
             Ok(Some(target)) if references.tips.iter().any(|tip| tip.name == target) => Ok(Head::Symbolic { target }),

@@ -2,13 +2,18 @@
 //!
 //! The dispatcher lists the projects ([`scope`], [`inventory`]), makes one task for each repository in scope and keeps as many
 //! under way as the server's declaration allows. A task ([`task`]) lists the references, decides per destination
-//! what is needed ([`decide`], pure), streams the pack that is, and publishes manifests. Every request goes through
-//! [`credentials`]: it takes a lease of the pool, exchanges it after a 429, and waits when nobody is left. Then it goes
-//! through its server's [`gate`], where everybody waits together while the server is busy.
+//! what is needed ([`decide`], pure), streams the pack that is, and publishes manifests.
+//!
+//! Every request goes through [`sending`]: it passes the [`Turnstile`], which the runs of a process share and behind
+//! which is [`throttle`](crate::throttle); it goes on with another account where its own has no budget or was refused,
+//! and waits when none has any. A wait until the next token is the pace of the server. A task whose accounts have none
+//! within half a second is throttled: it holds no worker slot ([`parking`], [`queue`]), and others go on which can. Then
+//! the request goes through its server's [`gate`], where everybody waits together while the server is busy.
 //!
 //! A task that fails fails alone. What happens is told as [`Event`]s; what happened is the [`Summary`].
 
 mod attempt;
+mod caller;
 mod chain;
 mod check;
 mod conclude;
@@ -23,18 +28,22 @@ mod gate;
 mod inventory;
 mod journal;
 mod ledger;
+mod limits;
 mod listing;
 mod memory;
 mod pages;
+mod parking;
 mod period;
 mod permission;
 mod publishing;
+mod queue;
 pub mod record;
 mod remember;
 mod report;
 mod rests;
 pub mod resume;
 mod scope;
+mod sending;
 mod server;
 mod shrink;
 mod stream;
@@ -42,11 +51,14 @@ mod summary;
 mod task;
 mod task_report;
 mod throttled;
+mod turnstile;
+mod work;
 
 pub use dispatch::{Execution, execute};
 pub use error::{Refused, RunError, TaskError};
-pub use event::{Event, EventSink, TaskName};
+pub use event::{Event, EventSink, ExchangeReason, TaskName};
 pub use ledger::{CredentialUse, Ledger};
 pub use period::ThrottledPeriod;
 pub use summary::{BusyServer, DestinationFailure, Ending, Outcome, ProjectFailure, Summary, Totals};
 pub use task_report::{DestinationResult, TaskReport, TaskResult};
+pub use turnstile::Turnstile;

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::TaskError;
-use super::credentials::{Caller, Credentials};
+use super::caller::Caller;
+use super::credentials::Credentials;
 use super::permission::is_missing_project;
 use super::server::ServerContext;
 use super::task::{ATTEMPTS, retry_wait};
@@ -51,9 +52,9 @@ where
     let mut missing: Option<TaskError> = None;
     let (mut start, mut failures, mut restarts) = (0, 0, 0);
     for _ in 0..MOST_PAGES {
-        let sent = credentials.send(caller, move |authorization| async move {
-            let account = authorization.account().clone();
-            let page = server.gate.listing(authorization, |authorization| page(client.clone(), authorization, start));
+        let sent = credentials.send(caller, move |voucher| async move {
+            let account = voucher.authorization.account().clone();
+            let page = server.gate.listing(voucher, |authorization| page(client.clone(), authorization, start));
             Ok::<_, TaskError>((account, page.await?))
         });
         let (account, page) = match sent.await {

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
 
-use super::Refused;
-use crate::bitbucket::{BitbucketError, Client};
-use crate::http::{Authorization, HttpClient, HttpError, Refusal};
+use super::{Refused, TaskError};
+use crate::http::{HttpClient, HttpError, Refusal};
 use crate::model::{CredentialRole, ProjectKey};
 
 /// What requests are about. A refusal means something else for each.
@@ -61,34 +60,23 @@ impl Permissions {
         self.lost.lock().expect("no holder panics").insert(pair, refused).is_none()
     }
 
-    /// Whether a credential that may not read one repository sees the project. Whoever asks first sends one request,
-    /// and `sent` is called for it. An answer that says nothing about it counts as a yes.
-    pub(super) async fn sees(
+    /// Whether a credential that may not read one repository sees the project. Whoever asks first looks. What says
+    /// nothing about it counts as a yes.
+    pub(super) async fn sees<T>(
         &self,
         project: &ProjectKey,
         role: &CredentialRole,
-        http: &HttpClient,
-        authorization: &Authorization,
-        sent: impl FnOnce(),
+        look: impl AsyncFnOnce() -> Option<Result<T, TaskError>>,
     ) -> bool {
         let pair = (project.clone(), role.clone());
         let cell = Arc::clone(self.asked.lock().expect("no holder panics").entry(pair).or_default());
-        let ask = || async {
-            sent();
-            let said = Client::new(http.clone()).first_repository(authorization, project).await;
-            !matches!(said, Err(error) if is_hidden(&error))
-        };
+        let ask = || async { !matches!(look().await, Some(Err(error)) if error.http().is_some_and(is_hidden)) };
         *cell.get_or_init(ask).await
     }
 }
 
-fn is_hidden(error: &BitbucketError) -> bool {
-    matches!(
-        error,
-        BitbucketError::Http(
-            HttpError::NotFound { .. } | HttpError::Unauthorized { meaning: Refusal::NoPermission, .. }
-        )
-    )
+fn is_hidden(error: &HttpError) -> bool {
+    matches!(error, HttpError::NotFound { .. } | HttpError::Unauthorized { meaning: Refusal::NoPermission, .. })
 }
 
 /// Whether an error says that there is no such project. A server says so of one that the account may not see, too.

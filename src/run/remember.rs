@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::credentials::Caller;
+use super::caller::Caller;
 use super::dispatch::Context;
 use super::permission::Scope;
 use super::server::ServerContext;
@@ -109,9 +109,9 @@ impl Asked<'_> {
         let mut missing = 0;
         let mut still_there = None;
         for _ in 0..WITNESSES {
-            let sent = context.credentials.send(&mut caller, move |authorization| async move {
+            let sent = context.credentials.send(&mut caller, move |voucher| async move {
                 let ask = |authorization| async move { client.repository(&authorization, key, slug).await };
-                server.gate.listing(authorization, ask).await
+                server.gate.listing(voucher, ask).await
             });
             match sent.await {
                 Ok(found) if found.id == id => {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::credentials::{Caller, Credentials};
+use super::caller::Caller;
+use super::credentials::Credentials;
 use super::deadline::Deadline;
 use super::gate::Gate;
 use super::{Event, EventSink, RunError, TaskError};
@@ -126,10 +127,8 @@ impl ServerContext {
     ) -> Result<Advertisement, TaskError> {
         caller.ledger.git_requests += 1;
         credentials
-            .send(caller, move |authorization| async move {
-                self.gate
-                    .listing(authorization, |authorization| async move { remote.discover(&authorization).await })
-                    .await
+            .send(caller, move |voucher| async move {
+                self.gate.listing(voucher, |authorization| async move { remote.discover(&authorization).await }).await
             })
             .await
     }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::attempt::Attempt;
+use super::caller::Caller;
 use super::chain::Chain;
-use super::credentials::Caller;
 use super::dispatch::Context;
 use super::permission::Scope;
 use super::server::ServerContext;

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::credentials::{Caller, Credentials};
-use super::{Event, TaskError, ThrottledPeriod};
+use super::caller::Caller;
+use super::credentials::Credentials;
+use super::{Event, ThrottledPeriod};
 use crate::model::{AccountName, TaskState};
 use crate::state::TaskRow;
-
-/// Waits that are shorter are over before anybody could read of them: they are told, and not recorded.
-const SHORTEST_RECORDED: Duration = Duration::from_millis(250);
 
 /// Later by less than this is no news.
 const NEWS: Duration = Duration::from_secs(1);
@@ -22,16 +20,19 @@ pub(super) struct Wait {
     recorded: bool,
 }
 
+impl Wait {
+    /// Until when it lasts at least, as far as it is known.
+    pub(super) const fn until(&self) -> Timestamp {
+        self.until
+    }
+}
+
 impl Credentials {
-    /// Waits for `duration`, and not beyond the end of the run, as a part of `wait`, which begins if there is none.
-    pub(super) async fn throttle(
-        &self,
-        caller: &mut Caller<'_>,
-        wait: &mut Option<Wait>,
-        duration: Duration,
-    ) -> Result<(), TaskError> {
-        let now = self.clock().now();
-        let until = now.saturating_add(duration).unwrap_or(Timestamp::MAX);
+    /// Tells and records that the caller waits for `prospect` from here on, as a part of `wait`, which begins if there is
+    /// none. That it lasts longer than was said is told as well.
+    pub(super) async fn throttle(&self, caller: &Caller<'_>, wait: &mut Option<Wait>, prospect: Duration) {
+        let now = self.clock.now();
+        let until = now.saturating_add(prospect).unwrap_or(Timestamp::MAX);
         let known = wait.as_ref().map(|wait| wait.until);
         let news = known.is_none_or(|known| until.duration_since(known) >= signed(NEWS));
         let wait = wait.get_or_insert(Wait { since: now, until, recorded: false });
@@ -40,31 +41,23 @@ impl Credentials {
             let since = wait.since;
             let reason = format!("no account of project {} has budget", caller.project);
             let event = Event::Throttled { subject: caller.subject.clone(), until, reason: reason.clone() };
-            let worth_it = until.duration_since(since) >= signed(SHORTEST_RECORDED);
-            let row = caller.row.as_ref().filter(|_| worth_it);
-            wait.recorded |= row.is_some();
-            let row = row.map(|row| in_state(row, &TaskState::Throttled { since, until, reason }, now));
+            wait.recorded |= caller.row.is_some();
+            let state = TaskState::Throttled { since, until, reason };
+            let row = caller.row.as_ref().map(|row| in_state(row, &state, now));
             // If it cannot be written, whoever ends a task finds out.
-            let _written = self.journal().enter(row, event).await;
+            let _written = self.journal.enter(row, event).await;
         }
-        let (since, until) = (wait.since, wait.until);
-        let waited = tokio::select! {
-            biased;
-            () = self.closing().cancelled() => Err(TaskError::OutOfTime { until }),
-            waited = self.wait(duration) => waited,
-        };
-        waited.inspect_err(|_| {
-            caller.ledger.throttle(ThrottledPeriod { from: since, until: self.clock().now() });
-        })
     }
 
-    /// Ends a wait: the caller goes on with an account.
-    pub(super) async fn go_on(&self, caller: &mut Caller<'_>, wait: Wait, account: AccountName) {
-        let now = self.clock().now();
-        let row = caller.row.as_ref().filter(|_| wait.recorded).map(|row| in_state(row, &TaskState::Running, now));
+    /// Ends a wait: the caller goes on with an account, or gives up.
+    pub(super) async fn end_wait(&self, caller: &mut Caller<'_>, wait: Wait, account: Option<AccountName>) {
+        let now = self.clock.now();
         caller.ledger.throttle(ThrottledPeriod { from: wait.since, until: now });
-        let event = Event::Resumed { subject: caller.subject.clone(), account };
-        let _written = self.journal().enter(row, event).await;
+        if let Some(account) = account {
+            let row = caller.row.as_ref().filter(|_| wait.recorded).map(|row| in_state(row, &TaskState::Running, now));
+            let event = Event::Resumed { subject: caller.subject.clone(), account };
+            let _written = self.journal.enter(row, event).await;
+        }
     }
 }
 

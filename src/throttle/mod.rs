@@ -1,17 +1,33 @@
-//! The credential pool: which account answers for the next request, and when nobody can.
+//! How many requests each account may send, and who sends the next one.
 //!
-//! Bitbucket gives every *account* a token bucket, so a limit belongs to (server, account), never to a credential:
-//! two credentials of one account cool together. A credential that the server rejects leaves the pool for good; one
-//! that merely lacks a permission leaves the rotation of that project.
+//! Bitbucket gives every *account* a bucket of tokens, one for each request, and answers 429 when it is empty. A limit
+//! belongs to an account of a server ([`Holder`]), never to a credential: two credentials of one account share it. The
+//! [`Budgets`] hold what is believed of each bucket (sized by the file, by what the server tells, or by what is usual,
+//! and corrected by what 429s teach), the rotation of each project, and the queue of requests that find no token.
 //!
-//! The pool is a state machine without input or output. [`CredentialPool::acquire`] answers with a lease, a time to
-//! wait for, or the fact that nothing is left; [`CredentialPool::settle`] tells it how the request went. Whoever
-//! holds the lease sends the request, and sleeps.
+//! ```text
+//! ask ──> Granted ──> the request is sent ──> settle ──> the belief is corrected
+//!  │          ^
+//!  └─> Queued ┘  when its turn has come: runs take turns, in a run the oldest task first
+//! ```
 //!
-//! What concerns a server as a whole is not the pool's: [`Pressure`] says how many requests at once it is given.
+//! All of it is a state machine without input or output: time is an argument. Whoever has a [`Grant`] sends one
+//! request and settles it; whoever has a [`Ticket`] sleeps until it is served. A task keeps its credential from
+//! request to request; when the account has no token another one goes on, before the server has to refuse.
+//!
+//! A credential that the server rejects leaves its rotation for good. One that merely lacks a permission is ruled out
+//! by whoever asks.
+//!
+//! What concerns a server as a whole is not a matter of budgets: [`Pressure`] says how many requests at once it is
+//! given.
 
-mod pool;
+mod bucket;
+mod budgets;
+mod lease;
 mod pressure;
+#[cfg(test)]
+mod tests;
 
-pub use pool::{Acquired, CredentialPool, Lease, Outcome};
+pub use budgets::Budgets;
+pub use lease::{Answer, Arrival, Ask, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket};
 pub use pressure::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};

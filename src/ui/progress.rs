@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Style, bytes, count, shown};
 use crate::model::{AccountName, ConditionStatus, CredentialRole, ProjectKey, ServerName};
-use crate::run::{Event, EventSink, TaskName, TaskResult, Totals};
+use crate::run::{Event, EventSink, ExchangeReason, TaskName, TaskResult, Totals};
 
 /// What is said when a run is asked to stop.
 pub const STOPPING: &str = "stopping: what is under way is given up, what is stored stays";
@@ -170,10 +170,14 @@ impl EventSink for Progress {
                     format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S UTC"));
                 self.notice(&mut inner, &text);
             }
-            Event::CredentialExchanged { subject, from, to } => {
-                let (from, to) = (shown(from.as_str()), shown(to.as_str()));
-                self.notice(&mut inner, &format!("{}: goes on as {to} in place of {from}", shown(subject)));
-            }
+            Event::CredentialExchanged { subject, from, to, reason } => match reason {
+                ExchangeReason::RateLimited => {
+                    let (from, to) = (shown(from.as_str()), shown(to.as_str()));
+                    self.notice(&mut inner, &format!("{}: goes on as {to} in place of {from}", shown(subject)));
+                }
+                // Taking turns is how budgets are used up evenly, and no news.
+                ExchangeReason::NoBudget => {}
+            },
             Event::Throttled { subject, until, .. } => {
                 if inner.waiting.is_empty() {
                     let text = format!("no account has budget: waiting until {}", until.strftime("%H:%M:%S UTC"));

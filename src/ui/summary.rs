@@ -84,7 +84,15 @@ fn figures(text: &mut String, summary: &Summary) {
         label = "";
     }
     if ledger.exchanges > 0 {
-        line!(text, "  exchanges     {}", ledger.exchanges);
+        let ahead = match ledger.exchanges_ahead {
+            0 => String::new(),
+            count => format!(" ({count} before a refusal)"),
+        };
+        line!(text, "  exchanges     {}{ahead}", ledger.exchanges);
+    }
+    if ledger.paced_ms >= 1000 {
+        let waited = i64::try_from(ledger.paced_ms).unwrap_or(i64::MAX);
+        line!(text, "  paced         {} for the next token, summed over tasks", millis(waited));
     }
     for busy in &summary.servers_busy {
         let waited = millis(i64::try_from(busy.waited_millis).unwrap_or(i64::MAX));

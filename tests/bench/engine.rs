@@ -9,6 +9,7 @@ mod arguments;
 mod client;
 mod comparison;
 mod figures;
+mod home;
 mod measure;
 mod server;
 
@@ -16,9 +17,10 @@ use std::io::{self, Write};
 
 use arguments::{Arguments, Part};
 use clap::Parser;
-use client::{GitHome, XoperoHome};
+use client::GitHome;
 use comparison::{Comparison, Expectation};
 use figures::Run;
+use home::XoperoHome;
 use server::Served;
 
 /// How many repositories each client works on at a time.
@@ -60,8 +62,8 @@ fn large(arguments: &Arguments, served: &mut Served) -> Comparison {
         say(&format!("one large repository, run {run} of {}", arguments.runs));
         let git = GitHome::new(served, server::LARGE);
         comparison.git.push(served.observe(|| git.clone_all()));
-        let xopero = XoperoHome::new(served, server::LARGE);
-        comparison.xopero.push(served.observe(|| xopero.run()));
+        let xopero = XoperoHome::new(&served.url, server::LARGE, CONCURRENCY, &[server::ACCOUNT]);
+        comparison.xopero.push(served.observe(|| client::run(&xopero)));
     }
     comparison.expect(Expectation::Wall { at_most: 0.4 });
     comparison.expect(Expectation::Cpu { at_most: 0.1 });
@@ -77,11 +79,11 @@ fn small(arguments: &Arguments, served: &mut Served) -> Vec<Comparison> {
         say(&format!("{count} small repositories, run {run} of {}", arguments.runs));
         let git = GitHome::new(served, server::SMALL);
         full.git.push(served.observe(|| git.clone_all()));
-        let xopero = XoperoHome::new(served, server::SMALL);
-        full.xopero.push(served.observe(|| xopero.run()));
+        let xopero = XoperoHome::new(&served.url, server::SMALL, CONCURRENCY, &[server::ACCOUNT]);
+        full.xopero.push(served.observe(|| client::run(&xopero)));
         if arguments.wants(Part::Unchanged) {
             unchanged.git.push(served.observe(|| git.fetch_all()));
-            unchanged.xopero.push(served.observe(|| xopero.run()));
+            unchanged.xopero.push(served.observe(|| client::run(&xopero)));
         }
     }
     full.expect(Expectation::Memory { below_mib: 64.0 });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fake_bitbucket::{Action, Allowance, Kind, Refusal, RefusalBody, RetryAfter, When, World, judge};
 use rustix::process::Signal;
 
-use crate::scene::{Live, apply_pool, listed, readers, run, run_for_people, summary, task, tidy};
+use crate::scene::{Live, apply_pool, edit, listed, readers, run, run_for_people, summary, task, tidy};
 use crate::support::Home;
 
 fn many(count: usize) -> World {
@@ -64,11 +64,15 @@ fn a_limited_account_is_exchanged_in_listing_and_git_requests() {
         assert_eq!(fault.hits(), 1, "{place}");
         let summary = summary(&ended);
         assert_eq!(summary["totals"]["new"], 4, "{place}: {summary}");
-        assert_eq!(summary["ledger"]["exchanges"], 1, "{place}: {summary}");
+        let count = |what: &str| summary["ledger"][what].as_u64().unwrap();
+        // Whoever else had the account goes on with the other one as well, and is not refused for it.
+        assert_eq!(count("exchanges") - count("exchanges_ahead"), 1, "{place}: {summary}");
         assert_eq!(summary["ledger"]["rate_limited"]["main"], 1, "{place}: {summary}");
         assert_eq!(summary["ledger"]["throttled"].as_array().unwrap().len(), 0, "{place}: {summary}");
-        let exchanged = ended.line("credential_exchanged");
+        let exchanges = ended.json().into_iter().filter(|line| line["type"] == "credential_exchanged");
+        let exchanged = exchanges.into_iter().find(|line| line["reason"] == "rate_limited").unwrap();
         assert_eq!((exchanged["from"].as_str(), exchanged["to"].as_str()), (Some("main"), Some("one")), "{place}");
+        assert_eq!(home.server.buckets().violations("main"), 0, "{place}");
         judge::compare(&ledger.path(), &home.restore("PAY/ledger")).unwrap();
     }
 }
@@ -95,6 +99,7 @@ fn an_exhausted_pool_waits_and_goes_on() {
     for account in ["main", "one"] {
         assert_eq!(ledger["requests"][account], requests(&home, account), "{ledger}");
         assert_eq!(ledger["rate_limited"][account], home.server.buckets().refused(account), "{ledger}");
+        assert_eq!(home.server.buckets().violations(account), 0, "nobody asks while told to wait");
     }
     assert_eq!(listed(&home).len(), 4);
 }
@@ -193,4 +198,92 @@ fn a_task_keeps_its_account_until_it_is_limited() {
         let requests = task(&ended, slug)["ledger"]["requests"].clone();
         assert_eq!(requests.as_object().unwrap().len(), 1, "{slug}: {requests}");
     }
+}
+
+/// Accounts with buckets that the server tells of, full when the run begins.
+fn told(accounts: &[&str], repositories: usize, capacity: u32, per_second: f64) -> Home {
+    let options = readers(accounts).allowance(Allowance::Bucket { capacity, per_second });
+    Home::new(many(repositories), options)
+}
+
+fn fill(home: &Home, accounts: &[&str]) {
+    accounts.iter().for_each(|account| home.server.buckets().refill(account, 1000));
+}
+
+#[test]
+fn accounts_are_exchanged_before_the_server_has_to_refuse() {
+    let accounts = ["main", "one"];
+    let home = told(&accounts, 20, 10, 3.0);
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    fill(&home, &accounts);
+    let ended = run(&home, 0);
+    let ledger = &summary(&ended)["ledger"];
+    assert!(ledger["exchanges_ahead"].as_u64().unwrap() > 0, "{ledger}");
+    let mut exchanges = ended.json().into_iter().filter(|line| line["type"] == "credential_exchanged");
+    assert!(exchanges.any(|line| line["reason"] == "no_budget"));
+    for account in accounts {
+        // What was asked before the limit was known was asked at the usual one.
+        assert!(home.server.buckets().refused(account) <= 4, "{account}: {ledger}");
+        assert_eq!(home.server.buckets().violations(account), 0, "{account}: {ledger}");
+    }
+    assert_eq!(summary(&ended)["totals"]["new"], 20);
+}
+
+#[test]
+fn the_budget_of_one_account_is_not_spent_twice() {
+    let home = told(&["main"], 12, 15, 20.0);
+    apply_pool(&home, &[("extra-1", "main")], &["extra-1"]);
+    fill(&home, &["main"]);
+    let ended = run(&home, 0);
+    assert!(home.server.buckets().refused("main") <= 4, "{}", summary(&ended));
+}
+
+#[test]
+fn the_limit_in_the_file_is_obeyed() {
+    let home = Home::new(many(10), readers(&["main"]));
+    home.apply_usual();
+    edit(&home, "concurrency listing", "rate-limit burst=4 refill-per-second=20\n    concurrency listing");
+    home.server.log().clear();
+    let ended = run(&home, 0);
+    let summary = summary(&ended);
+    let time = |what: &str| summary[what].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let least = (requests(&home, "main") - 4) * 1000 / 20;
+    assert!(time("finished") - time("started") >= least.try_into().unwrap(), "at least {least} ms: {summary}");
+}
+
+#[test]
+fn a_limit_in_the_file_that_is_too_high_costs_refusals_and_nothing_else() {
+    let home = told(&["main"], 6, 3, 10.0);
+    home.apply_usual();
+    edit(&home, "concurrency listing", "rate-limit burst=1000 refill-per-second=1000\n    concurrency listing");
+    let ended = run(&home, 0);
+    assert!(home.server.buckets().refused("main") > 0);
+    assert_eq!(home.server.buckets().violations("main"), 0);
+    assert_eq!(summary(&ended)["totals"]["new"], 6);
+}
+
+#[test]
+fn throttled_tasks_leave_their_slots_to_those_who_have_budget() {
+    let world = many(12);
+    world.project("OPS").many("tool", 2);
+    let home = Home::new(world, readers(&["main", "other"]));
+    let plan = "project \"PAY\" server=\"bb\" {\n}\nproject \"OPS\" server=\"bb\" {\n}\nplan \"nightly\" {\n    \
+                project \"PAY\"\n    project \"OPS\"\n    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n}\n";
+    home.write_file(&["nas"], plan);
+    home.add_credential("PAY", None, "main");
+    home.add_credential("OPS", None, "other");
+    home.apply();
+    edit(&home, "listing=4 packs=2", "listing=1 packs=1");
+    // Enough for the login and the listing.
+    bucket(&home, "main", 2);
+    let mut live = Live::start(&home);
+    let mut ended = std::collections::BTreeSet::new();
+    while ended.len() < 2 {
+        ended.insert(live.until("task_finished")["report"]["slug"].as_str().unwrap().to_owned());
+    }
+    assert!(ended.iter().all(|slug| slug.starts_with("tool-")), "{ended:?}");
+    home.server.buckets().refill("main", 100);
+    let ended = live.wait().success();
+    tidy(&home, &ended);
+    assert_eq!(summary(&ended)["totals"]["new"], 14);
 }

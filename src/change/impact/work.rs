@@ -12,9 +12,6 @@ use crate::model::{
 /// Repositories on one page of a listing.
 const PAGE: usize = 1000;
 
-/// What Bitbucket allows each account unless somebody changed it.
-const USUAL: RateLimit = RateLimit::Bucket { burst: 60, refill_per_second: 5 };
-
 /// The requests that wait for the same buckets.
 #[derive(Debug, Default)]
 struct Queue {
@@ -93,16 +90,8 @@ fn estimate(declared: &Declaration, server: &ServerName, queue: &Queue, observed
 }
 
 fn limit(declared: &Declaration, server: &ServerName, account: &AccountName, observed: &Observations) -> Limit {
-    let in_file = declared.servers.get(server).and_then(|server| server.rate_limit);
-    let seen = observed.servers.get(server).and_then(|seen| seen.limit_of(account));
-    match (in_file, seen) {
-        (Some(declared), _) => {
-            let (burst, refill_per_second) = (declared.burst, declared.refill_per_second);
-            Limit { limit: RateLimit::Bucket { burst, refill_per_second }, source: LimitSource::File }
-        }
-        (None, Some(seen)) => seen,
-        (None, None) => Limit { limit: USUAL, source: LimitSource::Assumed },
-    }
+    let seen = observed.servers.get(server);
+    declared.servers.get(server).map_or(Limit::USUAL, |server| server.limit_of(account, seen))
 }
 
 /// Requests that come back each second, over all accounts. `None` if one of them may ask as it likes.
@@ -131,7 +120,7 @@ mod tests {
     use super::*;
 
     fn usual(accounts: usize) -> Vec<Limit> {
-        vec![Limit { limit: USUAL, source: LimitSource::Assumed }; accounts]
+        vec![Limit::USUAL; accounts]
     }
 
     #[test]

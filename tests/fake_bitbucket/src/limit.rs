@@ -64,6 +64,17 @@ impl Default for Refusal {
 }
 
 impl Refusal {
+    /// How long the refused account is told to wait, if the header says that in a form that can be understood.
+    fn told(&self, wait: Duration) -> Option<Duration> {
+        match &self.retry_after {
+            RetryAfter::Absent | RetryAfter::Raw(_) => None,
+            RetryAfter::Computed => Some(Duration::from_secs_f64(wait.as_secs_f64().ceil())),
+            RetryAfter::Seconds(seconds) => Some(Duration::from_secs(*seconds)),
+            // A date has whole seconds.
+            RetryAfter::Date(ahead) => Some(ahead.saturating_sub(Duration::from_secs(1))),
+        }
+    }
+
     pub(crate) fn reply(&self, wait: Duration) -> Reply {
         let json = "application/json;charset=UTF-8";
         let mut reply = match self.body {
@@ -86,6 +97,9 @@ impl Refusal {
     }
 }
 
+/// A request that comes so shortly after a refusal was on its way already.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+
 /// The buckets of all accounts; a cheap handle that can be cloned.
 #[derive(Clone, Debug)]
 pub struct Buckets {
@@ -98,6 +112,9 @@ struct State {
     own: BTreeMap<String, Allowance>,
     levels: BTreeMap<String, Level>,
     refused: BTreeMap<String, u64>,
+    /// When an account was told to wait first, and until when.
+    told: BTreeMap<String, (Instant, Instant)>,
+    violations: BTreeMap<String, u64>,
     manual: bool,
     refusal: Refusal,
 }
@@ -115,6 +132,8 @@ impl Buckets {
             own: BTreeMap::new(),
             levels: BTreeMap::new(),
             refused: BTreeMap::new(),
+            told: BTreeMap::new(),
+            violations: BTreeMap::new(),
             manual: false,
             refusal,
         };
@@ -151,6 +170,12 @@ impl Buckets {
         self.lock().refused.get(account).copied().unwrap_or(0)
     }
 
+    /// How many requests of an account came although it had been told to wait, and were not on their way by then.
+    #[must_use]
+    pub fn violations(&self, account: &str) -> u64 {
+        self.lock().violations.get(account).copied().unwrap_or(0)
+    }
+
     /// Gives an account a limit of its own; its bucket starts full again.
     pub fn set_allowance(&self, account: &str, allowance: Allowance) {
         let mut state = self.lock();
@@ -176,6 +201,13 @@ impl Buckets {
     /// Takes a token, or gives the answer to send instead.
     pub(crate) fn take(&self, account: &str) -> Result<(), Reply> {
         let mut state = self.lock();
+        let now = Instant::now();
+        if let Some((since, until)) = state.told.get(account)
+            && now > *since + ON_ITS_WAY
+            && now < *until
+        {
+            *state.violations.entry(account.to_owned()).or_insert(0) += 1;
+        }
         let Some(level) = state.level(account) else {
             return Ok(());
         };
@@ -189,7 +221,16 @@ impl Buckets {
             Allowance::Bucket { per_second, .. } if per_second > 0.0 => missing / per_second,
             Allowance::Bucket { .. } | Allowance::Unlimited => 1.0,
         };
-        Err(state.refusal.reply(Duration::from_secs_f64(wait)))
+        let wait = Duration::from_secs_f64(wait);
+        if let Some(told) = state.refusal.told(wait) {
+            let until = now + told;
+            let (since, last) = state.told.entry(account.to_owned()).or_insert((now, until));
+            if *last < now {
+                *since = now;
+            }
+            *last = until.max(*last);
+        }
+        Err(state.refusal.reply(wait))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,0 +1,87 @@
+//! On whose behalf requests are made.
+
+use std::collections::BTreeSet;
+
+use super::credentials::Credentials;
+use super::permission::Scope;
+use super::{Ledger, Refused, TaskError};
+use crate::model::{AccountName, CredentialRole, ProjectSelector};
+use crate::state::TaskRow;
+use crate::throttle::{Arrival, Lease, Steadiness};
+
+/// On whose behalf requests are made, with the account book that they are entered in.
+pub(super) struct Caller<'a> {
+    /// The project, as it is declared, whose credentials are used.
+    pub(super) project: &'a ProjectSelector,
+    /// What the requests are for, for people.
+    pub(super) subject: String,
+    /// The row of the task that the requests are for, if they are for one.
+    pub(super) row: Option<TaskRow>,
+    pub(super) scope: Scope<'a>,
+    /// The credential that the caller goes on with.
+    pub(super) lease: Option<Lease>,
+    /// Whether the last answer was a 429.
+    pub(super) limited: bool,
+    pub(super) steadiness: Steadiness,
+    /// When it came, once it has asked.
+    pub(super) arrival: Option<Arrival>,
+    /// Credentials that lack a permission which the caller needs.
+    pub(super) unfit: BTreeSet<CredentialRole>,
+    pub(super) refusals: Vec<Refused>,
+    /// Credentials that were told that there is no such project.
+    pub(super) blind: Vec<(Lease, Refused)>,
+    /// The account book.
+    pub(super) ledger: Ledger,
+}
+
+impl<'a> Caller<'a> {
+    /// A caller without a lease.
+    pub(super) fn new(project: &'a ProjectSelector, subject: String, scope: Scope<'a>) -> Self {
+        Self {
+            project,
+            subject,
+            row: None,
+            scope,
+            lease: None,
+            limited: false,
+            steadiness: Steadiness::Any,
+            arrival: None,
+            unfit: BTreeSet::new(),
+            refusals: Vec::new(),
+            blind: Vec::new(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// A caller who asks with the main credential alone: what the server shows must not depend on whose turn it is.
+    pub(super) fn main(project: &'a ProjectSelector, subject: String, credentials: &Credentials) -> Self {
+        let others = credentials.roles(project).filter(|role| **role != CredentialRole::Main);
+        Self { unfit: others.cloned().collect(), ..Self::new(project, subject, Scope::Server) }
+    }
+
+    /// A caller for whom an exchange means to begin from the start.
+    pub(super) fn steady(self) -> Self {
+        Self { steadiness: Steadiness::Steady, ..self }
+    }
+
+    /// Lets the caller go on with another credential, because this one was told that there is no such project. Other
+    /// accounts may see it.
+    pub(super) fn doubt_own_eyes(&mut self, error: &TaskError) {
+        let Some(lease) = self.lease.take() else { return };
+        let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
+        self.unfit.insert(lease.role.clone());
+        self.blind.push((lease, refused));
+    }
+
+    /// Lets the caller go on with another credential.
+    pub(super) fn pass_on(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.unfit.insert(lease.role);
+        }
+    }
+
+    /// The account that the caller goes on with, once it has asked for something.
+    pub(super) fn account(&self) -> Option<&AccountName> {
+        self.lease.as_ref().map(|lease| &lease.account)
+    }
+}

@@ -1,0 +1,337 @@
+//! The budgets of this process, with somebody who wakes those whose turn it is.
+//!
+//! All runs of a process share one turnstile: an account's bucket does not grow with the number of plans that use it.
+//! While somebody waits, one task sleeps until the next token and hands it over: those who wait sleep until they have
+//! theirs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::{Clock, random_bits};
+use crate::http::Authorization;
+use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
+use crate::throttle::{
+    Answer, Arrival, Ask, Budgets, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Ticket,
+};
+
+/// What all runs of a process share; a handle that can be cloned.
+#[derive(Clone)]
+pub struct Turnstile(Arc<Shared>);
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// The next token comes earlier than the attendant knows.
+    earlier: Notify,
+}
+
+struct State {
+    budgets: Budgets,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Served>>,
+    /// Until when the attendant sleeps, if there is one.
+    attended: Option<Instant>,
+}
+
+/// The right to send one request. If it is not settled, its token is gone.
+pub(super) struct Pass {
+    turnstile: Turnstile,
+    lease: Lease,
+    grant: Mutex<Option<Grant>>,
+}
+
+/// What whoever sends a request shows at the server's gate.
+#[derive(Clone)]
+pub(super) struct Voucher {
+    /// In whose name.
+    pub(super) authorization: Authorization,
+    pass: Arc<Pass>,
+}
+
+/// A place in the queue. It is given up when it is dropped.
+pub(super) struct Place {
+    turnstile: Turnstile,
+    ticket: Ticket,
+    turn: oneshot::Receiver<Served>,
+}
+
+/// What the turnstile says.
+pub(super) enum Entry {
+    Admitted(Pass),
+    Queued(Place),
+    Exhausted,
+}
+
+impl Turnstile {
+    /// No account is known yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let seed = u64::try_from(random_bits() >> 64).expect("it has 64 bits");
+        let state = State { budgets: Budgets::new(seed), waiting: BTreeMap::new(), attended: None };
+        Self(Arc::new(Shared { clock, state: Mutex::new(state), earlier: Notify::new() }))
+    }
+
+    /// Says what an account may ask for.
+    pub(super) fn tell(&self, holder: Holder, limit: Limit) {
+        self.with(|budgets, now| budgets.tell(holder, limit, now));
+    }
+
+    /// Begins a run.
+    pub(super) fn open(&self) -> Party {
+        self.with(|budgets, _| budgets.open())
+    }
+
+    /// Ends a run.
+    pub(super) fn close(&self, party: Party) {
+        self.with(|budgets, _| budgets.close(party));
+    }
+
+    /// Adds a project's credentials to a run, in the order of rotation.
+    pub(super) fn add_rotation(
+        &self,
+        party: Party,
+        project: ProjectSelector,
+        credentials: Vec<(CredentialRole, AccountName, Holder)>,
+    ) -> RotationId {
+        self.with(|budgets, _| budgets.add_rotation(party, project, credentials))
+    }
+
+    /// A task has come.
+    pub(super) fn arrive(&self) -> Arrival {
+        self.with(|budgets, _| budgets.arrive())
+    }
+
+    /// Takes a credential out of a rotation for good.
+    pub(super) fn reject(&self, rotation: RotationId, role: &CredentialRole) {
+        self.with(|budgets, now| budgets.reject(rotation, role, now));
+    }
+
+    /// Asks for the right to send a request.
+    pub(super) fn ask(&self, ask: Ask<'_>) -> Entry {
+        let mut state = self.lock();
+        let answer = state.budgets.ask(ask, self.0.clock.monotonic());
+        let entry = match answer {
+            Answer::Granted(grant) => Entry::Admitted(self.pass(grant)),
+            Answer::Queued(ticket) => {
+                let (sender, turn) = oneshot::channel();
+                state.waiting.insert(ticket, sender);
+                Entry::Queued(Place { turnstile: self.clone(), ticket, turn })
+            }
+            Answer::Exhausted => Entry::Exhausted,
+        };
+        self.hand_over(&mut state);
+        entry
+    }
+
+    fn pass(&self, grant: Grant) -> Pass {
+        Pass { turnstile: self.clone(), lease: grant.lease.clone(), grant: Mutex::new(Some(grant)) }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Budgets, Instant) -> T) -> T {
+        let mut state = self.lock();
+        let value = change(&mut state.budgets, self.0.clock.monotonic());
+        self.hand_over(&mut state);
+        value
+    }
+
+    /// Gives what was served to those who wait for it, and sees to it that the next token is, too.
+    fn hand_over(&self, state: &mut State) {
+        let State { budgets, waiting, attended } = state;
+        for (ticket, served) in budgets.served() {
+            let place = waiting.remove(&ticket).expect("a ticket is withdrawn before its place is gone");
+            place.send(served).expect("a place is dropped after its ticket is withdrawn");
+        }
+        let Some(due) = budgets.wake_at() else { return };
+        match *attended {
+            Some(until) if until <= due => {}
+            Some(_) => self.0.earlier.notify_one(),
+            None => {
+                *attended = Some(due);
+                tokio::spawn(self.clone().attend());
+            }
+        }
+    }
+
+    /// Hands tokens over as they come, until nobody waits.
+    async fn attend(self) {
+        loop {
+            let step = {
+                let mut state = self.lock();
+                let now = self.0.clock.monotonic();
+                state.budgets.advance(now);
+                state.attended = state.budgets.wake_at();
+                self.hand_over(&mut state);
+                let Some(due) = state.attended else { return };
+                due.saturating_duration_since(now)
+            };
+            tokio::select! {
+                () = tokio::time::sleep(step) => {}
+                () = self.0.earlier.notified() => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().expect("no holder panics")
+    }
+}
+
+impl Pass {
+    /// With which credential.
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Whether the account was not refused since: it must not be used otherwise.
+    fn is_current(&self) -> bool {
+        let grant = self.grant();
+        grant.as_ref().is_some_and(|grant| self.turnstile.lock().budgets.is_current(grant))
+    }
+
+    /// Records how the request went. Tells how long the account rests, if this is news. Whoever comes second has
+    /// nothing to settle.
+    pub(super) fn settle(&self, outcome: Outcome) -> Option<Duration> {
+        let grant = self.grant().take()?;
+        self.turnstile.with(|budgets, now| {
+            let until = budgets.settle(grant, outcome, now);
+            until.map(|until| until.saturating_duration_since(now))
+        })
+    }
+
+    fn grant(&self) -> MutexGuard<'_, Option<Grant>> {
+        self.grant.lock().expect("no holder panics")
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.settle(Outcome::Lost);
+    }
+}
+
+impl Voucher {
+    /// A request of this account, by this pass.
+    pub(super) fn new(authorization: Authorization, pass: Arc<Pass>) -> Self {
+        Self { authorization, pass }
+    }
+
+    /// Whether the request may still be sent: its account was not refused while it waited at the gate.
+    pub(super) fn is_current(&self) -> bool {
+        self.pass.is_current()
+    }
+}
+
+impl Place {
+    /// Waits for the turn: the pass, or nothing if the last credential is gone. Nothing is lost if this is dropped.
+    pub(super) async fn turn(&mut self) -> Option<Pass> {
+        match (&mut self.turn).await {
+            Ok(Served::Granted(grant)) => Some(self.turnstile.pass(grant)),
+            // The run is closed, or every credential was rejected.
+            Ok(Served::Exhausted) | Err(_) => None,
+        }
+    }
+
+    /// How long until the first of the accounts that it waits for has a token again.
+    pub(super) fn prospect(&self) -> Duration {
+        self.turnstile.with(|budgets, now| {
+            let at = budgets.prospect(self.ticket, now).unwrap_or(now);
+            at.saturating_duration_since(now)
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.turnstile.lock();
+        if state.waiting.remove(&self.ticket).is_some() {
+            state.budgets.withdraw(self.ticket);
+        } else if let Ok(Served::Granted(grant)) = self.turn.try_recv() {
+            state.budgets.settle(grant, Outcome::Unsent, self.turnstile.0.clock.monotonic());
+        }
+        self.turnstile.hand_over(&mut state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::model::{BaseUrl, LimitSource, RateLimit};
+    use crate::throttle::Steadiness;
+
+    fn turnstile(burst: u32, refill_per_second: u32) -> (Turnstile, RotationId) {
+        let turnstile = Turnstile::new(Arc::new(SystemClock));
+        let account: AccountName = "svc".parse().unwrap();
+        let holder = Holder::new(&BaseUrl::new("https://bb.example.com").unwrap(), &account);
+        let limit = RateLimit::Bucket { burst, refill_per_second };
+        turnstile.tell(holder.clone(), Limit { limit, source: LimitSource::File });
+        let members = vec![(CredentialRole::Main, account, holder)];
+        let rotation = turnstile.add_rotation(turnstile.open(), "PAY".parse().unwrap(), members);
+        (turnstile, rotation)
+    }
+
+    fn ask(turnstile: &Turnstile, rotation: RotationId) -> Entry {
+        let (arrival, except) = (turnstile.arrive(), BTreeSet::new());
+        turnstile.ask(Ask { rotation, arrival, keep: None, steadiness: Steadiness::Any, except: &except })
+    }
+
+    fn queued(turnstile: &Turnstile, rotation: RotationId) -> Place {
+        match ask(turnstile, rotation) {
+            Entry::Queued(place) => place,
+            Entry::Admitted(_) | Entry::Exhausted => panic!("no token is left"),
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_served_in_order_and_the_attendant_goes_home() {
+        let (turnstile, rotation) = turnstile(1, 1000);
+        assert!(matches!(ask(&turnstile, rotation), Entry::Admitted(_)));
+        let mut places: Vec<_> = (0..50).map(|_| queued(&turnstile, rotation)).collect();
+        for place in &mut places {
+            place.turn().await.unwrap().settle(Outcome::Answered);
+        }
+        drop(places);
+        while turnstile.lock().attended.is_some() {
+            tokio::task::yield_now().await;
+        }
+        let mut again = queued(&turnstile, rotation);
+        assert!(again.turn().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_leaves_gives_the_token_to_the_next() {
+        let (turnstile, rotation) = turnstile(1, 200);
+        let Entry::Admitted(first) = ask(&turnstile, rotation) else { panic!("it is full") };
+        first.settle(Outcome::Answered);
+        let leaves = queued(&turnstile, rotation);
+        let mut stays = queued(&turnstile, rotation);
+        let mut gone = queued(&turnstile, rotation);
+        drop(leaves);
+        stays.turn().await.unwrap().settle(Outcome::Answered);
+        // The turn of one who does not listen comes, and is passed on.
+        let served = gone.turn().await.unwrap();
+        served.settle(Outcome::Unsent);
+        assert!(queued_or_admitted(&turnstile, rotation).await);
+    }
+
+    async fn queued_or_admitted(turnstile: &Turnstile, rotation: RotationId) -> bool {
+        match ask(turnstile, rotation) {
+            Entry::Admitted(_) => true,
+            Entry::Queued(mut place) => place.turn().await.is_some(),
+            Entry::Exhausted => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rejected_credential_ends_the_wait() {
+        let (turnstile, rotation) = turnstile(1, 1);
+        let _pass = ask(&turnstile, rotation);
+        let mut place = queued(&turnstile, rotation);
+        turnstile.reject(rotation, &CredentialRole::Main);
+        assert!(place.turn().await.is_none());
+        assert!(matches!(ask(&turnstile, rotation), Entry::Exhausted));
+    }
+}
