@@ -1,20 +1,27 @@
 //! What is believed of one account's bucket at one server.
 //!
-//! A token is a trillion units, and a rate of one thousandth of a token per second adds one unit each nanosecond:
-//! levels are integers, exact, and do not drift. The belief errs on the side of caution where that costs nothing: a
-//! request that is not answered may not have reached the server, so what it will take there cannot come back yet.
+//! The belief errs on the side of caution where that costs nothing: a request that is not answered may not have
+//! reached the server, so what it will take there cannot come back yet.
 //!
-//! Beliefs are corrected by what happens. Two refusals with answers between them measure the rate that is left for
-//! us; a refusal after a full bucket measures its size. Both come back slowly to what was told. An account that uses
-//! all it has for a long time without a refusal may have more than was told (several nodes behind a balancer): more
-//! is tried, carefully, unless the file sets the limit.
+//! Beliefs are corrected by what happens. A refusal lowers what explains it ([`Watch`]): the rate to what was measured
+//! between two refusals, the size to what a burst had; each by half at most, so that a belief that is `n` times too
+//! high is right after `log2(n)` refusals. What the server's bucket allows is never refused: a belief that is not too
+//! high is *safe*. From there more is tried, one step at a time, on an account that uses all that is believed: back to
+//! what was told by eighths, and beyond that, because several nodes behind a balancer have a bucket each. A step that
+//! is refused costs one refusal, and the next one comes later and is half as large; what was proven before it is
+//! believed again. The file's limit is not exceeded.
+//!
+//! **The bound.** An account that nobody else uses begins at most `8 + s/20` rests in `s` seconds, whatever was told:
+//! 7 halvings bring a size from 128 tokens to one and a rate from 128 to one per second, the first refusal of all only
+//! says that the account was used before, and there is one step a minute at most. It is never refused where what was
+//! told is true and in the file, and otherwise, where it is true, once for each step beyond it: the first after five
+//! minutes of full use, and each later one after twice that time, up to an hour.
 
 use std::time::{Duration, Instant};
 
+use super::size::{FASTEST, Size, TOKEN, nanos};
+use super::watch::Watch;
 use crate::model::{Limit, LimitSource, RateLimit};
-
-/// Units of one token.
-const TOKEN: u128 = 1_000_000_000_000;
 
 /// The shortest rest after a 429 that names no time.
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -28,6 +35,9 @@ const SHORTEST_REST: Duration = Duration::from_millis(50);
 /// How long a lowered belief stands before it comes a step of an eighth nearer to what was told.
 const RECOVERY: Duration = Duration::from_mins(1);
 
+/// The longest time between two such steps: one that is refused doubles it.
+const RECOVERY_AT_LEAST: Duration = Duration::from_mins(10);
+
 /// How long an account must use all it has without a refusal before more is tried, if the server told its limit.
 const RAISE_AFTER: Duration = Duration::from_mins(5);
 
@@ -37,71 +47,14 @@ const RAISE_ASSUMED_AFTER: Duration = Duration::from_secs(30);
 /// The longest time between two such trials: one that is refused doubles it.
 const RAISE_AT_LEAST: Duration = Duration::from_hours(1);
 
+/// A step that is refused is halved for the next time, at most as often as this.
+const MOST_HALVINGS: u32 = 10;
+
 /// With as many requests under way as the bucket has tokens, how long to wait for an answer before another is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// After a refusal, how long to wait for the first answer before another token goes out.
 const TRIAL_STEP: Duration = Duration::from_millis(250);
-
-/// No limit is believed to be slower (thousandths per second): one that is nothing is asked now and then.
-const SLOWEST: u64 = 2;
-
-/// No limit is believed to be faster.
-const FASTEST: u64 = 10_000_000;
-
-/// A bucket of tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Size {
-    /// Tokens of a full bucket. At least 1.
-    capacity: u32,
-    /// Thousandths of a token that come back each second.
-    rate: u64,
-}
-
-impl Size {
-    fn of(limit: RateLimit) -> Option<Self> {
-        match limit {
-            RateLimit::Unlimited => None,
-            RateLimit::Bucket { burst, refill_per_second } => Some(Self {
-                capacity: burst.max(1),
-                rate: (u64::from(refill_per_second) * 1000).clamp(SLOWEST, FASTEST),
-            }),
-        }
-    }
-
-    /// The usual limit, less a tenth for those who use the account besides us.
-    const ASSUMED: Self = Self { capacity: 54, rate: 4500 };
-
-    fn told(limit: Limit) -> Option<Self> {
-        match limit.source {
-            LimitSource::Assumed => Size::of(limit.limit).map(|size| Self {
-                capacity: size.capacity.min(Self::ASSUMED.capacity),
-                rate: size.rate.min(Self::ASSUMED.rate),
-            }),
-            LimitSource::Server | LimitSource::Account | LimitSource::File => Size::of(limit.limit),
-        }
-    }
-
-    /// Time in which one token comes back.
-    fn interval(self) -> Duration {
-        nanos(TOKEN.div_ceil(u128::from(self.rate)))
-    }
-}
-
-fn nanos(count: u128) -> Duration {
-    Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
-}
-
-/// From when on answers are counted, and what the server's bucket was then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Window {
-    /// Nobody knows: others may have used it before us.
-    Unknown,
-    /// It had refused: it was empty.
-    Empty(Instant),
-    /// It had time enough to fill.
-    Full(Instant),
-}
 
 /// One account's budget at one server, as far as it is known.
 #[derive(Debug, Clone)]
@@ -111,8 +64,8 @@ pub(super) struct Bucket {
     told: Option<Size>,
     /// What is believed.
     size: Option<Size>,
-    /// The rate before more was tried.
-    proven: u64,
+    /// What is believed without the step that is being tried.
+    proven: Option<Size>,
     level: u128,
     at: Instant,
     under_way: u32,
@@ -123,15 +76,28 @@ pub(super) struct Bucket {
     trial: Option<Instant>,
     refusals: u32,
     epoch: u64,
-    window: Window,
-    /// Tokens taken, and answers, since then.
-    sent: u64,
-    answered: u64,
-    /// When the belief changed last, the answers since then, and how long it takes until more is tried.
+    /// Rests that began, or became longer.
+    rests: u64,
+    watch: Watch,
+    /// When the belief changed last, and since then: the answers, and whether all that was believed was used once.
     changed: Instant,
     used: u64,
+    spent: bool,
+    /// How long it takes until the next step back to what was told, and until one beyond it.
+    recover_after: Duration,
     raise_after: Duration,
+    /// Whether the next step back is one of the size.
+    widens: bool,
+    finer: Finer,
     seed: u64,
+}
+
+/// How often steps were halved, because they were refused: a limit between two steps is found like this.
+#[derive(Debug, Clone, Copy, Default)]
+struct Finer {
+    capacity: u32,
+    rate: u32,
+    beyond: u32,
 }
 
 /// A token that was taken. It says what the bucket was like: a refusal of a request that was sent before the last
@@ -139,6 +105,7 @@ pub(super) struct Bucket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
     epoch: u64,
+    rests: u64,
 }
 
 impl Bucket {
@@ -149,7 +116,7 @@ impl Bucket {
             limit,
             told,
             size: told,
-            proven: told.map_or(0, |size| size.rate),
+            proven: told,
             level: told.map_or(0, |size| u128::from(size.capacity) * TOKEN),
             at: now,
             under_way: 0,
@@ -158,11 +125,14 @@ impl Bucket {
             trial: None,
             refusals: 0,
             epoch: 0,
-            window: Window::Unknown,
-            sent: 0,
-            answered: 0,
+            rests: 0,
+            watch: Watch::blind(now),
             changed: now,
             used: 0,
+            spent: false,
+            recover_after: RECOVERY,
+            widens: false,
+            finer: Finer::default(),
             raise_after: first_raise(limit),
             seed,
         }
@@ -177,15 +147,13 @@ impl Bucket {
         let missing = (u128::from(self.free_capacity()) * TOKEN).saturating_sub(self.level);
         self.limit = limit;
         self.told = Size::told(limit);
-        self.size = self.told;
-        self.proven = self.told.map_or(0, |size| size.rate);
+        (self.size, self.proven) = (self.told, self.told);
         // What was taken is gone, whatever the size.
         let full = u128::from(self.free_capacity()) * TOKEN;
         self.level = full.saturating_sub(missing);
-        self.watch(Window::Unknown);
-        self.changed = now;
-        self.used = 0;
-        self.raise_after = first_raise(limit);
+        self.watch = Watch::blind(now);
+        self.stand(now);
+        (self.recover_after, self.raise_after, self.finer) = (RECOVERY, first_raise(limit), Finer::default());
     }
 
     /// Takes a token, if there is one.
@@ -198,9 +166,9 @@ impl Bucket {
             self.trial = self.trial.map(|_| now + size.interval().max(TRIAL_STEP));
         }
         self.taken = now;
-        self.sent = self.sent.saturating_add(1);
         self.under_way = self.under_way.saturating_add(1);
-        Some(Token { epoch: self.epoch })
+        self.spent |= self.size.is_some_and(|size| self.level < TOKEN || self.under_way >= size.capacity);
+        Some(Token { epoch: self.epoch, rests: self.rests })
     }
 
     /// When there is a token: `now`, or the first time at which there will be one if nobody takes any.
@@ -224,6 +192,11 @@ impl Bucket {
         token.epoch == self.epoch
     }
 
+    /// Whether a request can be sent with the token: no rest began since it was taken.
+    pub(super) const fn is_good(&self, token: Token) -> bool {
+        token.rests == self.rests
+    }
+
     /// Gives a token back: nothing was sent with it.
     pub(super) fn put_back(&mut self, token: Token, now: Instant) {
         self.refill(now);
@@ -244,11 +217,13 @@ impl Bucket {
     pub(super) fn answered(&mut self, token: Token, now: Instant) {
         self.lose(now);
         if !self.is_current(token) {
+            // It may have taken a token that came after the refusal.
+            self.level = self.level.saturating_sub(TOKEN);
             return;
         }
         self.refusals = 0;
         self.trial = None;
-        self.answered = self.answered.saturating_add(1);
+        self.watch.answer();
         self.used = self.used.saturating_add(1);
         self.recover(now);
     }
@@ -257,96 +232,110 @@ impl Bucket {
     pub(super) fn refused(&mut self, token: Token, asked: Option<Duration>, now: Instant) -> Option<Instant> {
         self.lose(now);
         if !self.is_current(token) {
+            self.level = 0;
             let until = now + self.jittered(asked?.clamp(SHORTEST_REST, LONGEST_REST));
-            self.rest = self.rest.max(Some(until));
+            if self.rest < Some(until) {
+                (self.rest, self.rests) = (Some(until), self.rests + 1);
+            }
             return None;
         }
         self.learn(now);
         let size = *self.size.get_or_insert(Size::ASSUMED);
-        let unasked = size.interval().max(FIRST_REST).saturating_mul(1 << self.refusals.min(10));
+        let unasked = size.interval().max(FIRST_REST.saturating_mul(1 << self.refusals.min(10)));
         let until = now + self.jittered(asked.unwrap_or(unasked).clamp(SHORTEST_REST, LONGEST_REST));
         self.refusals = self.refusals.saturating_add(1);
-        self.epoch += 1;
+        (self.epoch, self.rests) = (self.epoch + 1, self.rests + 1);
         self.level = 0;
-        self.watch(Window::Empty(now));
+        self.watch = Watch::refused(now);
         (self.rest, self.trial) = (Some(until), Some(until));
         Some(until)
     }
 
     /// A refusal came although a token was believed to be there.
     fn learn(&mut self, now: Instant) {
-        let Some(size) = &mut self.size else {
-            self.proven = Size::ASSUMED.rate;
-            return self.stand(now);
-        };
-        if size.rate > self.proven {
-            size.rate = self.proven;
-            self.raise_after = self.raise_after.saturating_mul(2).min(RAISE_AT_LEAST);
-            return self.stand(now);
+        match self.size {
+            None => self.proven = Some(Size::ASSUMED),
+            Some(tried) if self.size != self.proven => {
+                if tried.rate > self.reference().rate {
+                    self.raise_after = self.raise_after.saturating_mul(2).min(RAISE_AT_LEAST);
+                } else {
+                    self.recover_after = self.recover_after.saturating_mul(2).min(RECOVERY_AT_LEAST);
+                }
+                let halvings = self.halvings(tried);
+                *halvings = (*halvings + 1).min(MOST_HALVINGS);
+            }
+            Some(size) => self.proven = self.watch.explain(size, now).or(self.proven),
         }
-        // However little is left for us: rests are what a starved account is asked rarely by.
-        let least = (self.told.unwrap_or(Size::ASSUMED).rate / 16).max(SLOWEST);
-        match self.window {
-            Window::Empty(since) if self.sent > 1 => {
-                let elapsed = now.saturating_duration_since(since).as_nanos().max(1);
-                let measured = u128::from(self.answered) * TOKEN / elapsed;
-                let measured = u64::try_from(measured).unwrap_or(u64::MAX);
-                size.rate = lowered(measured, size.rate).max(least.min(size.rate));
-            }
-            // The smallest bucket is refused because it fills too fast.
-            Window::Full(_) if size.capacity == 1 => {
-                size.rate = lowered(size.rate / 4 * 3, size.rate).max(least.min(size.rate));
-            }
-            Window::Full(since) => {
-                let came = u128::from(size.rate) * now.saturating_duration_since(since).as_nanos() / TOKEN;
-                let had = u128::from(self.answered).saturating_sub(came);
-                let had = u64::try_from(had).unwrap_or(u64::MAX);
-                let capacity = lowered(had, u64::from(size.capacity)).max(1);
-                size.capacity = u32::try_from(capacity).unwrap_or(size.capacity);
-            }
-            Window::Empty(_) | Window::Unknown => return,
-        }
-        self.proven = size.rate;
+        self.size = self.proven;
         self.stand(now);
     }
 
-    fn watch(&mut self, window: Window) {
-        (self.window, self.sent, self.answered) = (window, 0, 0);
+    fn stand(&mut self, now: Instant) {
+        (self.changed, self.used, self.spent) = (now, 0, false);
     }
 
-    fn stand(&mut self, now: Instant) {
-        (self.changed, self.used) = (now, 0);
+    /// The halvings of the step that is tried.
+    fn halvings(&mut self, tried: Size) -> &mut u32 {
+        if self.proven.is_some_and(|proven| tried.capacity > proven.capacity) {
+            &mut self.finer.capacity
+        } else if tried.rate > self.reference().rate {
+            &mut self.finer.beyond
+        } else {
+            &mut self.finer.rate
+        }
+    }
+
+    /// The step that is tried has stood.
+    fn prove(&mut self, tried: Size) {
+        if self.proven != Some(tried) {
+            self.recover_after = RECOVERY;
+            let halvings = self.halvings(tried);
+            *halvings = halvings.saturating_sub(1);
+            self.proven = Some(tried);
+        }
+    }
+
+    /// What a lowered belief comes back to.
+    fn reference(&self) -> Size {
+        self.told.unwrap_or(Size::ASSUMED)
     }
 
     /// After some time without a refusal the belief comes nearer to what was told, or tries more than that.
     fn recover(&mut self, now: Instant) {
-        let Some(size) = &mut self.size else { return };
-        let told = self.told.unwrap_or(Size { capacity: size.capacity, rate: FASTEST });
+        let Some(mut size) = self.size else { return };
+        let told = self.reference();
         let stood = now.saturating_duration_since(self.changed);
-        if size.capacity < told.capacity || (self.told.is_some() && size.rate < told.rate) {
-            let steps = u32::try_from(stood.as_secs() / RECOVERY.as_secs()).unwrap_or(u32::MAX);
-            if steps > 0 {
-                let more = (told.capacity / 8).max(1).saturating_mul(steps);
-                size.capacity = size.capacity.saturating_add(more).min(told.capacity);
-                let more = (told.rate / 8).max(1).saturating_mul(u64::from(steps));
-                size.rate = size.rate.saturating_add(more).min(told.rate.max(size.rate));
-                self.proven = size.rate;
-                self.stand(now);
+        if size.capacity < told.capacity || size.rate < told.rate {
+            if stood < self.recover_after || !self.spent {
+                return;
             }
-            return;
+            self.prove(size);
+            let widens = size.capacity < told.capacity && (self.widens || size.rate >= told.rate);
+            if widens {
+                let step = (told.capacity.div_ceil(8) >> self.finer.capacity).max(1);
+                size.capacity = size.capacity.saturating_add(step).min(told.capacity);
+            } else {
+                let step = (told.rate.div_ceil(8) >> self.finer.rate).max(size.rate.div_ceil(8));
+                size.rate = size.rate.saturating_add(step).min(told.rate);
+            }
+            self.widens = !widens;
+            self.size = Some(size);
+            return self.stand(now);
         }
         if self.limit.source == LimitSource::File || stood < self.raise_after {
             return;
         }
         let half = u128::from(size.rate) * stood.as_nanos() / TOKEN / 2;
         if u128::from(self.used) >= half {
-            self.proven = size.rate;
+            self.prove(size);
             // Nodes have equal buckets; what nobody told is found sooner by doubling.
             let more = match (self.limit.source, self.told) {
                 (LimitSource::Assumed, _) | (_, None) => size.rate,
                 (_, Some(told)) => told.rate,
             };
-            size.rate = size.rate.saturating_add(more).min(FASTEST);
+            let step = (more >> self.finer.beyond).max(size.rate.div_ceil(8));
+            size.rate = size.rate.saturating_add(step).min(FASTEST);
+            self.size = Some(size);
         }
         self.stand(now);
     }
@@ -360,13 +349,9 @@ impl Bucket {
         let elapsed = now.saturating_duration_since(self.at).as_nanos();
         self.at = self.at.max(now);
         self.level = self.level.saturating_add(u128::from(size.rate).saturating_mul(elapsed));
-        if self.level >= full {
-            self.level = full;
-            // Tokens that found no room: what follows says nothing about the rate.
-            if elapsed > 0 {
-                self.watch(if self.under_way == 0 { Window::Full(self.at) } else { Window::Unknown });
-            }
-        }
+        let spilled = self.level.saturating_sub(full);
+        self.level -= spilled;
+        self.watch.fill(self.level + u128::from(self.under_way) * TOKEN, spilled, now);
     }
 
     /// Tokens that can be in the bucket while some may still have to be taken from the server's.
@@ -382,12 +367,6 @@ impl Bucket {
         let share = u32::try_from((bits >> 33) & 0xff).expect("it is eight bits");
         rest + rest / 4096 * share
     }
-}
-
-/// What is believed in place of `believed` after `measured`: an eighth less at least, and no less than half, because a
-/// short time measures badly.
-fn lowered(measured: u64, believed: u64) -> u64 {
-    measured.min(believed - believed.div_ceil(8)).max(believed / 2)
 }
 
 const fn first_raise(limit: Limit) -> Duration {

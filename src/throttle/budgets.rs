@@ -35,7 +35,8 @@ pub struct Budgets {
     lanes: BTreeMap<(Party, Accounts), BTreeSet<(Arrival, Ticket)>>,
     /// When accounts that somebody waits for have tokens.
     due: BTreeSet<(Instant, usize)>,
-    served: VecDeque<(Ticket, Served)>,
+    /// With what they asked for.
+    served: VecDeque<(Ticket, Served, Waiting)>,
     last: u64,
 }
 
@@ -168,10 +169,12 @@ impl Budgets {
         }
     }
 
-    /// Whether nothing was refused to the account since the grant: a request that waited for something else in
-    /// the meantime must not be sent to an account that rests.
+    /// Whether the account began no rest since the grant, and the credential was not rejected: a request that waited
+    /// for something else in the meantime must not be sent otherwise. It settles as unsent, and asks again.
     pub fn is_current(&self, grant: &Grant) -> bool {
-        self.holders[grant.holder].bucket.is_current(grant.token)
+        let Some(rotation) = self.rotations.get(&grant.rotation) else { return false };
+        let rejected = |member: &Member| member.role == grant.lease.role && member.rejected;
+        !rotation.members.iter().any(rejected) && self.holders[grant.holder].bucket.is_good(grant.token)
     }
 
     /// Records how a request went. Tells, for a 429 that begins a rest, until when it lasts; one to a request that
@@ -180,6 +183,7 @@ impl Budgets {
         let Grant { holder, token, .. } = grant;
         let bucket = &mut self.holders[holder].bucket;
         let mut rests = None;
+        let refused = matches!(outcome, Outcome::RateLimited { .. });
         match outcome {
             Outcome::Answered => bucket.answered(token, now),
             Outcome::RateLimited { retry_after } => rests = bucket.refused(token, retry_after, now),
@@ -190,11 +194,15 @@ impl Budgets {
             self.unsteady(holder, now);
         }
         self.arrange(holder, now);
+        if refused {
+            self.recall(now);
+        }
         self.advance(now);
         rests
     }
 
-    /// Takes a credential out of a rotation for good: the server does not accept it.
+    /// Takes a credential out of a rotation for good: the server does not accept it. Who waits for it, or was served
+    /// with it and did not hear of it, gets another one; who heard of it finds that the grant is not current.
     pub fn reject(&mut self, rotation: RotationId, role: &CredentialRole, now: Instant) {
         let Some(found) = self.rotations.get_mut(&rotation) else { return };
         for member in found.members.iter_mut().filter(|member| member.role == *role) {
@@ -204,6 +212,8 @@ impl Budgets {
         for ticket in of_rotation.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
             self.requeue(ticket, now);
         }
+        self.recall(now);
+        self.advance(now);
     }
 
     /// Gives the tokens that have come to those whose turn it is.
@@ -222,7 +232,7 @@ impl Budgets {
 
     /// What tickets got since the last time, in order.
     pub fn served(&mut self) -> impl Iterator<Item = (Ticket, Served)> + '_ {
-        self.served.drain(..)
+        self.served.drain(..).map(|(ticket, served, _)| (ticket, served))
     }
 
     /// When the first of the accounts that a ticket waits for has a token again, if nobody else takes it; `None` if
@@ -265,8 +275,8 @@ impl Budgets {
     }
 
     /// Takes a token for a member. Where there was a choice, the rotation moves past it.
-    fn admit(&mut self, rotation: RotationId, member: usize, choice: bool, now: Instant) -> Option<Grant> {
-        let rotation = self.rotations.get_mut(&rotation)?;
+    fn admit(&mut self, id: RotationId, member: usize, choice: bool, now: Instant) -> Option<Grant> {
+        let rotation = self.rotations.get_mut(&id)?;
         let Member { role, account, holder, .. } = &rotation.members[member];
         let token = self.holders[*holder].bucket.take(now)?;
         let lease = Lease { project: rotation.project.clone(), role: role.clone(), account: account.clone() };
@@ -274,7 +284,7 @@ impl Budgets {
         if choice {
             rotation.next = (member + 1) % rotation.members.len();
         }
-        Some(Grant { lease, holder, token })
+        Some(Grant { lease, rotation: id, holder, token })
     }
 
     fn enqueue(&mut self, ticket: Ticket, mut waiting: Waiting, now: Instant) {
@@ -283,7 +293,7 @@ impl Budgets {
         let holders: BTreeSet<usize> =
             self.order(&waiting, now).into_iter().map(|member| rotation.members[member].holder).collect();
         if holders.is_empty() {
-            self.served.push_back((ticket, Served::Exhausted));
+            self.served.push_back((ticket, Served::Exhausted, waiting));
             return;
         }
         let accounts: Accounts = holders.into_iter().collect();
@@ -304,6 +314,20 @@ impl Budgets {
         let Some(waiting) = self.waiting.remove(&ticket) else { return };
         self.leave_lane(ticket, &waiting);
         self.enqueue(ticket, waiting, now);
+    }
+
+    /// Takes back what was served, was not handed over, and is of no use any more.
+    fn recall(&mut self, now: Instant) {
+        for (ticket, served, waiting) in std::mem::take(&mut self.served) {
+            match served {
+                Served::Granted(grant) if self.rotations.contains_key(&grant.rotation) && !self.is_current(&grant) => {
+                    self.holders[grant.holder].bucket.put_back(grant.token, now);
+                    self.arrange(grant.holder, now);
+                    self.enqueue(ticket, waiting, now);
+                }
+                Served::Granted(_) | Served::Exhausted => self.served.push_back((ticket, served, waiting)),
+            }
+        }
     }
 
     /// Those who wanted to stay with an account that begins to rest take others as well.
@@ -370,7 +394,7 @@ impl Budgets {
             let member = usable.into_iter().find(|member| members[*member].holder == holder);
             let grant = member.and_then(|member| self.admit(waiting.rotation, member, choice, now));
             let grant = grant.expect("who waits for an account can use it, and it has a token");
-            self.served.push_back((ticket, Served::Granted(grant)));
+            self.served.push_back((ticket, Served::Granted(grant), waiting));
         }
         self.arrange(holder, now);
     }

@@ -79,6 +79,7 @@ pub enum Steadiness {
 pub struct Grant {
     /// With which credential.
     pub lease: Lease,
+    pub(super) rotation: RotationId,
     pub(super) holder: usize,
     pub(super) token: Token,
 }

@@ -25,8 +25,10 @@ mod bucket;
 mod budgets;
 mod lease;
 mod pressure;
+mod size;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use budgets::Budgets;
 pub use lease::{Answer, Arrival, Ask, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket};

@@ -97,7 +97,7 @@ fn quirk_08_rests_are_what_the_server_asks_clamped_and_jittered() {
 #[test]
 fn rests_double_while_refused_and_start_anew_after_an_answer() {
     let mut now = start();
-    let mut bucket = bucket(told(60, 5), now);
+    let mut bucket = bucket(told(60, 60), now);
     for expected in [1, 2, 4, 8] {
         let until = refuse(&mut bucket, None, now);
         assert_eq!((until - now).as_millis() * 7 / 8000, expected * 7 / 8, "{:?}", until - now);

@@ -28,7 +28,7 @@ struct Naive {
     rejected: BTreeSet<(usize, usize)>,
     next: [usize; 4],
     queue: Vec<Waits>,
-    served: Vec<(Ticket, Option<usize>, Option<Token>)>,
+    served: Vec<(Waits, Option<(usize, Token)>)>,
     now: Instant,
 }
 
@@ -83,7 +83,7 @@ impl Naive {
         let members = self.asked(&waits);
         waits.accounts = members.iter().map(|member| ROTATIONS[waits.rotation].1[*member]).collect();
         if waits.accounts.is_empty() {
-            self.served.push((waits.ticket.unwrap(), None, None));
+            self.served.push((waits, None));
         } else {
             self.queue.push(waits);
         }
@@ -125,8 +125,8 @@ impl Naive {
             let members = ROTATIONS[waits.rotation].1;
             let member = self.usable(&waits).into_iter().find(|member| members[*member] == account).unwrap();
             let choice = self.usable(&waits).len() > 1;
-            let token = self.take(waits.rotation, member, choice);
-            self.served.push((waits.ticket.unwrap(), Some(member), token));
+            let token = self.take(waits.rotation, member, choice).unwrap();
+            self.served.push((waits, Some((member, token))));
         }
         self.now = end;
     }
@@ -140,6 +140,26 @@ impl Naive {
     }
 }
 
+impl Naive {
+    fn is_current(&self, rotation: usize, member: usize, token: Token) -> bool {
+        let bucket = &self.buckets[ROTATIONS[rotation].1[member]];
+        !self.rejected.contains(&(rotation, member)) && bucket.is_good(token)
+    }
+
+    /// What was served, was not fetched, and cannot be used goes back.
+    fn recall(&mut self) {
+        for (waits, served) in std::mem::take(&mut self.served) {
+            match served {
+                Some((member, token)) if !self.is_current(waits.rotation, member, token) => {
+                    self.buckets[ROTATIONS[waits.rotation].1[member]].put_back(token, self.now);
+                    self.place(waits);
+                }
+                served => self.served.push((waits, served)),
+            }
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Ask { rotation: usize, task: usize, keep: Option<usize>, steady: bool, except: Option<usize> },
@@ -147,6 +167,7 @@ enum Step {
     Reject { rotation: usize, member: usize },
     Withdraw { which: usize },
     Pass { millis: u64 },
+    Fetch,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -173,7 +194,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..4, 0usize..3).prop_map(|(rotation, member)| Step::Reject { rotation, member }),
         1 => (0usize..64).prop_map(|which| Step::Withdraw { which }),
         4 => (0u64..3000).prop_map(|millis| Step::Pass { millis }),
+        8 => Just(Step::Fetch),
     ]
+}
+
+/// A grant, and the model's.
+struct Out {
+    grant: Grant,
+    rotation: usize,
+    member: usize,
+    token: Token,
 }
 
 struct Both {
@@ -181,7 +211,7 @@ struct Both {
     rotations: Vec<RotationId>,
     tasks: Vec<Arrival>,
     naive: Naive,
-    out: Vec<(Grant, usize, Token)>,
+    out: Vec<Out>,
     tickets: Vec<Ticket>,
 }
 
@@ -238,7 +268,7 @@ impl Both {
                     (Answer::Exhausted, None) => {}
                     (Answer::Granted(grant), Some(Some((member, token)))) => {
                         prop_assert_eq!(&grant.lease.role, &role(ROLES[member]));
-                        self.out.push((grant, ROTATIONS[rotation].1[member], token));
+                        self.out.push(Out { grant, rotation, member, token });
                     }
                     (Answer::Queued(ticket), Some(None)) => {
                         waits.ticket = Some(ticket);
@@ -249,9 +279,9 @@ impl Both {
                 }
             }
             Step::Settle { which, how } if !self.out.is_empty() => {
-                let (grant, account, token) = self.out.swap_remove(which % self.out.len());
+                let Out { grant, rotation, member, token } = self.out.swap_remove(which % self.out.len());
+                let account = ROTATIONS[rotation].1[member];
                 let bucket = &mut self.naive.buckets[account];
-                prop_assert_eq!(self.budgets.is_current(&grant), bucket.is_current(token));
                 let (outcome, expected) = match how {
                     How::Answered => (Outcome::Answered, {
                         bucket.answered(token, now);
@@ -274,11 +304,15 @@ impl Both {
                 if expected.is_some() {
                     self.naive.requeue(|waits| waits.steady && waits.accounts.iter().all(|one| *one == account));
                 }
+                if matches!(how, How::Refused(_)) {
+                    self.naive.recall();
+                }
             }
             Step::Settle { .. } => {}
             Step::Reject { rotation, member } if member < ROTATIONS[rotation].1.len() => {
                 self.naive.rejected.insert((rotation, member));
                 self.naive.requeue(|waits| waits.rotation == rotation);
+                self.naive.recall();
                 self.budgets.reject(self.rotations[rotation], &role(ROLES[member]), now);
             }
             Step::Reject { .. } => {}
@@ -295,6 +329,7 @@ impl Both {
                 }
                 self.naive.pass(end);
             }
+            Step::Fetch => self.fetch()?,
         }
         let now = self.naive.now;
         self.naive.pass(now);
@@ -302,22 +337,31 @@ impl Both {
         self.compare()
     }
 
-    /// Both served the same tickets with the same credentials, and nobody waits for a token that is there.
-    fn compare(&mut self) -> Result<(), TestCaseError> {
+    /// Both served the same tickets with the same credentials, and none that is of no use.
+    fn fetch(&mut self) -> Result<(), TestCaseError> {
         let expected = std::mem::take(&mut self.naive.served);
         let served: Vec<_> = self.budgets.served().collect();
         prop_assert_eq!(served.len(), expected.len());
-        for ((ticket, served), (expected, member, token)) in served.into_iter().zip(expected) {
-            prop_assert_eq!(ticket, expected);
-            match (served, member, token) {
-                (Served::Exhausted, None, None) => {}
-                (Served::Granted(grant), Some(member), Some(token)) => {
+        for ((ticket, served), (waits, expected)) in served.into_iter().zip(expected) {
+            prop_assert_eq!(Some(ticket), waits.ticket);
+            match (served, expected) {
+                (Served::Exhausted, None) => {}
+                (Served::Granted(grant), Some((member, token))) => {
                     prop_assert_eq!(&grant.lease.role, &role(ROLES[member]));
-                    let index = ACCOUNTS.iter().position(|name| *name == grant.lease.account.as_str()).unwrap();
-                    self.out.push((grant, index, token));
+                    prop_assert!(self.budgets.is_current(&grant), "it was of no use when it was fetched");
+                    self.out.push(Out { grant, rotation: waits.rotation, member, token });
                 }
-                (served, ..) => prop_assert!(false, "{served:?} instead of {member:?}"),
+                (served, expected) => prop_assert!(false, "{served:?} instead of {expected:?}"),
             }
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for a token that is there, and both agree on which grants can be used.
+    fn compare(&mut self) -> Result<(), TestCaseError> {
+        for Out { grant, rotation, member, token } in &self.out {
+            let expected = self.naive.is_current(*rotation, *member, *token);
+            prop_assert_eq!(self.budgets.is_current(grant), expected);
         }
         let now = self.naive.now;
         for waits in &self.naive.queue {

@@ -53,7 +53,7 @@ pub(super) struct Truth {
     pub(super) name: String,
     /// What we are told.
     pub(super) told: Limit,
-    /// Whether what we are told is the truth, and nobody else uses it.
+    /// Whether what we are told is the truth, and nobody else uses it: one node, no thief.
     pub(super) plain: bool,
     /// Tokens and thousandths of tokens per second, of each node.
     limit: Option<(u64, u64)>,
@@ -77,6 +77,8 @@ const TOKEN: u128 = 1_000_000_000_000;
 impl Truth {
     pub(super) fn new(server: usize, number: usize, nodes: usize, dice: &mut Dice, now: Instant) -> Self {
         let (capacity, rate) = (dice.between(1, 40), dice.between(1, 12));
+        // Slower than can be told, and much slower than what is.
+        let slow = dice.chance(4).then(|| dice.between(50, 500));
         let unlimited = dice.chance(10);
         let thief = dice.chance(20).then(|| Duration::from_millis(dice.between(100, 3000)));
         let bucket = |burst: u64, rate: u64| RateLimit::Bucket {
@@ -88,9 +90,10 @@ impl Truth {
             0 => (bucket(60, 5), LimitSource::Assumed),
             1 => (RateLimit::Unlimited, LimitSource::Server),
             2 => (bucket(dice.between(1, 80), dice.between(1, 25)), LimitSource::File),
+            3 => (honest, LimitSource::File),
             _ => (honest, LimitSource::Server),
         };
-        let exact = limit == honest && source == LimitSource::Server;
+        let exact = limit == honest && source != LimitSource::Assumed && slow.is_none();
         let hint = match dice.between(0, 19) {
             0..=7 => Hint::Computed,
             8..=13 => Hint::None,
@@ -103,7 +106,7 @@ impl Truth {
             name: format!("svc-{server}-{number}"),
             told: Limit { limit, source },
             plain: exact && thief.is_none() && nodes == 1,
-            limit: (!unlimited).then_some((capacity, rate * 1000)),
+            limit: (!unlimited).then_some((capacity, slow.unwrap_or(rate * 1000))),
             nodes: vec![(full, now); nodes],
             thief,
             hint,
@@ -131,6 +134,13 @@ impl Truth {
             Hint::Zero => Some(Duration::from_secs(1)),
             Hint::Long => Some(Duration::from_secs(dice.between(1, 700))),
         })
+    }
+
+    /// An account with a limit of its own, for worlds of one account.
+    pub(super) fn alone(told: Limit, capacity: u64, rate: u64, nodes: usize, now: Instant) -> Self {
+        let nodes = vec![(u128::from(capacity) * TOKEN, now); nodes];
+        let limit = Some((capacity, rate));
+        Self { server: 0, name: "svc".to_owned(), told, plain: false, limit, nodes, thief: None, hint: Hint::None }
     }
 
     /// Requests that this account can have answered at most until `now`, if it began full.
