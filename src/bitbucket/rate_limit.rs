@@ -1,6 +1,8 @@
 //! What the server's rate limit is, as far as it tells an account.
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 
 use super::{BitbucketError, Client, LARGEST_DOCUMENT};
 use crate::http::{Authorization, HttpError, Refusal};
@@ -30,8 +32,21 @@ struct User {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Bucket {
+    #[serde(deserialize_with = "whole")]
     capacity: u32,
+    #[serde(deserialize_with = "whole")]
     fill_rate: u32,
+}
+
+/// A whole number, which some servers and proxies write as `5.0`.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let whole = match (number.as_u64(), number.as_f64()) {
+        (Some(whole), _) => u32::try_from(whole).ok(),
+        (None, Some(float)) if float.fract() == 0.0 => format!("{float:.0}").parse().ok(),
+        (None, _) => None,
+    };
+    whole.ok_or_else(|| D::Error::custom("not a whole number below 2^32"))
 }
 
 impl From<Bucket> for RateLimit {
@@ -96,6 +111,10 @@ mod tests {
         let body = r#"{"enabled":true,"defaultSettings":{"capacity":60,"fillRate":5}}"#;
         let bucket = RateLimit::Bucket { burst: 60, refill_per_second: 5 };
         assert_eq!(limit(Canned::answer(PATH, body)).await.unwrap(), Some(bucket));
+        for (capacity, rate) in [("60", "5.0"), ("60.0", "5"), ("6e1", "0.5e1")] {
+            let body = format!(r#"{{"enabled":true,"defaultSettings":{{"capacity":{capacity},"fillRate":{rate}}}}}"#);
+            assert_eq!(limit(Canned::answer(PATH, &body)).await.unwrap(), Some(bucket), "{capacity} {rate}");
+        }
         let off = limit(Canned::answer(PATH, r#"{"enabled":false}"#)).await.unwrap();
         assert_eq!(off, Some(RateLimit::Unlimited));
     }
@@ -106,8 +125,10 @@ mod tests {
             r#"{"errors":[{"message":"m","exceptionName":"com.atlassian.bitbucket.AuthorisationException"}]}"#;
         assert_eq!(limit(Canned::answer(PATH, refused).status(401)).await.unwrap(), None);
         assert_eq!(limit(Canned::answer(PATH, "{}").status(404)).await.unwrap(), None);
-        for hostile in [r#"{"enabled":true}"#, r#"{"enabled":true,"defaultSettings":{"capacity":-1,"fillRate":9}}"#] {
-            assert_eq!(limit(Canned::answer(PATH, hostile)).await.unwrap(), None);
+        assert_eq!(limit(Canned::answer(PATH, r#"{"enabled":true}"#)).await.unwrap(), None);
+        for hostile in ["-1", "-1.0", "0.5", "4294967296", "1e300", "1e999", "18446744073709551616", "\"9\"", "null"] {
+            let body = format!(r#"{{"enabled":true,"defaultSettings":{{"capacity":60,"fillRate":{hostile}}}}}"#);
+            assert_eq!(limit(Canned::answer(PATH, &body)).await.unwrap(), None, "{hostile}");
         }
         assert!(limit(Canned::answer(PATH, "{}").status(503)).await.is_err());
     }
