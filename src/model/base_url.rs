@@ -92,7 +92,62 @@ impl From<BaseUrl> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::model::{AccountName, ProjectKey, RepoSlug};
+
+    /// What a server reads out of an address below the base, segment by segment.
+    fn segments_of(base: &BaseUrl, url: &Url) -> Vec<String> {
+        assert!(base.covers(url), "{url} is not below {base}");
+        let below = url.as_str().strip_prefix(&base.origin()).and_then(|rest| rest.strip_prefix('/')).unwrap();
+        assert!(url.query().is_none() && url.fragment().is_none(), "{url}");
+        below.split('/').map(decoded).collect()
+    }
+
+    fn decoded(segment: &str) -> String {
+        let (mut bytes, mut rest) = (Vec::new(), segment.as_bytes());
+        while let Some((first, after)) = rest.split_first() {
+            if *first == b'%' {
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&after[..2]).unwrap(), 16).unwrap());
+                rest = &after[2..];
+            } else {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn bases() -> [BaseUrl; 3] {
+        ["https://bb.example.com", "https://bb.example.com:8443/bitbucket", "http://127.0.0.1:7990/a/b"]
+            .map(|text| BaseUrl::new(text).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn keys_slugs_and_accounts_arrive_as_they_are(
+            key in "~?[A-Za-z0-9._-]{1,40}", slug in "[A-Za-z0-9._~-]{1,40}",
+            account in prop_oneof!["\\PC{1,40}", "[%/?#\\\\+ ~.;&=@éß日🦀]{1,12}", "(%2[eEfF]|%25|\\.){1,4}"],
+        ) {
+            let (Ok(key), Ok(slug)) = (ProjectKey::new(key), RepoSlug::new(slug)) else { return Ok(()) };
+            let Ok(account) = AccountName::new(account) else { return Ok(()) };
+            for base in bases() {
+                let sent = ["rest", "projects", key.as_str(), "repos", slug.as_str(), "users", account.as_str()];
+                let url = base.join(sent);
+                prop_assert_eq!(segments_of(&base, &url), sent, "{}", url);
+                prop_assert_eq!(Url::parse(url.as_str()).unwrap(), url, "it is read as it was written");
+            }
+        }
+
+        #[test]
+        fn nothing_climbs_out_of_the_base(segments in prop::collection::vec(any::<String>(), 0..5)) {
+            for base in bases() {
+                let url = base.join(segments.iter().map(String::as_str));
+                prop_assert!(base.covers(&url), "{}", url);
+            }
+        }
+    }
 
     #[test]
     fn the_origin_is_canonical() {
@@ -111,6 +166,7 @@ mod tests {
         let base = BaseUrl::new("https://bb.example.com/bitbucket").unwrap();
         assert_eq!(base.join(["rest", "a b"]).as_str(), "https://bb.example.com/bitbucket/rest/a%20b");
         assert_eq!(base.join(["projects", "~jdoe"]).as_str(), "https://bb.example.com/bitbucket/projects/~jdoe");
+        assert_eq!(base.join(["a/b", "50%", "ü"]).as_str(), "https://bb.example.com/bitbucket/a%2Fb/50%25/%C3%BC");
     }
 
     #[test]

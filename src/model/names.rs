@@ -110,8 +110,14 @@ name!(
 );
 name!(
     /// The user name of an account on a server. Owns one token bucket per node.
-    AccountName, "an account name", "1 to 255 characters without control characters or `:`",
-    |text| (1..=255).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == ':')
+    ///
+    /// A `.` or `..` cannot be a part of an address: whoever asks for it gets another resource.
+    AccountName, "an account name", "1 to 255 characters without control characters or `:`, and not `.` or `..`",
+    |text| {
+        (1..=255).contains(&text.len())
+            && !matches!(text, "." | "..")
+            && !text.chars().any(|c| c.is_control() || c == ':')
+    }
 );
 name!(
     /// An age recipient (`age1…`): the public half of an identity. Whether it is a usable key is decided by
@@ -203,8 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn account_names_cannot_break_basic_authentication() {
+    fn account_names_cannot_break_basic_authentication_or_addresses() {
         assert!(AccountName::new("user:name").is_err());
+        for hostile in ["", ".", "..", "a\n"] {
+            assert!(AccountName::new(hostile).is_err(), "{hostile:?}");
+        }
         assert!(AccountName::new("svc-backup@example.com").is_ok());
     }
 }
