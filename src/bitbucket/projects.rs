@@ -87,6 +87,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn quirk_32_a_project_outlives_its_owner() {
+        let owners = [
+            r#"{"name":"ada","emailAddress":"ada@example.com","active":true,"id":9,"slug":"ada"}"#,
+            r#"{"name":"ada","active":false,"displayName":"ada","id":9,"slug":"ada"}"#,
+            r#"{"name":"8f14e45f","emailAddress":null,"active":false,"displayName":null,"slug":"8f14e45f"}"#,
+            "{}",
+            "null",
+        ];
+        for owner in owners {
+            let body = format!(r#"{{"key":"~ada","id":8,"type":"PERSONAL","owner":{owner}}}"#);
+            let client = Canned::answer("/bb/rest/api/latest/projects/~ada", &body).serve().await;
+            let project = client.project(&authorization(), &ProjectKey::new("~ada").unwrap()).await.unwrap();
+            assert_eq!((project.id, project.personal), (ProjectId(8), true), "{owner}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_page_of_projects_quarantines_what_is_hostile() {
         let body = r#"{"size":3,"isLastPage":true,"values":[{"key":"PAY","id":7,"name":"Pay"},
             {"key":"~ada","id":8,"type":"PERSONAL"},{"key":"../x","id":9}]}"#;
