@@ -144,10 +144,11 @@ fn signals_end_a_run_in_good_order() {
 fn a_signal_is_confirmed_to_people() {
     let (home, large) = scene();
     let gate = hold(&home);
-    let running = home.start(&["run", "nightly"]);
+    let mut live = Live::start_for_people(&home);
+    live.until("task_finished");
     assert!(gate.reached_blocking(PATIENCE));
-    running.signal(Signal::INT);
-    let ended = running.wait().expect(130).says("stopping: what is under way is given up, what is stored stays");
+    live.signal(Signal::INT);
+    let ended = live.wait().expect(130).says("stopping: what is under way is given up, what is stored stays");
     tidy(&home, &ended);
     ended.says("Plan nightly: interrupted").says("1 new, 0 changed, 0 unchanged, 0 failed, 1 interrupted");
     gate.release();

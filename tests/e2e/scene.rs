@@ -166,39 +166,62 @@ pub fn listed(home: &Home) -> Vec<String> {
     recorded
 }
 
-/// A run with `--json` that is watched while it is under way. Killed when the test ends.
+/// A run whose lines of JSON are watched while it is under way. Killed when the test ends.
 pub struct Live {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
-    stderr: Option<JoinHandle<String>>,
+    /// What the other stream says, and which of the two is watched.
+    other: Option<JoinHandle<String>>,
+    watched: Watched,
+}
+
+/// Where a run writes its lines.
+#[derive(Clone, Copy)]
+enum Watched {
+    /// With `--json`.
+    Stdout,
+    /// Without it: the summary for people is on standard output.
+    Stderr,
 }
 
 impl Live {
-    /// Starts the plan.
+    /// Starts the plan with `--json`.
     pub fn start(home: &Home) -> Self {
         Self::start_with(home, &[])
     }
 
-    /// Starts the plan with further arguments.
+    /// Starts the plan with `--json` and further arguments.
     pub fn start_with(home: &Home, arguments: &[&str]) -> Self {
-        let mut command = home.xopero_command(&["run", "nightly", "--json"]);
-        command.args(arguments);
+        Self::launch(home, &[&["run", "nightly", "--json"], arguments].concat(), Watched::Stdout)
+    }
+
+    /// Starts the plan as people do.
+    pub fn start_for_people(home: &Home) -> Self {
+        Self::launch(home, &["run", "nightly"], Watched::Stderr)
+    }
+
+    fn launch(home: &Home, arguments: &[&str], watched: Watched) -> Self {
+        let mut command = home.xopero_command(arguments);
         command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the executable starts");
+        let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("it is piped"));
+        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().expect("it is piped"));
+        let (live, mut other) = match watched {
+            Watched::Stdout => (stdout, stderr),
+            Watched::Stderr => (stderr, stdout),
+        };
         let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         std::thread::spawn(move || {
-            let mut lines = stdout.lines().map_while(Result::ok);
+            let mut lines = BufReader::new(live).lines().map_while(Result::ok);
             lines.try_for_each(|line| sender.send(line))
         });
-        let mut stderr = child.stderr.take().expect("it is piped");
-        let stderr = std::thread::spawn(move || {
+        let other = std::thread::spawn(move || {
             let mut text = String::new();
-            stderr.read_to_string(&mut text).expect("stderr is UTF-8");
+            other.read_to_string(&mut text).expect("both streams are UTF-8");
             text
         });
-        Self { child, lines, seen: Vec::new(), stderr: Some(stderr) }
+        Self { child, lines, seen: Vec::new(), other: Some(other), watched }
     }
 
     /// Waits for a line of this type.
@@ -226,12 +249,13 @@ impl Live {
         self.seen.extend(self.lines.iter());
         let status = self.child.wait().expect("it ends");
         let code = status.code().or_else(|| status.signal().map(|signal| -signal)).expect("a code or a signal");
-        let stdout = self.seen.join("\n") + "\n";
-        Ended {
-            code,
-            stdout,
-            stderr: self.stderr.take().map(|thread| thread.join().expect("stderr is read")).unwrap_or_default(),
-        }
+        let lines = self.seen.join("\n") + "\n";
+        let other = self.other.take().map(|thread| thread.join().expect("it is read")).unwrap_or_default();
+        let (stdout, stderr) = match self.watched {
+            Watched::Stdout => (lines, other),
+            Watched::Stderr => (other, lines),
+        };
+        Ended { code, stdout, stderr }
     }
 }
 
