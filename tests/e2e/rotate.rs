@@ -2,8 +2,10 @@
 
 use fake_bitbucket::{Account, Action, Gate, Options, Permission, When, World};
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::file;
+use crate::json_schema::demand_valid;
 use crate::scene::{PATIENCE, tidy};
 use crate::support::{Ended, Home, Running, file_text, token_of, write_text};
 
@@ -54,6 +56,16 @@ fn discreet(home: &Home, ended: &Ended) {
     assert!(lines.all(|line| line.chars().count() <= 80), "{}", ended.stdout);
 }
 
+/// Calls `credential rotate --json`, demands that every line is as documented, and gives the one about the rotation.
+fn told(home: &Home, more: &[&str]) -> Value {
+    let ended = home.xopero_with_input(&[&ROTATE[..], &["--json"], more].concat(), PASSWORD).success();
+    discreet(home, &ended);
+    let lines = ended.json();
+    demand_valid("rotate-output.schema.json", &lines);
+    assert_eq!(lines[0]["type"], "version");
+    ended.line("rotation")
+}
+
 fn journals(home: &Home) -> usize {
     let entries = std::fs::read_dir(home.path().join(".xopero")).expect("there is a state");
     let names = entries.map(|entry| entry.expect("it is legible").file_name().into_string().expect("it is text"));
@@ -81,6 +93,13 @@ fn the_old_token_works_until_the_new_one_is_in_force() {
     );
     assert_eq!((file_text(&home), home.server.token_names("main").len(), journals(&home)), (before, 1, 0));
 
+    let dry = told(&home, &["--dry-run"]);
+    assert_eq!(
+        (&dry["status"], &dry["new"], &dry["expiry_days"]),
+        (&"dry-run".into(), &Value::Null, &90.into()),
+        "{dry}"
+    );
+
     let first = rotate(&home).success().says("is not revoked yet").says("what is applied uses it");
     assert!(first.stderr.contains("credential/OPS/main, credential/PAY/main"), "{}", first.stderr);
     assert_eq!(file_text(&home).matches("expires \"").count(), 2, "both places say until when");
@@ -91,10 +110,16 @@ fn the_old_token_works_until_the_new_one_is_in_force() {
     assert!(rotate(&home).success().says("not revoked yet").stderr.contains("Going on"));
     assert_eq!(home.server.token_names("main").len(), 2, "nothing is made twice");
 
+    let waiting = told(&home, &[]);
+    assert_eq!((&waiting["status"], &waiting["waiting"]), (&"waiting".into(), &"old-in-force".into()), "{waiting}");
+    let listed = home.xopero(&["credential", "rotate", "--json"]).success().json();
+    demand_valid("rotate-output.schema.json", &listed);
+    assert_eq!((listed.len(), &listed[1]["status"]), (2, &"under-way".into()), "{listed:?}");
+    assert_eq!((&listed[1]["old"], &listed[1]["new"]), (&waiting["old"], &waiting["new"]), "{listed:?}");
+
     home.apply();
-    let last = home.xopero_with_input(&[&ROTATE[..], &["--json"]].concat(), PASSWORD).success();
-    discreet(&home, &last);
-    assert_eq!(last.line("rotation")["status"], "revoked");
+    let last = told(&home, &[]);
+    assert_eq!((&last["status"], &last["revoked"][0]), (&"revoked".into(), &waiting["old"]), "{last}");
     demand_rotated(&home);
     home.xopero(&["credential", "rotate"]).success().says("No rotation is under way");
 }
@@ -102,6 +127,9 @@ fn the_old_token_works_until_the_new_one_is_in_force() {
 fn start(home: &Home) -> Running {
     home.start_with_input(&ROTATE, PASSWORD)
 }
+
+/// What a server does at a gate.
+type Act = fn(Gate) -> Action;
 
 /// Kills a rotation when it stands at a gate.
 fn kill_at(home: &Home, when: When, action: impl FnOnce(Gate) -> Action) {
@@ -120,7 +148,6 @@ fn kill_at(home: &Home, when: When, action: impl FnOnce(Gate) -> Action) {
 fn a_rotation_that_is_killed_anywhere_goes_on() {
     let tokens = || When::any().path_contains("/access-tokens/");
     let login = || When::any().path_contains("application-properties");
-    type Act = fn(Gate) -> Action;
     let (hang, hold): (Act, Act) = (Action::Hang, |gate| Action::Hold { after: 0, gate });
     let points: [(&str, When, Act); 6] = [
         ("it knows the old token", tokens().nth(1), hang),

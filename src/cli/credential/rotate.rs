@@ -47,6 +47,7 @@ pub struct RotateArgs {
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliError> {
+    context.output.begin_json();
     let location = context.location()?;
     let directory = location.directory();
     let (Some(project), Some(name)) = (&arguments.project, &arguments.name) else {
@@ -160,7 +161,7 @@ fn preview(context: &Context, journal: &Journal) -> u8 {
     if context.output.is_json() {
         context.output.json(&json!({
             "type": "rotation", "address": journal.address(), "status": "dry-run", "account": account, "old": old.id,
-            "new": null, "name": wanted.name, "permissions": wanted.permissions, "expiry_days": wanted.expiry_days,
+            "new": journal.made.as_ref().map(|made| &made.id), "name": wanted.name, "permissions": wanted.permissions, "expiry_days": wanted.expiry_days,
         }));
     } else {
         let life = wanted.expiry_days.map_or_else(|| "it does not end".to_owned(), |days| format!("{days} days"));
