@@ -61,6 +61,12 @@ fn a_listing_that_leads_nowhere_ends() {
         ("[".repeat(10_000), "not the expected JSON"),
         (format!(r#"{{"isLastPage":true,"values":[{}1{}]}}"#, "[".repeat(10_000), "]".repeat(10_000)), "JSON"),
         (r#"{"isLastPage":true,"values":"#.to_owned(), "not the expected JSON"),
+        (r#"{"size":0,"values":[],"nextPageStart":null}"#.to_owned(), "not the expected JSON"),
+        (r#"{"isLastPage":null,"values":[]}"#.to_owned(), "not the expected JSON"),
+        (r#"{"isLastPage":"true","values":[]}"#.to_owned(), "not the expected JSON"),
+        (r#"{"isLastPage":true,"size":0}"#.to_owned(), "not the expected JSON"),
+        (r#"{"isLastPage":false,"nextPageStart":1.5,"values":[]}"#.to_owned(), "next page is missing"),
+        (r#"{"isLastPage":false,"nextPageStart":"25","values":[]}"#.to_owned(), "next page is missing"),
         (String::new(), "not the expected JSON"),
         ("null".to_owned(), "not the expected JSON"),
     ] {
@@ -70,6 +76,58 @@ fn a_listing_that_leads_nowhere_ends() {
         run_for_people(&home, 1).says("failed: project PAY").says("projects/PAY/repos").says(word);
         assert_eq!(home.server.log().len(), 2, "no retry of nonsense");
     }
+}
+
+/// A page with these repositories, and what it says of itself.
+fn page(slugs: &[(u64, &str)], says: serde_json::Value) -> Action {
+    let entry = |(id, slug): &(u64, &str)| json!({"id": id, "slug": slug, "name": slug, "state": "AVAILABLE", "project": {"key": "PAY", "id": 1}});
+    let mut page = says;
+    page["values"] = slugs.iter().map(entry).collect();
+    Action::ReplaceBody(page.to_string().into())
+}
+
+#[test]
+fn quirk_01_03_a_page_that_contradicts_itself_hides_nothing_and_doubles_nothing() {
+    let world = World::new();
+    let made = world.project("PAY").many("repo", 3);
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    let all: Vec<(u64, String)> = made.iter().map(|made| (made.id(), made.slug())).collect();
+    let all: Vec<(u64, &str)> = all.iter().map(|(id, slug)| (*id, slug.as_str())).collect();
+    let listings = [
+        ("it counts none", vec![page(&all, json!({"size": 0, "limit": 0, "isLastPage": true}))]),
+        ("it counts too many", vec![page(&all, json!({"size": 25, "limit": 2, "isLastPage": true}))]),
+        ("it counts below zero", vec![page(&all, json!({"size": -1, "limit": null, "isLastPage": true}))]),
+        ("the last page leads on", vec![page(&all, json!({"isLastPage": true, "nextPageStart": 25}))]),
+        ("it says another start", vec![page(&all, json!({"start": 700, "isLastPage": true}))]),
+        (
+            "entries shift, and a page is empty",
+            vec![
+                page(&all[..2], json!({"size": 2, "isLastPage": false, "nextPageStart": 40})),
+                page(&[], json!({"size": 0, "isLastPage": false, "nextPageStart": 41})),
+                page(&all[1..], json!({"size": 1, "isLastPage": true, "nextPageStart": null})),
+            ],
+        ),
+    ];
+    for (what, pages) in listings {
+        let count = pages.len();
+        for (index, page) in pages.into_iter().enumerate() {
+            home.server.fault(listing().nth(index as u64 + 1), page);
+        }
+        home.server.log().clear();
+        let ended = run(&home, 0);
+        let totals = &summary(&ended)["totals"];
+        let taken = totals["new"].as_u64().unwrap_or(0) + totals["unchanged"].as_u64().unwrap_or(0);
+        assert_eq!(taken, 3, "{what}: {totals}");
+        let asked = home.server.log().count(|entry| entry.kind == Kind::Rest && entry.path.ends_with("/repos"));
+        assert_eq!(asked, count, "{what}");
+        home.server.clear_faults();
+    }
+    // A list that goes back to what was read is no list, however much of it has come.
+    home.server.fault(listing().nth(1), page(&all, json!({"isLastPage": false, "nextPageStart": 3})));
+    home.server.fault(listing().nth(2), page(&all, json!({"isLastPage": false, "nextPageStart": 3})));
+    let ended = run_for_people(&home, 1).says("failed: project PAY").says("next page is 3");
+    assert!(ended.stdout.contains("0 new"), "{}", ended.stdout);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What `plan` and `apply` see of the outside world, and what runs remember of it.
 
-use fake_bitbucket::{Account, Action, Allowance, Kind, Permission, When, World, judge};
+use fake_bitbucket::{Account, Action, Allowance, Kind, Options, Permission, When, World, judge};
 use serde_json::Value;
 
+use crate::file;
 use crate::json_schema::demand_valid;
 use crate::scene::{apply_pool, edit, listed, readers, run, run_for_people, summary, task, tidy};
 use crate::support::{Ended, Home, token_of};
@@ -37,6 +38,23 @@ fn conditions(ended: &Ended) -> Vec<String> {
             format!("{} {} {}", part(&told["kind"]), part(&told["address"]), part(&told["condition"]["status"]))
         })
         .collect()
+}
+
+#[test]
+fn a_plan_reckons_with_the_limit_that_the_server_tells() {
+    let limited =
+        |options: Options| Home::new(two(), options.allowance(Allowance::Bucket { capacity: 60, per_second: 5.0 }));
+    let declare = |home: &Home| {
+        let declared = [file::project("PAY"), file::plan("nightly", "PAY", "", &["nas"])].concat();
+        home.write_file(&["nas"], &declared);
+        home.add_credential("PAY", None, "main");
+        home.xopero(&["plan"]).success().says("1 account refills 5 per second")
+    };
+    let told = declare(&limited(readers(&["main"])));
+    assert!(!told.stdout.contains("usual"), "{}", told.stdout);
+    let silent = limited(readers(&["main"]));
+    silent.server.fault(When::any().path_contains("/rate-limit/"), Action::status(404));
+    declare(&silent).says("usual");
 }
 
 #[test]
@@ -315,6 +333,33 @@ fn quirk_21_a_renamed_project_is_read_under_its_old_key_and_told() {
     assert_eq!(summary(&ended)["totals"]["unchanged"], 2);
     assert_eq!(notes(&plan(&home)), ["renamed project/PAY"]);
     home.xopero(&["plan"]).success().says("BILL").says("declare it under");
+}
+
+#[test]
+fn quirk_32_the_project_of_somebody_who_was_erased_is_read_and_told() {
+    let world = World::new();
+    let ada = world.project("~ada");
+    let notebook = ada.repository("notes", |recipe| recipe);
+    let home = Home::new(world, readers(&["main"]));
+    let declared = [file::project("~ada"), file::plan("nightly", "~ada", "", &["nas"])].concat();
+    home.write_file(&["nas"], &declared);
+    home.add_credential("~ada", None, "main");
+    home.apply();
+    run(&home, 0);
+
+    // First the account is deleted: the user stays in what is hers, without an address. Then it is erased.
+    ada.delete_owner();
+    let deleted = run(&home, 0);
+    assert_eq!((conditions(&deleted).len(), &summary(&deleted)["totals"]["unchanged"]), (0, &1.into()));
+    let _alias = ada.erase_owner("~fa1b");
+    notebook.commit("main");
+    let erased = run(&home, 0);
+    assert_eq!(conditions(&erased), ["ProjectRenamed project/~ada True"]);
+    assert_eq!(summary(&erased)["totals"]["changed"], 1);
+    home.xopero(&["plan"]).success().says("~fa1b").says("declare it under");
+    // The backups stay under the key that the file declares, until that is changed.
+    assert_eq!(listed(&home), ["~ada/notes", "~ada/notes"]);
+    judge::compare(&notebook.path(), &home.restore("~ada/notes")).expect("they are equal");
 }
 
 #[test]

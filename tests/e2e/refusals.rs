@@ -1,6 +1,6 @@
 //! The server says no: to a credential, to a project, to a repository.
 
-use fake_bitbucket::{Account, Action, Command, Kind, Permission, When, World, judge};
+use fake_bitbucket::{Account, Action, Command, Kind, Permission, RepositoryState, When, World, judge};
 
 use crate::scene::{apply_pool, complaint, listed, readers, run, run_for_people, summary, task};
 use crate::support::{Home, token_of};
@@ -191,16 +191,45 @@ fn a_captcha_stops_the_account_at_once() {
 }
 
 #[test]
-fn a_repository_that_is_offline_says_so_when_it_fails() {
-    let home = Home::new(two(), readers(&["main"]));
+fn what_the_server_says_of_a_repository_is_told_when_it_fails_and_only_then() {
+    let states = [
+        (RepositoryState::Offline, "offline"),
+        (RepositoryState::Initialising, "initialising"),
+        (RepositoryState::InitialisationFailed, "failed to initialise"),
+    ];
+    let world = World::new();
+    for (_, word) in states {
+        for kind in ["served", "dead"] {
+            world.project("PAY").repository(&format!("{kind}-{}", word.replace(' ', "-")), |recipe| recipe);
+        }
+    }
+    let dead = world.project("PAY").repository("dead-available", |recipe| recipe);
+    let home = Home::new(world.clone(), readers(&["main"]));
     home.apply_usual();
-    let page = r#"{"size":2,"limit":1000,"isLastPage":true,"start":0,"values":[
-        {"slug":"ledger","id":1,"name":"ledger","state":"OFFLINE","project":{"key":"PAY","id":1},"links":{}},
-        {"slug":"other","id":2,"name":"other","state":"AVAILABLE","project":{"key":"PAY","id":1},"links":{}}]}"#;
-    home.server.fault(When::kind(Kind::Rest).path_contains("/repos?"), Action::ReplaceBody(page.into()));
-    home.server.fault(When::any().path_contains("scm/pay/ledger"), Action::status(500));
+    for (state, word) in states {
+        for kind in ["served", "dead"] {
+            let slug = format!("{kind}-{}", word.replace(' ', "-"));
+            world.find("PAY", &slug).unwrap().set_state(state);
+        }
+    }
+    let fault = home.server.fault(When::any().path_contains("scm/pay/dead-"), Action::status(500));
     let ended = run(&home, 8);
-    complaint(&ended, "ledger");
-    let notes = task(&ended, "ledger")["notes"].to_string();
-    assert!(notes.contains("the server lists it as offline"), "{notes}");
+    let totals = &summary(&ended)["totals"];
+    assert_eq!((&totals["new"], &totals["failed"]), (&3.into(), &4.into()), "what git serves is taken: {totals}");
+    for (_, word) in states {
+        let slug = word.replace(' ', "-");
+        complaint(&ended, &format!("dead-{slug}"));
+        let told = task(&ended, &format!("dead-{slug}"))["notes"].to_string();
+        assert!(told.contains(&format!("the server lists it as {word}")), "{word}: {told}");
+        let served = task(&ended, &format!("served-{slug}"));
+        assert!(!served["notes"].to_string().contains("lists it as"), "{served}");
+        let source = world.find("PAY", &format!("served-{slug}")).unwrap();
+        judge::compare(&source.path(), &home.restore(&format!("PAY/served-{slug}"))).unwrap();
+    }
+    let ordinary = task(&ended, "dead-available")["notes"].to_string();
+    assert!(!ordinary.contains("lists it as"), "{ordinary}");
+    run_for_people(&home, 8).says("the server lists it as offline");
+    fault.remove();
+    run(&home, 0);
+    judge::compare(&dead.path(), &home.restore("PAY/dead-available")).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Every shape that a repository can have comes back as it was.
 
-use fake_bitbucket::{Account, FakeBitbucket, Options, Recipe, Repository, World};
+use fake_bitbucket::{Account, Action, FakeBitbucket, Kind, Options, Recipe, Repository, When, World};
 
 use crate::file;
 use crate::proof::{options, usual};
@@ -122,6 +122,78 @@ fn a_renamed_repository_gets_a_snapshot_with_its_new_name_and_no_new_pack() {
     assert_eq!(reports["PAY/big-book"]["result"], "changed", "{reports:?}");
     assert_eq!(home.stored_packs("nas"), 1);
     home.prove(&ledger);
+}
+
+#[test]
+fn quirk_18_a_merge_reference_that_comes_moves_and_goes_never_keeps_a_backup_from_its_end() {
+    let merge = "refs/pull-requests/2/merge";
+    let world = World::new();
+    let ledger = world.project("PAY").repository("ledger", |recipe| recipe.pull_request_with_merge(2));
+    let home = usual(world);
+    home.run("nightly");
+    home.prove(&ledger);
+    let first = home.moment(&ledger);
+
+    // Somebody looks at the pull request while it is read: the server makes the merge anew and drops the old one.
+    ledger.commit("main");
+    let (looked_at, parent) = (ledger.clone(), ledger.oid("refs/heads/main"));
+    let anew = Action::run(move |_| {
+        looked_at.commit_to(merge, Some(&parent));
+        looked_at.gc();
+    });
+    home.server.fault(When::kind(Kind::FETCH).first(1), anew);
+    assert_eq!(home.reports("nightly")["PAY/ledger"]["result"], "changed");
+    home.run("nightly");
+    home.prove(&ledger);
+    assert_eq!(home.run("nightly")["totals"]["unchanged"], 1);
+    let second = home.moment(&ledger);
+
+    // The pull request is closed: what the server hides is left out, what was saved stays.
+    ledger.close_pull_request(2);
+    ledger.delete_ref(merge);
+    ledger.gc();
+    assert_eq!(home.reports("nightly")["PAY/ledger"]["received"], 0);
+    home.prove(&ledger);
+    assert_eq!(home.run("nightly")["totals"]["unchanged"], 1);
+    for moment in [&first, &second] {
+        home.prove_moment(moment);
+    }
+}
+
+#[test]
+fn quirk_22_tags_are_what_git_says_whatever_they_are_called() {
+    let special = ["a/b#c", "what-100%", "%2e%2e", "say-\"hi\"", "special-\"$;><&#_=@!|.,/test", "q=1&r=2", "v1/%2F/x"];
+    let world = World::new();
+    let ledger = world.project("PAY").repository("ledger", |recipe| {
+        let named = special.iter().fold(recipe, |recipe, name| recipe.lightweight_tag(name).branch(name));
+        named.tag("annotated/100%#").nested_tag("nested").default_branch("trunk/50%#\"x\"")
+    });
+    let home = usual(world);
+    home.run("nightly");
+    home.prove(&ledger);
+    let manifest = home.manifest("nas", &home.newest(&ledger));
+    let tips = manifest["git"]["references"]["tips"].as_array().expect("it is a list").clone();
+    let peeled = |name: &str| {
+        let tip = tips.iter().find(|tip| tip["name"] == format!("refs/tags/{name}"));
+        let tip = tip.unwrap_or_else(|| panic!("{name} is not in {tips:?}"));
+        assert_eq!(tip["oid"], ledger.oid(&format!("refs/tags/{name}")), "{name}");
+        tip["peeled"].as_str().map(str::to_owned)
+    };
+    for name in special {
+        assert_eq!(peeled(name), None, "a lightweight tag is no object: {name}");
+    }
+    for name in ["annotated/100%#", "nested"] {
+        assert_eq!(peeled(name), Some(ledger.oid(&format!("refs/tags/{name}^{{}}"))), "{name}");
+    }
+    // A tag that is made anew as an annotated one of the same commit is another tag.
+    ledger.tag("later", "refs/heads/trunk/50%#\"x\"");
+    ledger.delete_ref("refs/tags/what-100%");
+    assert_eq!(home.run("nightly")["totals"]["changed"], 1);
+    home.prove(&ledger);
+    home.server.log().clear();
+    assert_eq!(home.run("nightly")["totals"]["unchanged"], 1);
+    let asked = home.server.log().count(|entry| entry.path.contains("/tags") || entry.path.contains("/branches"));
+    assert_eq!(asked, 0, "git tells all of it");
 }
 
 #[test]

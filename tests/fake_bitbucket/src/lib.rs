@@ -53,4 +53,4 @@ pub use limit::{Allowance, Buckets, Refusal, RefusalBody, RetryAfter};
 pub use log::{Command, Entry, Kind, Log, Progress};
 pub use options::{Options, Protocol};
 pub use server::{Control, FakeBitbucket, Server};
-pub use world::{Project, Recipe, Repository, World};
+pub use world::{Project, Recipe, Repository, RepositoryState, World};

@@ -137,7 +137,7 @@ impl Resource<'_> {
             Allowance::Unlimited => json!({"enabled": false}),
             Allowance::Bucket { capacity, per_second } => json!({
                 "enabled": true,
-                "defaultSettings": {"capacity": capacity, "fillRate": per_second.ceil()},
+                "defaultSettings": shape::bucket(capacity, per_second),
             }),
         };
         Reply::json(200, &settings)
@@ -160,7 +160,7 @@ impl Resource<'_> {
             Some(Allowance::Bucket { capacity, per_second }) => json!({
                 "user": user,
                 "whitelisted": false,
-                "settings": {"capacity": capacity, "fillRate": per_second.ceil()},
+                "settings": shape::bucket(capacity, per_second),
             }),
         };
         Ok(Reply::json(200, &settings))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{ProjectRecord, RepositoryRecord};
+use crate::world::{Owner, ProjectRecord, RepositoryRecord};
 
 /// How links are written.
 #[derive(Clone, Copy, Debug)]
@@ -27,14 +27,29 @@ pub(super) fn application_properties(version: &str) -> Value {
 pub(super) fn project(links: &Links<'_>, project: &ProjectRecord) -> Value {
     let page = format!("{}{}", links.base, project_page(&project.key));
     let kind = if project.is_personal() { "PERSONAL" } else { "NORMAL" };
-    json!({
+    let mut shape = json!({
         "key": project.key,
         "id": project.id,
         "name": project.name,
         "public": false,
         "type": kind,
         "links": {"self": [{"href": page}]},
-    })
+    });
+    if let Some(user) = project.key.strip_prefix('~') {
+        shape["owner"] = owner(user, project.owner);
+    }
+    shape
+}
+
+/// The user to whom a personal project belongs.
+fn owner(name: &str, owner: Owner) -> Value {
+    let active = owner == Owner::Active;
+    let mut user = json!({"name": name, "active": active, "displayName": name, "slug": slug(name), "type": "NORMAL"});
+    if active {
+        user["id"] = json!(101);
+        user["emailAddress"] = json!(format!("{name}@example.com"));
+    }
+    user
 }
 
 pub(super) fn repository(links: &Links<'_>, repository: &RepositoryRecord, owner: &ProjectRecord) -> Value {
@@ -48,20 +63,27 @@ pub(super) fn repository(links: &Links<'_>, repository: &RepositoryRecord, owner
         let place = usize::from(repository.id.is_multiple_of(2));
         clone.insert(place, json!({"href": href, "name": "ssh"}));
     }
+    let (state, message) = repository.state.words();
     json!({
         "slug": slug,
         "id": repository.id,
         "name": slug,
         "hierarchyId": format!("{:020x}", repository.id + 0xfeed_0000),
         "scmId": "git",
-        "state": "AVAILABLE",
-        "statusMessage": "Available",
+        "state": state,
+        "statusMessage": message,
         "forkable": true,
         "project": project(links, owner),
         "public": false,
         "archived": repository.archived,
         "links": {"clone": clone, "self": [{"href": page}]},
     })
+}
+
+/// The settings of a rate limit. Bitbucket has whole tokens a second only: a part of one is told as one.
+pub(super) fn bucket(capacity: u32, per_second: f64) -> Value {
+    let fill_rate: u32 = format!("{:.0}", per_second.ceil()).parse().unwrap_or(u32::MAX);
+    json!({"capacity": capacity, "fillRate": fill_rate})
 }
 
 /// The slug of an account: its name in lower case, with `_` for what an address cannot have.

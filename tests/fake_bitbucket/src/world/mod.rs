@@ -17,9 +17,10 @@ mod stream;
 
 pub use project::Project;
 pub use recipe::Recipe;
+pub use registry::RepositoryState;
 pub use repository::Repository;
 
-pub(crate) use registry::{ProjectRecord, RepositoryRecord};
+pub(crate) use registry::{Owner, ProjectRecord, RepositoryRecord};
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

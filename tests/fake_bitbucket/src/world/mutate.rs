@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::Repository;
 use super::history::text;
 use super::stream::{Change, Stream};
+use super::{Repository, RepositoryState};
 use crate::stock_git::{bytes_argument, feed, git_in, output, run};
 
 /// Minutes between the history of a recipe and the commits that come later.
@@ -134,6 +134,11 @@ impl Repository {
     /// Takes the mark of [`Repository::archive`] away.
     pub fn unarchive(&self) {
         self.change(|record| record.archived = false);
+    }
+
+    /// Lets the REST API say that it is in this state. Git goes on serving it unless a fault says otherwise.
+    pub fn set_state(&self, state: RepositoryState) {
+        self.change(|record| record.state = state);
     }
 
     fn change(&self, change: impl FnOnce(&mut super::RepositoryRecord)) {

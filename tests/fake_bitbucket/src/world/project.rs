@@ -33,6 +33,18 @@ impl Project {
         Self::new(self.world.clone(), key)
     }
 
+    /// Deletes the user to whom this personal project belongs: what is shown of it is inactive, without an e-mail.
+    pub fn delete_owner(&self) {
+        self.world.registry().delete_owner(&self.key);
+    }
+
+    /// Erases the user to whom this personal project belongs: the same under an alias, which is the new key as well.
+    #[must_use]
+    pub fn erase_owner(&self, key: &str) -> Self {
+        self.delete_owner();
+        self.rename(key)
+    }
+
     /// Makes a repository from a recipe. The start is [`Recipe::default`]: ten commits over five files on `main`.
     pub fn repository(&self, slug: &str, recipe: impl FnOnce(Recipe) -> Recipe) -> Repository {
         let recipe = recipe(Recipe::default());

@@ -8,12 +8,48 @@ pub(crate) struct ProjectRecord {
     pub(crate) id: u64,
     pub(crate) key: String,
     pub(crate) name: String,
+    /// Of a personal project: whose it is.
+    pub(crate) owner: Owner,
+}
+
+/// What is left of the user to whom a personal project belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// All of it.
+    Active,
+    /// The account was deleted, or erased: its e-mail address is gone.
+    Gone,
 }
 
 impl ProjectRecord {
     /// Whether this is somebody's personal project.
     pub(crate) fn is_personal(&self) -> bool {
         self.key.starts_with('~')
+    }
+}
+
+/// Whether a repository can be read, as the REST API tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepositoryState {
+    /// It can.
+    Available,
+    /// It is being made, for example by a fork.
+    Initialising,
+    /// Making it failed.
+    InitialisationFailed,
+    /// It is out of service.
+    Offline,
+}
+
+impl RepositoryState {
+    /// Bitbucket's word, and the words for people beside it.
+    pub(crate) const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Available => ("AVAILABLE", "Available"),
+            Self::Initialising => ("INITIALISING", "Initialising"),
+            Self::InitialisationFailed => ("INITIALISATION_FAILED", "Initialisation failed"),
+            Self::Offline => ("OFFLINE", "Offline"),
+        }
     }
 }
 
@@ -24,6 +60,7 @@ pub(crate) struct RepositoryRecord {
     pub(crate) project: String,
     pub(crate) slug: String,
     pub(crate) archived: bool,
+    pub(crate) state: RepositoryState,
     /// Belongs to somebody else and must not be written to.
     pub(crate) foreign: bool,
     /// How many commits were added after the recipe; keeps later content distinct.
@@ -47,7 +84,7 @@ impl Registry {
             let id = self.projects.len() as u64 + 1;
             let name = format!("Project {key}");
             let key = key.to_owned();
-            self.projects.push(ProjectRecord { id, key, name });
+            self.projects.push(ProjectRecord { id, key, name, owner: Owner::Active });
         }
     }
 
@@ -60,6 +97,7 @@ impl Registry {
             project: project.to_owned(),
             slug: slug.to_owned(),
             archived: false,
+            state: RepositoryState::Available,
             foreign: false,
             changes: 0,
         };
@@ -113,6 +151,13 @@ impl Registry {
             let address = (record.project.to_lowercase(), record.slug.to_lowercase());
             self.former_addresses.insert(address, id);
         }
+    }
+
+    /// Takes the owner of a personal project away.
+    pub(crate) fn delete_owner(&mut self, key: &str) {
+        let project = self.projects.iter_mut().find(|project| project.key == key).expect("the project exists");
+        assert!(project.is_personal(), "{key} has no owner");
+        project.owner = Owner::Gone;
     }
 
     /// Gives a project another key; its repositories follow.
