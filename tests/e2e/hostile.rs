@@ -80,7 +80,8 @@ fn a_listing_that_leads_nowhere_ends() {
 
 /// A page with these repositories, and what it says of itself.
 fn page(slugs: &[(u64, &str)], says: serde_json::Value) -> Action {
-    let entry = |(id, slug): &(u64, &str)| json!({"id": id, "slug": slug, "name": slug, "state": "AVAILABLE", "project": {"key": "PAY", "id": 1}});
+    let project = json!({"key": "PAY", "id": 1});
+    let entry = |(id, slug): &(u64, &str)| json!({"id": id, "slug": slug, "state": "AVAILABLE", "project": project});
     let mut page = says;
     page["values"] = slugs.iter().map(entry).collect();
     Action::ReplaceBody(page.to_string().into())

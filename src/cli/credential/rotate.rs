@@ -161,7 +161,8 @@ fn preview(context: &Context, journal: &Journal) -> u8 {
     if context.output.is_json() {
         context.output.json(&json!({
             "type": "rotation", "address": journal.address(), "status": "dry-run", "account": account, "old": old.id,
-            "new": journal.made.as_ref().map(|made| &made.id), "name": wanted.name, "permissions": wanted.permissions, "expiry_days": wanted.expiry_days,
+            "new": journal.made.as_ref().map(|made| &made.id), "name": wanted.name,
+            "permissions": wanted.permissions, "expiry_days": wanted.expiry_days,
         }));
     } else {
         let life = wanted.expiry_days.map_or_else(|| "it does not end".to_owned(), |days| format!("{days} days"));
