@@ -11,11 +11,14 @@
 //! is refused costs one refusal, and the next one comes later and is half as large; what was proven before it is
 //! believed again. The file's limit is not exceeded.
 //!
-//! **The bound.** An account that nobody else uses begins at most `8 + s/20` rests in `s` seconds, whatever was told:
-//! 7 halvings bring a size from 128 tokens to one and a rate from 128 to one per second, the first refusal of all only
-//! says that the account was used before, and there is one step a minute at most. It is never refused where what was
-//! told is true and in the file, and otherwise, where it is true, once for each step beyond it: the first after five
-//! minutes of full use, and each later one after twice that time, up to an hour.
+//! **The bound.** An account that nobody else uses begins at most `8 + s/20` rests in `s` seconds. The first refusal
+//! teaches nothing, because the account may have been used before; 7 halvings bring a size of 128 tokens, and at the
+//! same refusals mostly a rate of 128 per second, to one; and there is one step a minute at most, each with a refusal
+//! and perhaps a later one. That is an argument and no proof: the simulation asserts it at every refusal, for what is
+//! told up to 80 tokens and 25 per second. More that is told in vain costs one refusal for each doubling.
+//!
+//! Where what was told is true it is never refused if the file sets it, and otherwise once for each step beyond it: the
+//! first after five minutes of full use, each later one after twice that time, up to an hour.
 
 use std::time::{Duration, Instant};
 

@@ -49,6 +49,11 @@ impl Scene {
         }
     }
 
+    fn admitted_after(&mut self, rotation: RotationId, time: Duration) -> Grant {
+        self.now += time;
+        self.admitted(rotation, None)
+    }
+
     fn queued(&mut self, rotation: RotationId) -> Ticket {
         match self.ask(rotation, None) {
             Answer::Queued(ticket) => ticket,
@@ -219,6 +224,28 @@ fn an_admission_before_a_429_is_not_used_after_it() {
     assert_eq!(scene.budgets.settle(other, Outcome::Unsent, scene.now), None);
     let ticket = scene.queued(pool);
     assert!(scene.budgets.prospect(ticket, scene.now).unwrap() >= scene.now + millis(1000));
+}
+
+#[test]
+fn who_was_served_with_what_is_rejected_is_served_by_another() {
+    let mut scene = Scene::new(&[("a", told(1, 1)), ("b", told(1, 1))]);
+    let pool = scene.pool(&[("main", "a"), ("extra-1", "b")]);
+    let held = scene.admitted(pool, None);
+    scene.send(pool, Some("extra-1"));
+    scene.now += millis(500);
+    let ticket = scene.queued(pool);
+    scene.now += millis(500);
+    // It is given what comes at b, and is not told yet.
+    scene.budgets.advance(scene.now);
+    scene.budgets.reject(pool, &role("extra-1"), scene.now);
+    assert!(scene.budgets.is_current(&held), "another credential is not concerned");
+    scene.budgets.settle(held, Outcome::Unsent, scene.now);
+    assert_eq!(scene.pass(Duration::ZERO), [(ticket, "a".to_owned())]);
+    let held = scene.admitted_after(pool, Duration::from_secs(2));
+    scene.budgets.reject(pool, &role("main"), scene.now);
+    assert!(!scene.budgets.is_current(&held), "a request that waits must not be sent");
+    assert_eq!(scene.budgets.settle(held, Outcome::Unsent, scene.now), None);
+    assert_eq!(scene.ask(pool, None), Answer::Exhausted);
 }
 
 #[test]
