@@ -11,11 +11,12 @@
 //! is refused costs one refusal, and the next one comes later and is half as large; what was proven before it is
 //! believed again. The file's limit is not exceeded.
 //!
-//! **The bound.** An account that nobody else uses begins at most `8 + s/20` rests in `s` seconds. The first refusal
-//! teaches nothing, because the account may have been used before; 7 halvings bring a size of 128 tokens, and at the
-//! same refusals mostly a rate of 128 per second, to one; and there is one step a minute at most, each with a refusal
-//! and perhaps a later one. That is an argument and no proof: the simulation asserts it at every refusal, for what is
-//! told up to 80 tokens and 25 per second. More that is told in vain costs one refusal for each doubling.
+//! **The bound.** An account that nobody else uses begins at most `13 + s/20` rests in `s` seconds, for what is told up
+//! to 80 tokens and 25 per second. The first refusal teaches nothing, because the account may have been used before;
+//! 7 halvings bring the size to one token and 5 the rate to one per second, if each refusal teaches only one of them;
+//! and there is one step a minute at most, each with a refusal and perhaps a later one. That is an argument and no
+//! proof, because a refusal may lower less than by half: the simulation asserts it at every refusal. More that is told
+//! in vain costs one refusal for each doubling.
 //!
 //! Where what was told is true it is never refused if the file sets it, and otherwise once for each step beyond it: the
 //! first after five minutes of full use, each later one after twice that time, up to an hour.

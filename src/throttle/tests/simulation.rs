@@ -2,7 +2,7 @@
 //!
 //! - No request goes to an account that rests, or with a credential that was rejected, also if it was granted before.
 //! - An account whose limit is known and that nobody else uses is never refused, unless more was tried.
-//! - An account that nobody else uses begins at most `8 + s/20` rests in `s` seconds, whatever was told; one that others
+//! - An account that nobody else uses begins at most `13 + s/20` rests in `s` seconds, whatever was told; one that others
 //!   use as well twice that.
 //! - Nobody waits for a token that is there.
 //! - Runs take turns at an account, and in a run the oldest task comes first.
@@ -413,7 +413,7 @@ impl World {
         let (truth, time) = (&self.accounts[index], self.now - self.began);
         let (name, stale) = (&truth.name, self.stale[index]);
         let rests = self.refused[index] - stale;
-        let most = if truth.plain { steps(truth.told, time) } else { 8 + u128::from(time.as_secs() / 20) };
+        let most = if truth.plain { steps(truth.told, time) } else { 13 + u128::from(time.as_secs() / 20) };
         // Whoever takes tokens away makes the belief wrong again and again.
         let most = if truth.thief.is_some() { 2 * most } else { most };
         assert!(rests <= most, "{name}: {rests} refusals in {time:?} were news, told {:?}", truth.told);
