@@ -98,10 +98,7 @@ pub(super) fn notes(declaration: &Declaration, moves: &Moves, in_force: &Declara
     let scheduled = declaration.plans.iter().filter(|(_, plan)| plan.schedule.is_some()).map(|(name, _)| Note {
         kind: NoteKind::NotScheduled,
         address: Address::plan(name),
-        message: format!(
-            "its schedule is followed by `xopero watch`, which this version does not have: \
-             start it with `xopero run {name}`"
-        ),
+        message: "its schedule is followed while `xopero watch` runs".to_owned(),
     });
     let mut all: Vec<Note> = unused
         .chain(expiries(declaration, now))

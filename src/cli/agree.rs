@@ -14,7 +14,7 @@ use crate::config::Decoded;
 use crate::reconcile::observe::{self, Looked, Part};
 use crate::reconcile::{self, Approval, Outcome, Proposal, ReconcileError, SavedPlan};
 use crate::source::SourceTree;
-use crate::state::StateStore;
+use crate::state::{Exclusive, StateStore};
 use crate::ui::change_set;
 
 /// Options of the commands that put something in force.
@@ -80,7 +80,7 @@ pub(super) async fn put_in_force(
             }
         }
     };
-    let lock = context.lock(command, agree.wait.unwrap_or_default()).await?;
+    let lock = context.lock(Exclusive::Applying, command, agree.wait.unwrap_or_default()).await?;
     let outcome = reconcile::apply(state, &lock, proposal, &approval, &context.clock).await;
     let stays = |error: CliError| match &applied {
         Some(applied) => context.stays(error, applied),

@@ -12,7 +12,7 @@ use crate::model::{Applied, Uid};
 use crate::reconcile::stays_in_force;
 use crate::secret::{Identities, IdentitySources, find_identities};
 use crate::source::{SourceTree, read_tree};
-use crate::state::{LockBody, StateLocation, StateLock, StateStore};
+use crate::state::{Exclusive, LockBody, StateLocation, StateLock, StateStore};
 use crate::ui::{ColorChoice, Output, STOPPING};
 
 /// Options of every command.
@@ -196,8 +196,8 @@ impl Context {
         }
     }
 
-    /// Takes the state's lock for `operation`, and waits for it as long as `wait` says.
-    pub async fn lock(&self, operation: &str, wait: Duration) -> Result<StateLock, CliError> {
+    /// Takes a lock of the state for `operation`, and waits for it as long as `wait` says.
+    pub async fn lock(&self, exclusive: Exclusive, operation: &str, wait: Duration) -> Result<StateLock, CliError> {
         let body = || LockBody {
             id: Uid::mint(&self.clock).to_string(),
             who: env::who(),
@@ -209,7 +209,7 @@ impl Context {
             let holder = holder.map_or_else(|| "somebody".to_owned(), ToString::to_string);
             self.output.say(&format!("waiting for {holder} to be done with the state"));
         };
-        Ok(StateLock::acquire_within(self.location()?.directory(), body, wait, waiting).await?)
+        Ok(StateLock::acquire_within(self.location()?.directory(), exclusive, body, wait, waiting).await?)
     }
 
     /// What to do when the user asks to stop: to say that it was heard.

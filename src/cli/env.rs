@@ -10,6 +10,8 @@ pub const FILE: &str = "XOPERO_FILE";
 pub const STATE: &str = "XOPERO_STATE";
 /// The identity file.
 pub const IDENTITY_FILE: &str = "XOPERO_IDENTITY_FILE";
+/// How much `xopero watch` applies without a person.
+pub const AUTO_APPLY: &str = "XOPERO_AUTO_APPLY";
 /// Which log lines are written, such as `info` or `xopero::run=debug`.
 pub const LOG: &str = "XOPERO_LOG";
 

@@ -34,6 +34,7 @@ mod snapshots;
 mod status;
 mod validate;
 mod verify;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ enum Command {
     Run(run::RunArgs),
     Next(next::NextArgs),
     Runs(runs::RunsArgs),
+    Watch(watch::WatchArgs),
     Snapshots(snapshots::SnapshotsArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
@@ -137,6 +139,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Run(arguments) => run::run(context, &arguments).await,
         Command::Next(arguments) => next::run(context, &arguments).await,
         Command::Runs(arguments) => runs::run(context, &arguments).await,
+        Command::Watch(arguments) => watch::run(context, &arguments).await,
         Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
         Command::Verify(arguments) => verify::run(context, &arguments).await,
         Command::Restore(arguments) => restore::run(context, &arguments).await,

@@ -13,6 +13,7 @@ use crate::model::{PlanName, ProjectKey, RepoSlug, RunId};
 use crate::run::resume::{Found, find};
 use crate::run::{Event, EventSink, Execution, Outcome, Turnstile, execute};
 use crate::source::{SOURCE_LIMIT, read_file};
+use crate::state::Exclusive;
 use crate::ui::{EventLines, Progress, Stream, summary};
 
 /// Take the backups of a plan, as it is applied
@@ -40,7 +41,8 @@ const LATEST: &str = "latest";
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError> {
     let state = context.existing_state().await?;
-    let lock = context.lock(&format!("run {}", arguments.plan), Duration::ZERO).await?;
+    let lock = context.lock(Exclusive::Runs, &format!("run {}", arguments.plan), Duration::ZERO).await?;
+    state.abandon_running(context.clock.now()).await?;
     let applied = state.applied().await?.ok_or_else(|| state.location().nothing_applied())?;
     if let Ok(source) = read_file(context.file(), SOURCE_LIMIT)
         && source.sha256 != applied.source.sha256
@@ -85,6 +87,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         accepted: arguments.accept_listing.iter().cloned().collect(),
         resumes,
         max_duration: arguments.max_duration,
+        hours: None,
         base: context.base(),
         proxies: env::proxies(),
         state: Arc::new(state),

@@ -1,8 +1,18 @@
-//! What follows the declaration by itself: which plans run when.
+//! What goes on by itself: the declaration is followed, and plans run when they are due.
 //!
-//! [`scheduled`] joins what is in force with how far each plan has come in its schedule; what follows from it at an
-//! instant is a pure decision of [`crate::schedule::Agenda`].
+//! [`Watch`] is the loop. It is woken by reasons (a file that changed, a time that came, a run that ended, a signal)
+//! and reads the whole truth again each time: [`Activator`] decides what becomes of a declaration, and
+//! [`scheduled`] joins what is in force with how far each plan has come in its schedule. What is due then is a pure
+//! decision of [`crate::schedule::Agenda`].
 
+mod activation;
 mod calendar;
+mod event;
+mod following;
+mod watch;
 
+pub use activation::{Activation, Activator, AutoApply};
 pub use calendar::{NextRuns, Outlook, ScheduledPlan, next_runs, scheduled};
+pub use event::{WatchEvent, WatchSink};
+pub use following::Following;
+pub use watch::Watch;

@@ -96,7 +96,7 @@ pub struct Proposal<'a> {
 
 /// Puts a proposal in force as far as `approval` allows. All of it or nothing.
 ///
-/// `_lock` is the lock of the state, held meanwhile. Destinations are made ready before the declaration comes into
+/// `_lock` is that of what is in force, held meanwhile. Destinations are made ready before the declaration comes into
 /// force: doing that twice does no harm.
 pub async fn apply(
     store: &StateStore,
@@ -106,8 +106,6 @@ pub async fn apply(
     clock: &dyn Clock,
 ) -> Result<Outcome, ReconcileError> {
     let now = clock.now();
-    store.abandon_running(now).await?;
-
     let applied = store.applied().await?;
     let Proposal { declaration, source, rollback_of, who, base, provenance, glimpses, identities: opening } = proposal;
     let known = known(store, applied.as_ref(), &declaration, opening, provenance).await?;
@@ -264,7 +262,7 @@ mod tests {
     use super::*;
     use crate::change::{Counts, RailKind, sample};
     use crate::clock::{ManualClock, SystemClock};
-    use crate::state::{LockBody, StateLocation};
+    use crate::state::{Exclusive, LockBody, StateLocation};
 
     struct World {
         home: tempfile::TempDir,
@@ -332,7 +330,7 @@ mod tests {
             operation: "apply".into(),
             since: Timestamp::UNIX_EPOCH,
         };
-        StateLock::acquire(store.location().directory(), &body).unwrap()
+        StateLock::acquire(store.location().directory(), Exclusive::Applying, &body).unwrap()
     }
 
     #[tokio::test]

@@ -26,6 +26,16 @@ use crate::throttle::{Ask, Holder, Lease, Outcome, Party, RotationId, Steadiness
 /// The credentials of one project, in the order of rotation.
 pub(super) type Members = Vec<(CredentialRole, AccountName, Holder)>;
 
+/// What a run opens before anything is sent.
+pub(super) struct Opened {
+    /// The credentials of each project, in the order of rotation.
+    pub(super) rotations: BTreeMap<ProjectSelector, Members>,
+    /// What is behind them.
+    pub(super) authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
+    /// The servers of the projects.
+    pub(super) servers: BTreeMap<ProjectSelector, ServerName>,
+}
+
 /// The opened credentials of a run, and what became of them.
 pub(super) struct Credentials {
     pub(super) turnstile: Turnstile,
@@ -56,14 +66,13 @@ impl Credentials {
     /// Puts the rotations together with the authorizations of their credentials.
     pub(super) fn new(
         turnstile: Turnstile,
-        rotations: BTreeMap<ProjectSelector, Members>,
-        authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
-        servers: BTreeMap<ProjectSelector, ServerName>,
+        opened: Opened,
         journal: Arc<Journal>,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
         deadline: &Deadline,
     ) -> Self {
+        let Opened { rotations, authorizations, servers } = opened;
         let party = turnstile.open();
         let rotations = rotations.into_iter().map(|(project, members)| {
             let rotation = turnstile.add_rotation(party, project.clone(), members);

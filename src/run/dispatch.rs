@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::check_credentials;
 use super::conclude::{Whole, conclude};
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Opened};
 use super::deadline::Deadline;
 use super::error::lines;
 use super::journal::Journal;
@@ -26,9 +26,10 @@ use crate::clock::Clock;
 use crate::http::{Authorization, Proxies};
 use crate::model::condition::holding;
 use crate::model::{
-    Address, Applied, BackupPlan, ConditionKind, CredentialKind, CredentialRole, DestinationId, DestinationName,
-    Generation, PlanName, ProjectKey, RepoSlug, RunId, Server, ServerName, Uid,
+    Address, Applied, BackupPlan, ConditionKind, Credential, CredentialKind, CredentialRole, DestinationId,
+    DestinationName, Generation, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId, Server, ServerName, Uid,
 };
+use crate::schedule::Agenda;
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{RunStart, StateStore};
 use crate::store::{Access, Store};
@@ -46,6 +47,8 @@ pub struct Execution {
     pub resumes: Option<RunId>,
     /// How long it may take, in place of what the plan says.
     pub max_duration: Option<Duration>,
+    /// The hours to keep: nothing is begun in those that are closed. A person who starts a run does not wait for them.
+    pub hours: Option<Agenda>,
     /// Projects whose listings are believed, however much is missing.
     pub accepted: BTreeSet<ProjectKey>,
     /// The directory of the file: relative paths begin there.
@@ -97,10 +100,12 @@ pub(super) struct Context {
     /// How long the run may take, if that is limited.
     pub(super) max_duration: Option<Duration>,
     pub(super) deadline: Deadline,
+    /// The hours to keep.
+    pub(super) hours: Option<Agenda>,
     pub(super) stop: CancellationToken,
 }
 
-/// Executes a plan once. The caller holds the state's lock.
+/// Executes a plan once. The caller holds the lock of runs, and no run of a dead process counts as under way.
 ///
 /// What concerns one project or one repository is in the summary; an error means that nothing could be begun, or
 /// that the end could not be recorded.
@@ -110,7 +115,6 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let (context, servers, plan) = prepare(&execution, &mut whole).await?;
     let context = Arc::new(context);
     let Context { run, generation, state, clock, events, .. } = &*context;
-    state.abandon_running(started).await?;
     let mut in_order: Vec<DestinationId> = context.destinations.iter().map(|destination| destination.id).collect();
     let name = &context.plan_name;
     let (plan_uid, generation) = (context.plan_uid, *generation);
@@ -237,17 +241,9 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         let mut members = Vec::new();
         for role in std::iter::once(CredentialRole::Main).chain(enabled) {
             let Some(credential) = project.credential(&role) else { continue };
-            let failed =
-                |source: SecretError| RunError::Credential { project: key.clone(), credential: role.clone(), source };
-            let (account, origin) = (credential.account.clone(), server.url.origin());
-            let expected = Expected { kind: credential.kind.into(), origin, account: account.clone() };
-            let secret = open(&credential.sealed, &execution.identities, &expected).map_err(failed)?;
-            let authorization = match credential.kind {
-                CredentialKind::Token => Authorization::bearer(account.clone(), &secret),
-                CredentialKind::Password => Authorization::basic(account.clone(), &secret),
-            };
-            let client = |source| RunError::Client { server: server.url.origin(), source };
-            authorizations.insert((key.clone(), role.clone()), authorization.map_err(client)?);
+            let opened = authorization(server, (key, &role), credential, &execution.identities)?;
+            authorizations.insert((key.clone(), role.clone()), opened);
+            let account = credential.account.clone();
             let holder = Holder::new(&server.url, &account);
             turnstile.tell(holder.clone(), server.limit_of(&account, seen.get(&project.server)));
             members.push((role, account, holder));
@@ -258,9 +254,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
     let of_projects = backup_plan.projects.keys().map(|key| (key.clone(), declaration.projects[key].server.clone()));
     let credentials = Credentials::new(
         turnstile.clone(),
-        rotations,
-        authorizations,
-        of_projects.collect(),
+        Opened { rotations, authorizations, servers: of_projects.collect() },
         Arc::clone(&journal),
         Arc::clone(clock),
         Arc::clone(events),
@@ -282,8 +276,28 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         max_duration,
         stop: deadline.stop().clone(),
         deadline,
+        hours: execution.hours.clone(),
     };
     Ok((context, servers, backup_plan))
+}
+
+/// Opens a credential for its server.
+fn authorization(
+    server: &Server,
+    (project, role): (&ProjectSelector, &CredentialRole),
+    credential: &Credential,
+    identities: &Identities,
+) -> Result<Authorization, RunError> {
+    let failed =
+        |source: SecretError| RunError::Credential { project: project.clone(), credential: role.clone(), source };
+    let (account, origin) = (credential.account.clone(), server.url.origin());
+    let expected = Expected { kind: credential.kind.into(), origin, account: account.clone() };
+    let secret = open(&credential.sealed, identities, &expected).map_err(failed)?;
+    let authorization = match credential.kind {
+        CredentialKind::Token => Authorization::bearer(account, &secret),
+        CredentialKind::Password => Authorization::basic(account, &secret),
+    };
+    authorization.map_err(|source| RunError::Client { server: server.url.origin(), source })
 }
 
 /// The repositories that are known to be gone, or elsewhere: nobody asks for them again.

@@ -399,7 +399,7 @@ impl TaskError {
 }
 
 /// An error and its causes, one line each.
-pub(super) fn lines(error: &dyn std::error::Error) -> Vec<String> {
+pub fn lines(error: &dyn std::error::Error) -> Vec<String> {
     let mut lines = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -55,7 +55,7 @@ mod turnstile;
 mod work;
 
 pub use dispatch::{Execution, execute};
-pub use error::{Refused, RunError, TaskError};
+pub use error::{Refused, RunError, TaskError, lines};
 pub use event::{Event, EventSink, ExchangeReason, TaskName};
 pub use ledger::{CredentialUse, Ledger};
 pub use period::ThrottledPeriod;

@@ -82,6 +82,11 @@ impl Queue {
         Some(ready)
     }
 
+    /// Whether every task has begun.
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.iter().all(|group| group.ready.is_empty() && group.waiting.is_empty())
+    }
+
     /// The tasks that did not begin.
     pub(super) fn left(self) -> impl Iterator<Item = Task> {
         self.groups.into_iter().flat_map(|group| group.ready.into_iter().map(|(task, _)| task).chain(group.waiting))

@@ -139,15 +139,12 @@ impl Credentials {
             }
         };
         drop(parked);
-        match wait {
-            Some(wait) => {
-                let account = served.as_ref().ok().and_then(Option::as_ref).map(|pass| pass.lease().account.clone());
-                self.end_wait(caller, wait, account).await;
-            }
-            None => {
-                let waited = self.clock.monotonic().saturating_duration_since(began);
-                caller.ledger.paced_ms += u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-            }
+        if let Some(wait) = wait {
+            let account = served.as_ref().ok().and_then(Option::as_ref).map(|pass| pass.lease().account.clone());
+            self.end_wait(caller, wait, account).await;
+        } else {
+            let waited = self.clock.monotonic().saturating_duration_since(began);
+            caller.ledger.paced_ms += u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         }
         served
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -11,6 +12,16 @@ use super::queue::{Queue, Ready};
 use super::task::{Task, back_up, defect_report, not_reached};
 use super::{Event, RunError, TaskReport};
 
+/// The wall clock may be set while a run waits for hours that are open.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
+/// How long nothing may be begun, if it may not now.
+fn closed(context: &Context) -> Option<Duration> {
+    let now = context.clock.now();
+    let opens = context.hours.as_ref()?.opens(now);
+    (opens > now).then(|| Duration::try_from(opens.duration_since(now)).unwrap_or_default())
+}
+
 /// Keeps as many tasks under way as their servers are worth, and records each as it ends.
 pub(super) async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec<TaskReport>, RunError> {
     let mut reports = Vec::with_capacity(tasks.len());
@@ -19,7 +30,9 @@ pub(super) async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec
     let mut started = BTreeMap::new();
     let parking = Arc::clone(&context.credentials.parking);
     loop {
-        while !context.deadline.is_reached()
+        let closed = closed(context);
+        while closed.is_none()
+            && !context.deadline.is_reached()
             && let Some(group) = queue.next(|project| parking.count(project))
         {
             let unprepared = queue.unprepared(group);
@@ -31,11 +44,16 @@ pub(super) async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec
             let handle = under_way.spawn(async move { back_up(&context, &begun, chains).await });
             started.insert(handle.id(), task);
         }
+        let waits = closed.is_some() && !queue.is_empty();
         let ended = tokio::select! {
-            ended = under_way.join_next_with_id() => ended,
+            biased;
+            Some(ended) = under_way.join_next_with_id() => ended,
+            () = context.stop.cancelled(), if waits && under_way.is_empty() => break,
+            () = context.deadline.closing().cancelled(), if waits && under_way.is_empty() => break,
             () = parking.changed(), if !under_way.is_empty() => continue,
+            () = tokio::time::sleep(closed.unwrap_or_default().min(LOOK_AGAIN)), if waits => continue,
+            else => break,
         };
-        let Some(ended) = ended else { break };
         let (id, report) = match ended {
             Ok((id, report)) => (id, Some(report)),
             // A bug in one task is no reason to lose the record of the others.

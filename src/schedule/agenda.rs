@@ -14,7 +14,7 @@ use crate::model::{Missed, Overlap, Timetable, Uid, Window};
 /// A run that begins so much later than planned is on time: whoever follows the agenda looks once a minute.
 const ON_TIME: Duration = Duration::from_mins(2);
 
-/// Runs that make up for missed ones begin within so long after somebody is there to begin them, each at its own time.
+/// Runs that make up for missed ones are put off by their jitter as well, but not for longer than this.
 const SPREAD: Duration = Duration::from_mins(10);
 
 /// A time that was dealt with and is so far ahead was told by a clock that was wrong.
@@ -123,7 +123,7 @@ impl Agenda {
             overlap: *overlap,
             closed: not_between.clone(),
             offset: share(*jitter, random),
-            spread: share(SPREAD, random >> 40),
+            spread: share(SPREAD.min(*jitter), random >> 40),
         })
     }
 
@@ -345,7 +345,8 @@ mod tests {
     #[test]
     fn those_who_make_up_for_missed_times_do_not_begin_together() {
         let plan = Uid::from_parts(0, u128::MAX);
-        let nightly = Agenda::new(&timetable("30 1 * * *"), plan).unwrap();
+        let jitter = Duration::from_mins(20);
+        let nightly = Agenda::new(&Timetable { jitter, ..timetable("30 1 * * *") }, plan).unwrap();
         let now = at("2026-11-22T08:00Z");
         let woken = Standing { awake_since: now, ..standing("2026-11-20T12:00Z") };
         let Step::Wait { until } = nightly.step(&woken, now) else { panic!("it begins at once") };

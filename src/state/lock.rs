@@ -1,6 +1,6 @@
-//! One process at a time changes the state.
+//! One process at a time changes what is in force, and one takes backups.
 //!
-//! The lock is the operating system's advisory lock on `.xopero/lock`: it ends with the process that took it,
+//! Each lock is the operating system's advisory lock on a file in `.xopero`: it ends with the process that took it,
 //! however that ends. The file holds who took it, for the message that others see, and is never a lock by itself.
 
 use std::fmt;
@@ -45,17 +45,35 @@ impl fmt::Display for LockBody {
     }
 }
 
-/// The lock, held as long as this value lives.
+/// What a lock keeps others from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusive {
+    /// Changing what is in force. It is held for moments; runs go on with what was in force when they began.
+    Applying,
+    /// Taking backups. A process that takes several at once holds it for all of them.
+    Runs,
+}
+
+impl Exclusive {
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Applying => "lock",
+            Self::Runs => "runs.lock",
+        }
+    }
+}
+
+/// A lock, held as long as this value lives.
 #[derive(Debug)]
 pub struct StateLock {
     file: File,
 }
 
 impl StateLock {
-    /// Takes the lock of the state in `directory`, or tells who holds it. Never waits.
-    pub fn acquire(directory: &Path, body: &LockBody) -> Result<Self, StateError> {
+    /// Takes a lock of the state in `directory`, or tells who holds it. Never waits.
+    pub fn acquire(directory: &Path, exclusive: Exclusive, body: &LockBody) -> Result<Self, StateError> {
         create_directory(directory)?;
-        let path = directory.join("lock");
+        let path = directory.join(exclusive.file());
         let failed = |source: io::Error| StateError::Lock { path: path.clone(), source };
         let mut file = OpenOptions::new()
             .read(true)
@@ -83,18 +101,19 @@ impl StateLock {
     /// holder, if there is something to wait for. `body` is made anew for each attempt: the lock is held since then.
     pub async fn acquire_within(
         directory: &Path,
+        exclusive: Exclusive,
         body: impl Fn() -> LockBody,
         wait: Duration,
         waiting: impl FnOnce(Option<&LockBody>),
     ) -> Result<Self, StateError> {
-        match Self::acquire(directory, &body()) {
+        match Self::acquire(directory, exclusive, &body()) {
             Err(StateError::Locked { holder, .. }) if !wait.is_zero() => waiting(holder.as_deref()),
             ended => return ended,
         }
         let free = async {
             loop {
                 tokio::time::sleep(LOOK_AGAIN).await;
-                match Self::acquire(directory, &body()) {
+                match Self::acquire(directory, exclusive, &body()) {
                     Err(StateError::Locked { .. }) => {}
                     ended => return ended,
                 }
@@ -102,7 +121,7 @@ impl StateLock {
         };
         match tokio::time::timeout(wait, free).await {
             Ok(ended) => ended,
-            Err(_elapsed) => Self::acquire(directory, &body()),
+            Err(_elapsed) => Self::acquire(directory, exclusive, &body()),
         }
     }
 }
@@ -140,21 +159,22 @@ mod tests {
     fn the_second_one_learns_who_was_first() {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join(".xopero");
-        let first = StateLock::acquire(&directory, &body("apply")).unwrap();
-        let error = StateLock::acquire(&directory, &body("run nightly")).unwrap_err();
+        let first = StateLock::acquire(&directory, Exclusive::Runs, &body("apply")).unwrap();
+        let error = StateLock::acquire(&directory, Exclusive::Runs, &body("run nightly")).unwrap_err();
         assert!(matches!(&error, StateError::Locked { holder: Some(holder), .. } if **holder == body("apply")));
         assert!(error.to_string().contains("ada@vault (process 7, `apply`, since 1970-01-01T00:00:00Z)"), "{error}");
         drop(first);
-        StateLock::acquire(&directory, &body("run nightly")).unwrap();
+        StateLock::acquire(&directory, Exclusive::Runs, &body("run nightly")).unwrap();
     }
 
     #[tokio::test]
     async fn who_waits_gets_the_lock_when_it_is_free_and_gives_up_in_time() {
         let home = tempfile::tempdir().unwrap();
-        let first = StateLock::acquire(home.path(), &body("run nightly")).unwrap();
+        let first = StateLock::acquire(home.path(), Exclusive::Runs, &body("run nightly")).unwrap();
         let acquire = |told, wait| {
             StateLock::acquire_within(
                 home.path(),
+                Exclusive::Runs,
                 || body("apply"),
                 wait,
                 move |holder: Option<&LockBody>| {
@@ -176,9 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_force_can_change_during_a_run() {
+        let home = tempfile::tempdir().unwrap();
+        let _run = StateLock::acquire(home.path(), Exclusive::Runs, &body("run nightly")).unwrap();
+        StateLock::acquire(home.path(), Exclusive::Applying, &body("apply")).unwrap();
+    }
+
+    #[test]
     fn what_a_crash_left_in_the_file_does_not_lock() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("lock"), "{\"id\":\"half").unwrap();
-        StateLock::acquire(home.path(), &body("apply")).unwrap();
+        StateLock::acquire(home.path(), Exclusive::Runs, &body("apply")).unwrap();
     }
 }

@@ -37,7 +37,7 @@ pub use agenda::AgendaRow;
 pub use catalogue::{Begins, ChainRow, HeldRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
 pub use location::StateLocation;
-pub use lock::{LockBody, StateLock};
+pub use lock::{Exclusive, LockBody, StateLock};
 pub use runs::{ABANDONED, DONE, RUNNING, RunFilter, RunRow, RunStart};
 pub use standing::Holding;
 pub use store::StateStore;

@@ -179,6 +179,7 @@ impl Budgets {
 
     /// Records how a request went. Tells, for a 429 that begins a rest, until when it lasts; one to a request that
     /// was under way at that time says nothing new.
+    #[expect(clippy::needless_pass_by_value, reason = "a grant is settled once")]
     pub fn settle(&mut self, grant: Grant, outcome: Outcome, now: Instant) -> Option<Instant> {
         let Grant { holder, token, .. } = grant;
         let bucket = &mut self.holders[holder].bucket;

@@ -45,7 +45,7 @@ fn changes(entry: &Entry) -> String {
 }
 
 /// Counts in words: `1 added, 2 changed`.
-fn words(counts: Counts) -> String {
+pub(super) fn words(counts: Counts) -> String {
     let Counts { add, change, moved, retire, remove } = counts;
     let all = [(add, "added"), (change, "changed"), (moved, "moved"), (retire, "retired"), (remove, "removed")];
     let some: Vec<String> = all.iter().filter(|(count, _)| *count > 0).map(|(n, word)| format!("{n} {word}")).collect();

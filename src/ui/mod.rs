@@ -20,6 +20,7 @@ pub mod status;
 mod style;
 pub mod summary;
 mod table;
+pub mod watch;
 mod wrap;
 
 pub use diff::diff;

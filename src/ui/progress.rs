@@ -170,14 +170,12 @@ impl EventSink for Progress {
                     format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S UTC"));
                 self.notice(&mut inner, &text);
             }
-            Event::CredentialExchanged { subject, from, to, reason } => match reason {
-                ExchangeReason::RateLimited => {
-                    let (from, to) = (shown(from.as_str()), shown(to.as_str()));
-                    self.notice(&mut inner, &format!("{}: goes on as {to} in place of {from}", shown(subject)));
-                }
-                // Taking turns is how budgets are used up evenly, and no news.
-                ExchangeReason::NoBudget => {}
-            },
+            // Taking turns is how budgets are used up evenly, and no news.
+            Event::CredentialExchanged { reason: ExchangeReason::NoBudget, .. } => {}
+            Event::CredentialExchanged { subject, from, to, reason: ExchangeReason::RateLimited } => {
+                let (from, to) = (shown(from.as_str()), shown(to.as_str()));
+                self.notice(&mut inner, &format!("{}: goes on as {to} in place of {from}", shown(subject)));
+            }
             Event::Throttled { subject, until, .. } => {
                 if inner.waiting.is_empty() {
                     let text = format!("no account has budget: waiting until {}", until.strftime("%H:%M:%S UTC"));

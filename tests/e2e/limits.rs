@@ -207,7 +207,9 @@ fn told(accounts: &[&str], repositories: usize, capacity: u32, per_second: f64) 
 }
 
 fn fill(home: &Home, accounts: &[&str]) {
-    accounts.iter().for_each(|account| home.server.buckets().refill(account, 1000));
+    for account in accounts {
+        home.server.buckets().refill(account, 1000);
+    }
 }
 
 #[test]

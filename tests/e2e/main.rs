@@ -39,3 +39,4 @@ mod status;
 mod stock_tools;
 mod transport;
 mod unusable_destinations;
+mod watch;

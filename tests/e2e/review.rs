@@ -9,7 +9,7 @@ use fake_bitbucket::{Action, Gate, Kind, When, World};
 use nix::pty::{Winsize, openpty};
 use rustix::process::Signal;
 use serde_json::Value;
-use xopero::state::{LockBody, StateLock};
+use xopero::state::{Exclusive, LockBody, StateLock};
 
 use crate::json_schema::demand_valid;
 use crate::proof::usual;
@@ -169,7 +169,7 @@ fn one_apply_waits_for_another_or_says_who_it_is() {
         operation: "apply".into(),
         since: "2026-11-22T00:00:00Z".parse().unwrap(),
     };
-    let held = StateLock::acquire(&path(&home, ".xopero"), &body).unwrap();
+    let held = StateLock::acquire(&path(&home, ".xopero"), Exclusive::Applying, &body).unwrap();
     let told = home.xopero(&["apply", "--auto-approve"]).expect(6).says("ada@vault").says("2026-11-22T00:00:00Z");
     safe(&told.stderr);
     home.xopero(&["apply", "--auto-approve", "--wait", "1ms"]).expect(6).says("waiting for ada@vault");
@@ -186,12 +186,14 @@ fn a_killed_holder_leaves_nothing_to_clean_up() {
     home.server.fault(When::kind(Kind::LS_REFS).first(1), Action::Hang(gate.clone()));
     let run = home.start(&["run", "nightly"]);
     assert!(gate.reached_blocking(PATIENCE));
+    home.xopero(&["run", "nightly"]).expect(6).says("run nightly").says(&run.id().to_string());
+    // The run goes on with what was in force when it began.
     edit(&home, "keep last=100", "keep last=200");
-    home.xopero(&["apply", "--auto-approve"]).expect(6).says("run nightly").says(&run.id().to_string());
-    let waits = home.start(&["apply", "--auto-approve", "--wait", "1m"]);
+    home.xopero(&["apply", "--auto-approve"]).success().says("Applied as generation 2");
     run.signal(Signal::KILL);
-    waits.wait().success().says("Applied as generation 2");
+    run.wait().expect(-9);
     gate.release();
+    home.xopero(&["run", "nightly"]).success();
 }
 
 /// Types an answer on a terminal of 80 columns, when it is asked for, and gives the exit code and the screen.

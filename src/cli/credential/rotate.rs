@@ -10,6 +10,7 @@ use crate::bitbucket::TokenId;
 use crate::cli::{env, exit_code};
 use crate::model::{AccountName, CredentialName, CredentialRole, Declaration, ProjectSelector};
 use crate::rotate::{Asked, Ended, Finish, Journal, Rotation, Told, Waiting, Wish, advance, begin, pending};
+use crate::state::Exclusive;
 
 /// Replace an access token by a new one, and revoke the old one when the new one is in force
 ///
@@ -56,7 +57,9 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
     let role = role(name)?;
     let identities = context.identities()?;
     // Nothing that is under way may lose its token, and nothing may come into force meanwhile.
-    let _lock = context.lock("credential rotate", std::time::Duration::ZERO).await?;
+    let _applying = context.lock(Exclusive::Applying, "credential rotate", std::time::Duration::ZERO).await?;
+    // A run that began before the new token was applied still uses the old one.
+    let _runs = context.lock(Exclusive::Runs, "credential rotate", std::time::Duration::ZERO).await?;
     let (_, decoded) = context.declaration()?;
     let applied = match context.state().await? {
         Some(state) => state.applied().await?,

@@ -283,7 +283,7 @@ mod tests {
     fn nothing_to_do_is_said_and_notes_are_still_shown() {
         let text = printed(&after(|_| ()), PLAIN);
         assert!(text.starts_with("No changes: generation 41 is what the file declares.\n\nNotes\n"), "{text}");
-        assert!(text.contains("start it with") && !text.contains("To apply"), "{text}");
+        assert!(text.contains("while `xopero watch` runs") && !text.contains("To apply"), "{text}");
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! `xopero watch`.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::interrupt::Interrupt;
+use super::{CliError, Context, env, exit_code};
+use crate::clock::{Clock, SystemClock};
+use crate::daemon::{Activator, AutoApply, Following, Watch, WatchSink};
+use crate::run::Turnstile;
+use crate::source::watch::{FileWatch, Notice, Pace};
+use crate::ui::watch::{WatchLines, WatchTalk};
+
+/// Follow the file, apply what is safe, and run the plans on their schedules
+///
+/// The file is applied when it changes, as far as --auto-apply lets it; an invalid or missing file changes nothing.
+/// Runs begin when they are due, and go on after a restart where they were cut off. SIGHUP reads everything again.
+/// SIGTERM and Ctrl-C begin nothing new and let what is under way end in good order; a second one ends at once.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// How much is applied without you
+    #[arg(long, value_name = "LEVEL", default_value = "safe", env = env::AUTO_APPLY)]
+    pub auto_apply: Level,
+    /// Look for changes, for file systems that tell of none (NFS)
+    #[arg(long)]
+    pub poll: bool,
+}
+
+/// How much is applied without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Nothing
+    None,
+    /// What needs no approval
+    Safe,
+    /// Guarded changes too
+    Guarded,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliError> {
+    let state = Arc::new(context.create_state().await?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let sink: Arc<dyn WatchSink> = if context.output.is_json() {
+        Arc::new(WatchLines::begin(Arc::clone(&clock)))
+    } else {
+        Arc::new(WatchTalk::new(context.output.talk_style(), context.output.width(), Arc::clone(&clock)))
+    };
+    let interrupt = Interrupt::listen(|| {});
+    let (ask, reload) = tokio::sync::mpsc::channel(1);
+    let mut hangups = signal(SignalKind::hangup())
+        .map_err(|error| CliError::new(exit_code::FAILED, format!("cannot listen for signals: {error}")))?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            // One that waits already asks for the same.
+            let _already_asked = ask.try_send(());
+        }
+    });
+    let notice = if arguments.poll { Notice::Poll } else { Notice::Events };
+    let watch = Watch {
+        activator: Activator {
+            state,
+            base: context.base(),
+            who: env::who(),
+            identities: context.identity_sources(),
+            level: match arguments.auto_apply {
+                Level::None => AutoApply::None,
+                Level::Safe => AutoApply::Safe,
+                Level::Guarded => AutoApply::Guarded,
+            },
+            clock: Arc::clone(&clock),
+        },
+        source: Following::File(Box::new(FileWatch::new(context.file(), notice, Pace::default(), Arc::clone(&clock)))),
+        source_name: context.file().display().to_string(),
+        proxies: env::proxies(),
+        turnstile: Turnstile::new(clock),
+        sink,
+        reload,
+        stop: interrupt.token,
+    };
+    watch.run().await?;
+    Ok(exit_code::DONE)
+}

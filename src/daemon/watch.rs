@@ -1,0 +1,355 @@
+//! The loop: woken by a reason and never by data, it reads the whole truth again and does what is due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{Timestamp, Zoned};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::activation::{Activation, Activator};
+use super::calendar::{ScheduledPlan, scheduled};
+use super::event::{OfRun, WatchEvent, WatchSink};
+use super::following::Following;
+use crate::http::Proxies;
+use crate::model::{Applied, PlanName, RunId, Uid};
+use crate::run::resume::{Found, find};
+use crate::run::{Execution, Outcome, RunError, Summary, Turnstile, execute, lines};
+use crate::schedule::{PassedOver, Standing, Step};
+use crate::secret::find_identities;
+use crate::source::{Snapshot, SourceEvent};
+use crate::state::{ABANDONED, AgendaRow, Exclusive, LockBody, StateError, StateLock};
+
+/// The longest sleep: a wall clock that is set, or a machine that was suspended, is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+
+/// When something failed that may work again.
+const TRY_AGAIN: Duration = Duration::from_secs(15);
+
+/// Follows a declaration, and runs what is due.
+pub struct Watch {
+    /// Puts what was read in force.
+    pub activator: Activator,
+    /// Where the declaration comes from.
+    pub source: Following,
+    /// What is followed, for people.
+    pub source_name: String,
+    /// Through what servers are reached.
+    pub proxies: Proxies,
+    /// The accounts' budgets, which all runs share.
+    pub turnstile: Turnstile,
+    /// Who is told.
+    pub sink: Arc<dyn WatchSink>,
+    /// Asks for everything to be read again.
+    pub reload: tokio::sync::mpsc::Receiver<()>,
+    /// Cancelled to stop.
+    pub stop: CancellationToken,
+}
+
+/// What the loop remembers from one round to the next. Whatever must outlive the process is in the state.
+struct Progress {
+    /// Since when somebody is there to begin runs.
+    awake_since: Timestamp,
+    runs: JoinSet<Result<Summary, RunError>>,
+    under_way: BTreeMap<Id, (Uid, PlanName)>,
+    /// Plans whose next run waits for the end of another one.
+    held: BTreeSet<Uid>,
+    /// Held while a run is under way, so that a run by hand does not meddle.
+    lock: Option<StateLock>,
+    /// What was read last, while it may fare better without being changed.
+    again: Option<Box<Snapshot>>,
+    trouble: Option<Vec<String>>,
+}
+
+/// A run that is to begin.
+struct Beginning<'a> {
+    plan: &'a ScheduledPlan<'a>,
+    /// The time that it is for.
+    scheduled: Option<&'a Zoned>,
+    missed: usize,
+    resumes: Option<RunId>,
+}
+
+impl Watch {
+    /// Goes on until it is stopped; what is under way then ends in good order.
+    pub async fn run(mut self) -> Result<(), StateError> {
+        let clock = Arc::clone(&self.activator.clock);
+        let applied = self.activator.state.applied().await?;
+        self.sink.tell(&WatchEvent::Started {
+            source: self.source_name.clone(),
+            generation: applied.as_ref().map(|applied| applied.generation),
+            level: self.activator.level,
+        });
+        let mut progress = Progress {
+            awake_since: clock.now(),
+            runs: JoinSet::new(),
+            under_way: BTreeMap::new(),
+            held: BTreeSet::new(),
+            lock: None,
+            again: None,
+            trouble: None,
+        };
+        if let Some(applied) = &applied {
+            self.resume_cut_off(&mut progress, applied).await?;
+        }
+        loop {
+            let wait = self.round(&mut progress).await;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                Some(ended) = progress.runs.join_next_with_id() => self.ended(&mut progress, ended),
+                Some(()) = self.reload.recv() => {
+                    self.sink.tell(&WatchEvent::Reloading);
+                    self.source.wake();
+                }
+                event = self.source.next() => self.source_event(&mut progress, event).await,
+                () = tokio::time::sleep(wait) => {
+                    if let Some(snapshot) = progress.again.take() {
+                        self.activate(&mut progress, snapshot).await;
+                    }
+                }
+            }
+        }
+        self.sink.tell(&WatchEvent::Draining { runs: progress.runs.len() });
+        while let Some(ended) = progress.runs.join_next_with_id().await {
+            self.ended(&mut progress, ended);
+        }
+        self.sink.tell(&WatchEvent::Stopped);
+        Ok(())
+    }
+
+    /// Goes on with the newest run of a plan if its process ended before it did. Only what is scheduled is gone on with
+    /// by itself.
+    async fn resume_cut_off(&self, progress: &mut Progress, applied: &Applied) -> Result<(), StateError> {
+        let state = &self.activator.state;
+        // Somebody else's run is alive, and would look the same.
+        let Ok(lock) = self.lock() else { return Ok(()) };
+        state.abandon_running(self.activator.clock.now()).await?;
+        progress.lock = Some(lock);
+        let newest = state.newest_runs().await?;
+        for plan in scheduled(applied, &state.agenda().await?) {
+            let Some(last) = newest.iter().filter(|run| run.plan == plan.uid).max_by_key(|run| run.id) else {
+                continue;
+            };
+            let cut_off = [ABANDONED, Outcome::Interrupted.as_str()].contains(&last.state.as_str());
+            if !cut_off || last.only.is_some() || !progress.under_way.is_empty() {
+                continue;
+            }
+            let now = self.activator.clock.now();
+            // What cannot be gone on with runs again when it is due.
+            let found = find(state, applied, plan.name, Some(&last.id.to_string()), now).await;
+            if let Ok(Found::Run(run)) = found {
+                let beginning = Beginning { plan: &plan, scheduled: None, missed: 0, resumes: Some(run) };
+                self.begin(progress, applied, &beginning);
+            }
+        }
+        if progress.runs.is_empty() {
+            progress.lock = None;
+        }
+        Ok(())
+    }
+
+    async fn source_event(&mut self, progress: &mut Progress, event: SourceEvent) {
+        match event {
+            SourceEvent::Changed(snapshot) => self.activate(progress, snapshot).await,
+            SourceEvent::Back => self.sink.tell(&WatchEvent::SourceBack),
+            SourceEvent::Missing { path, reason, since: _ } => {
+                self.sink.tell(&WatchEvent::SourceMissing { path, reason });
+            }
+            SourceEvent::Stale { reason, hint, since } => {
+                self.sink.tell(&WatchEvent::SourceStale { reason, hint, since });
+            }
+            SourceEvent::Rewound { applied, tip } => self.sink.tell(&WatchEvent::SourceRewound { applied, tip }),
+            SourceEvent::Unsigned { commit, tip: _, why } => {
+                self.sink.tell(&WatchEvent::SourceUnsigned { commit, why: why.to_string() });
+            }
+            SourceEvent::Polling { reason } => self.sink.tell(&WatchEvent::Polling { reason }),
+        }
+    }
+
+    async fn activate(&mut self, progress: &mut Progress, snapshot: Box<Snapshot>) {
+        let activation = self.activator.activate(&snapshot).await;
+        let applied = self.activator.state.applied().await.ok().flatten();
+        let in_force = applied.as_ref().map(|applied| applied.generation);
+        if let Some(commit) = applied.and_then(|applied| applied.source.commit) {
+            self.source.applied(&commit);
+        }
+        let sources = snapshot.tree.sources();
+        self.sink.tell(&WatchEvent::Activated { sources, activation: &activation, in_force });
+        progress.again = match activation {
+            Activation::Busy { .. } | Activation::Failed { .. } => Some(snapshot),
+            Activation::Applied { .. }
+            | Activation::InSync { .. }
+            | Activation::Pending { .. }
+            | Activation::Refused { .. }
+            | Activation::Invalid { .. } => None,
+        };
+    }
+
+    /// Does what is due, and tells how long nothing is. What fails is told once, and tried again.
+    async fn round(&self, progress: &mut Progress) -> Duration {
+        let ended = self.follow_schedules(progress).await;
+        let again = progress.again.is_some();
+        match ended {
+            Ok(until) => {
+                progress.trouble = None;
+                let now = self.activator.clock.now();
+                let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                wait.min(if again { TRY_AGAIN } else { LONGEST_SLEEP })
+            }
+            Err(error) => {
+                let error = lines(&error);
+                if progress.trouble.as_ref() != Some(&error) {
+                    self.sink.tell(&WatchEvent::Trouble { error: &error });
+                }
+                progress.trouble = Some(error);
+                TRY_AGAIN
+            }
+        }
+    }
+
+    /// Begins the runs that are due. Tells when to look again at the latest.
+    async fn follow_schedules(&self, progress: &mut Progress) -> Result<Timestamp, StateError> {
+        let state = &self.activator.state;
+        let Some(applied) = state.applied().await? else { return Ok(Timestamp::MAX) };
+        let rows = state.agenda().await?;
+        let now = self.activator.clock.now();
+        let mut look_again = Timestamp::MAX;
+        for plan in scheduled(&applied, &rows) {
+            let Ok(agenda) = &plan.agenda else { continue };
+            let standing = Standing {
+                under_way: progress.under_way.values().any(|(uid, _)| *uid == plan.uid),
+                held: progress.held.contains(&plan.uid),
+                ..plan.standing(now, progress.awake_since)
+            };
+            let timetable = plan.timetable();
+            if plan.row.as_ref().is_none_or(|row| row.timetable != timetable) {
+                let row = AgendaRow { timetable, dealt_with: standing.dealt_with };
+                state.deal_with(plan.uid, &row).await?;
+            }
+            match agenda.step(&standing, now) {
+                Step::Wait { until } => look_again = look_again.min(until),
+                Step::Hold => {
+                    progress.held.insert(plan.uid);
+                }
+                Step::PassOver { scheduled, why } => {
+                    self.deal_with(&plan, &scheduled).await?;
+                    // What is paused is paused at every time, which is no news.
+                    if why != PassedOver::Paused {
+                        self.sink.tell(&WatchEvent::PassedOver { plan: plan.name, scheduled: &scheduled, why });
+                    }
+                    look_again = now;
+                }
+                Step::Begin { scheduled, missed, late: _ } => {
+                    if self.is_free(progress, &plan).await? {
+                        let beginning = Beginning { plan: &plan, scheduled: Some(&scheduled), missed, resumes: None };
+                        self.begin(progress, &applied, &beginning);
+                        // Only then: a kill in between repeats a run, and loses none.
+                        self.deal_with(&plan, &scheduled).await?;
+                        progress.held.remove(&plan.uid);
+                        look_again = now;
+                    } else {
+                        look_again = look_again.min(now.saturating_add(TRY_AGAIN).unwrap_or(Timestamp::MAX));
+                    }
+                }
+            }
+        }
+        Ok(look_again)
+    }
+
+    async fn deal_with(&self, plan: &ScheduledPlan<'_>, scheduled: &Zoned) -> Result<(), StateError> {
+        let row = AgendaRow { timetable: plan.timetable(), dealt_with: scheduled.timestamp() };
+        self.activator.state.deal_with(plan.uid, &row).await
+    }
+
+    /// Whether a run can begin: runs follow one another, those of other processes too.
+    async fn is_free(&self, progress: &mut Progress, plan: &ScheduledPlan<'_>) -> Result<bool, StateError> {
+        let why = if let Some((_, other)) = progress.under_way.values().next() {
+            format!("a run of {other} is under way")
+        } else if progress.lock.is_some() {
+            return Ok(true);
+        } else {
+            match self.lock() {
+                Ok(lock) => {
+                    progress.lock = Some(lock);
+                    self.activator.state.abandon_running(self.activator.clock.now()).await?;
+                    return Ok(true);
+                }
+                Err(error) => lines(&error).join(": "),
+            }
+        };
+        if progress.held.insert(plan.uid) {
+            self.sink.tell(&WatchEvent::RunWaits { plan: plan.name, why });
+        }
+        Ok(false)
+    }
+
+    /// Begins a run.
+    fn begin(&self, progress: &mut Progress, applied: &Applied, beginning: &Beginning<'_>) {
+        let Beginning { plan, scheduled, missed, resumes } = *beginning;
+        let identities = match find_identities(&self.activator.identities) {
+            Ok(identities) => identities,
+            Err(error) => {
+                let hint = error.hint();
+                let error = lines(&error);
+                self.sink.tell(&WatchEvent::RunFailed { plan: plan.name, error: &error, hint });
+                return;
+            }
+        };
+        self.sink.tell(&WatchEvent::RunBegins { plan: plan.name, scheduled, missed });
+        let execution = Execution {
+            applied: applied.clone(),
+            plan: plan.name.clone(),
+            only: None,
+            accepted: BTreeSet::new(),
+            resumes,
+            max_duration: None,
+            hours: plan.agenda.as_ref().ok().cloned(),
+            base: self.activator.base.clone(),
+            proxies: self.proxies.clone(),
+            state: Arc::clone(&self.activator.state),
+            identities,
+            turnstile: self.turnstile.clone(),
+            clock: Arc::clone(&self.activator.clock),
+            events: Arc::new(OfRun { plan: plan.name.clone(), sink: Arc::clone(&self.sink) }),
+            stop: self.stop.child_token(),
+        };
+        let handle = progress.runs.spawn(execute(execution));
+        progress.under_way.insert(handle.id(), (plan.uid, plan.name.clone()));
+    }
+
+    fn lock(&self) -> Result<StateLock, StateError> {
+        let body = LockBody {
+            id: Uid::mint(&*self.activator.clock).to_string(),
+            who: self.activator.who.clone(),
+            pid: std::process::id(),
+            operation: "watch".to_owned(),
+            since: self.activator.clock.now(),
+        };
+        StateLock::acquire(self.activator.state.location().directory(), Exclusive::Runs, &body)
+    }
+
+    fn ended(&self, progress: &mut Progress, ended: Result<(Id, Result<Summary, RunError>), tokio::task::JoinError>) {
+        let (id, ended) = match ended {
+            Ok((id, ended)) => (id, Some(ended)),
+            // A bug in one run is no reason to give up the others.
+            Err(panicked) => (panicked.id(), None),
+        };
+        let (_, plan) = progress.under_way.remove(&id).expect("every run was begun here");
+        match ended {
+            Some(Ok(summary)) => self.sink.tell(&WatchEvent::RunEnded { plan: &plan, summary: &summary }),
+            Some(Err(error)) => {
+                let (hint, error) = (error.hint(), lines(&error));
+                self.sink.tell(&WatchEvent::RunFailed { plan: &plan, error: &error, hint });
+            }
+            None => {
+                let error = ["the run ended by a defect of this program, whose trace is in the log".to_owned()];
+                self.sink.tell(&WatchEvent::RunFailed { plan: &plan, error: &error, hint: None });
+            }
+        }
+        if progress.runs.is_empty() {
+            progress.lock = None;
+        }
+    }
+}

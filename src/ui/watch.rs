@@ -1,0 +1,345 @@
+//! What a watch tells: lines for people and for whoever collects logs, or JSON for programs.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Style, count, shown, shown_json, version_line};
+use crate::clock::Clock;
+use crate::config;
+use crate::daemon::{Activation, AutoApply, WatchEvent, WatchSink};
+use crate::model::{Generation, PlanName};
+use crate::run::{Event, Outcome, Summary, TaskResult, lines};
+use crate::source::short_commit;
+
+/// Lines for people, on stderr: a time, what it is about, what happened.
+pub struct WatchTalk {
+    style: Style,
+    width: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl WatchTalk {
+    /// Lines in this style; reports of invalid files are at most `width` wide.
+    pub fn new(style: Style, width: usize, clock: Arc<dyn Clock>) -> Self {
+        Self { style, width, clock }
+    }
+
+    fn line(&self, text: &str) {
+        let at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        // A reader that has gone away does not stop a backup.
+        let _reader_gone = writeln!(io::stderr().lock(), "{} {text}", self.style.dim(&at));
+    }
+}
+
+impl WatchSink for WatchTalk {
+    fn tell(&self, event: &WatchEvent<'_>) {
+        if let WatchEvent::Activated { sources, activation: Activation::Invalid { diagnostics }, .. } = event {
+            let report = config::render(sources, diagnostics, self.style.color, self.width);
+            let _reader_gone = io::stderr().lock().write_all(report.as_bytes());
+        }
+        let (text, tone) = words(event);
+        self.line(&match tone {
+            Tone::Plain => text,
+            Tone::Good => self.style.green(&text),
+            Tone::Care => self.style.yellow(&text),
+            Tone::Bad => self.style.red(&text),
+        });
+    }
+
+    fn tell_of_run(&self, plan: &PlanName, event: &Event) {
+        if let Some(text) = run_words(event) {
+            self.line(&format!("{plan}: {}", shown(&text)));
+        }
+    }
+}
+
+/// How a line is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Plain,
+    Good,
+    Care,
+    Bad,
+}
+
+fn words(event: &WatchEvent<'_>) -> (String, Tone) {
+    match event {
+        WatchEvent::Started { source, generation, level } => {
+            let level = match level {
+                AutoApply::None => "nothing is applied without you",
+                AutoApply::Safe => "what is safe is applied, what is guarded waits for you",
+                AutoApply::Guarded => "what is safe or guarded is applied",
+            };
+            (format!("following {}; {}; {level}", shown(source), in_force(*generation)), Tone::Plain)
+        }
+        WatchEvent::Activated { activation, in_force, .. } => activated(activation, *in_force),
+        WatchEvent::SourceMissing { path, reason } => {
+            (format!("{}: {}; what is in force stays so", shown(&path.display().to_string()), shown(reason)), Tone::Bad)
+        }
+        WatchEvent::SourceBack => ("the files are whole again, and say what they said".to_owned(), Tone::Good),
+        WatchEvent::SourceStale { reason, hint, since } => {
+            let hint = hint.as_ref().map(|hint| format!("; {}", shown(hint))).unwrap_or_default();
+            (format!("not read since {since:.0}: {}{hint}", shown(reason)), Tone::Bad)
+        }
+        WatchEvent::SourceRewound { applied, tip } => {
+            let (applied, tip) = (short_commit(applied), short_commit(tip));
+            let text = format!(
+                "the branch was set back or written anew: {tip} does not come from {applied}, which is in force; what \
+                 is in force stays so. If it is meant, apply it by hand from a clone"
+            );
+            (text, Tone::Bad)
+        }
+        WatchEvent::SourceUnsigned { commit, why } => {
+            let commit = short_commit(commit);
+            (format!("commit {commit} is not signed as demanded: {}; what is in force stays so", shown(why)), Tone::Bad)
+        }
+        WatchEvent::Polling { reason } => {
+            (format!("the system does not tell of changes ({}): they are looked for", shown(reason)), Tone::Care)
+        }
+        WatchEvent::RunBegins { plan, scheduled: None, .. } => {
+            (format!("{plan}: goes on with the run that was cut off"), Tone::Plain)
+        }
+        WatchEvent::RunBegins { plan, scheduled: Some(scheduled), missed } => {
+            let more = if *missed > 0 {
+                format!(", and for {} before it", count(*missed as u64, "time"))
+            } else {
+                String::new()
+            };
+            let scheduled = scheduled.strftime("%Y-%m-%d %H:%M");
+            (format!("{plan}: begins the run of {scheduled}{more}"), Tone::Plain)
+        }
+        WatchEvent::PassedOver { plan, scheduled, why } => {
+            let scheduled = scheduled.strftime("%Y-%m-%d %H:%M");
+            (format!("{plan}: no run for {scheduled}: {}", why.as_str()), Tone::Care)
+        }
+        WatchEvent::RunWaits { plan, why } => (format!("{plan}: is due, and waits: {}", shown(why)), Tone::Care),
+        WatchEvent::RunEnded { plan, summary } => ended(plan, summary),
+        WatchEvent::RunFailed { plan, error, hint } => {
+            let hint = hint.as_ref().map(|hint| format!("; {}", shown(hint))).unwrap_or_default();
+            (format!("{plan}: the run failed: {}{hint}", shown(&error.join(": "))), Tone::Bad)
+        }
+        WatchEvent::Trouble { error } => {
+            (format!("{}; trying again every few seconds", shown(&error.join(": "))), Tone::Bad)
+        }
+        WatchEvent::Reloading => ("asked to read everything again".to_owned(), Tone::Plain),
+        WatchEvent::Draining { runs: 0 } => ("stopping".to_owned(), Tone::Plain),
+        WatchEvent::Draining { runs } => {
+            let runs = count(*runs as u64, "run");
+            (format!("stopping: {runs} under way, which ends in good order (ask again to end at once)"), Tone::Plain)
+        }
+        WatchEvent::Stopped => ("stopped".to_owned(), Tone::Plain),
+    }
+}
+
+fn in_force(generation: Option<Generation>) -> String {
+    generation.map_or_else(|| "nothing is in force".to_owned(), |number| format!("generation {number} is in force"))
+}
+
+fn stays(generation: Option<Generation>) -> String {
+    generation.map_or_else(|| "nothing is in force".to_owned(), |number| format!("generation {number} stays in force"))
+}
+
+fn activated(activation: &Activation, in_force: Option<Generation>) -> (String, Tone) {
+    match activation {
+        Activation::Applied { generation, counts } => {
+            (format!("applied as generation {generation}: {}", super::history::words(*counts)), Tone::Good)
+        }
+        Activation::InSync { generation: Some(number) } => {
+            (format!("in sync: generation {number} says what the file says"), Tone::Good)
+        }
+        Activation::InSync { generation: None } => ("nothing is declared".to_owned(), Tone::Care),
+        Activation::Pending { plan_id, rails } => {
+            let why = if rails.is_empty() { String::new() } else { format!(": {}", shown(&rails.join("; "))) };
+            let text = format!(
+                "the file waits for approval{why}; {}. See it with `xopero plan`, agree with \
+                 `xopero apply --approve {plan_id}`",
+                stays(in_force)
+            );
+            (text, Tone::Care)
+        }
+        Activation::Refused { rails } => {
+            (format!("the file is refused: {}; {}", shown(&rails.join("; ")), stays(in_force)), Tone::Bad)
+        }
+        Activation::Invalid { diagnostics } => {
+            let found = count(diagnostics.len() as u64, "problem");
+            (format!("the file is invalid ({found}); {}", stays(in_force)), Tone::Bad)
+        }
+        Activation::Busy { holder } => {
+            let holder = holder.as_ref().map_or_else(|| "somebody".to_owned(), |holder| shown(&holder.to_string()));
+            (format!("{holder} changes the state: the file is applied after that"), Tone::Care)
+        }
+        Activation::Failed { error } => {
+            let hint = error.hint().map(|hint| format!("; {}", shown(&hint))).unwrap_or_default();
+            let error = shown(&lines(error).join(": "));
+            (format!("cannot apply the file: {error}{hint}; {}", stays(in_force)), Tone::Bad)
+        }
+    }
+}
+
+fn ended(plan: &PlanName, summary: &Summary) -> (String, Tone) {
+    let totals = &summary.totals;
+    let text = format!(
+        "{plan}: {}: {} new, {} changed, {} unchanged, {} failed, {} stored, {} (run {})",
+        summary.outcome.as_str(),
+        totals.new,
+        totals.changed,
+        totals.unchanged,
+        totals.failed,
+        super::bytes(totals.stored),
+        super::millis(summary.finished.as_millisecond() - summary.started.as_millisecond()),
+        summary.run,
+    );
+    let good = summary.outcome == Outcome::Done;
+    (text, if good { Tone::Good } else { Tone::Bad })
+}
+
+/// What of a run people are told while it goes on.
+fn run_words(event: &Event) -> Option<String> {
+    match event {
+        Event::CredentialRejected { project, credential, account, why } => {
+            Some(format!("credential {credential} ({account}) of {project} is rejected: {why}"))
+        }
+        Event::PermissionLost { project, credential, account, why } => {
+            Some(format!("credential {credential} ({account}) is not used for {project}: {why}"))
+        }
+        Event::ConditionChanged { transition } => Some(transition.condition.message.clone()),
+        Event::RateLimited { account, until } => {
+            Some(format!("{account} is rate-limited until {}", until.strftime("%H:%M:%S")))
+        }
+        Event::Throttled { subject, until, .. } => {
+            Some(format!("{subject}: no account has budget: waiting until {}", until.strftime("%H:%M:%S")))
+        }
+        Event::TaskFinished { report } if report.result == TaskResult::Failed => {
+            Some(format!("{} failed: {}", report.name, report.error.join(": ")))
+        }
+        Event::ServerBusy { server, until, why, .. } => {
+            Some(format!("server {server} is busy ({why}): everybody waits until {}", until.strftime("%H:%M:%S")))
+        }
+        Event::DeadlineReached { ends } => {
+            Some(format!("its time is over: what is under way ends by {}", ends.strftime("%H:%M:%S")))
+        }
+        Event::RunStarted { .. }
+        | Event::ProtocolLearned { .. }
+        | Event::ProjectsFound { .. }
+        | Event::ProjectListed { .. }
+        | Event::ServerServes { .. }
+        | Event::TaskFetching { .. }
+        | Event::TaskProgress { .. }
+        | Event::CredentialExchanged { .. }
+        | Event::Resumed { .. }
+        | Event::TaskFinished { .. }
+        | Event::Stopping
+        | Event::RunFinished { .. } => None,
+    }
+}
+
+/// JSON lines on stdout.
+pub struct WatchLines {
+    clock: Arc<dyn Clock>,
+}
+
+impl WatchLines {
+    /// Writes the first line, which tells the version.
+    pub fn begin(clock: Arc<dyn Clock>) -> Self {
+        let lines = Self { clock };
+        write(&version_line());
+        lines
+    }
+
+    fn line(&self, mut value: Value) {
+        value["at"] = json!(self.clock.now());
+        write(&value);
+    }
+}
+
+fn write(value: &Value) {
+    // A reader that has gone away does not stop a backup.
+    let _reader_gone = writeln!(io::stdout().lock(), "{}", shown_json(value));
+}
+
+impl WatchSink for WatchLines {
+    fn tell(&self, event: &WatchEvent<'_>) {
+        if let WatchEvent::Activated { sources, activation: Activation::Invalid { diagnostics }, .. } = event {
+            for diagnostic in diagnostics {
+                write(&config::to_json(sources, diagnostic));
+            }
+        }
+        self.line(to_json(event));
+    }
+
+    fn tell_of_run(&self, plan: &PlanName, event: &Event) {
+        if !matches!(event, Event::TaskProgress { .. }) {
+            let mut line = serde_json::to_value(event).expect("events are plain data");
+            line["plan"] = json!(plan);
+            self.line(line);
+        }
+    }
+}
+
+fn to_json(event: &WatchEvent<'_>) -> Value {
+    match event {
+        WatchEvent::Started { source, generation, level } => {
+            let level = match level {
+                AutoApply::None => "none",
+                AutoApply::Safe => "safe",
+                AutoApply::Guarded => "guarded",
+            };
+            json!({ "type": "watch_started", "source": source, "generation": generation, "auto_apply": level })
+        }
+        WatchEvent::Activated { activation, in_force, .. } => {
+            let mut line = activation_json(activation);
+            line["type"] = json!("activated");
+            line["generation"] = json!(in_force);
+            line
+        }
+        WatchEvent::SourceMissing { path, reason } => {
+            json!({ "type": "source_missing", "path": path.display().to_string(), "reason": reason })
+        }
+        WatchEvent::SourceBack => json!({ "type": "source_back" }),
+        WatchEvent::SourceStale { reason, hint, since } => {
+            json!({ "type": "source_stale", "reason": reason, "hint": hint, "since": since })
+        }
+        WatchEvent::SourceRewound { applied, tip } => {
+            json!({ "type": "source_rewound", "applied": applied, "tip": tip })
+        }
+        WatchEvent::SourceUnsigned { commit, why } => {
+            json!({ "type": "source_unsigned", "commit": commit, "reason": why })
+        }
+        WatchEvent::Polling { reason } => json!({ "type": "polling", "reason": reason }),
+        WatchEvent::RunBegins { plan, scheduled, missed } => {
+            let scheduled = scheduled.map(|scheduled| scheduled.timestamp());
+            json!({ "type": "run_begins", "plan": plan, "scheduled": scheduled, "missed": missed })
+        }
+        WatchEvent::PassedOver { plan, scheduled, why } => {
+            let scheduled = scheduled.timestamp();
+            json!({ "type": "passed_over", "plan": plan, "scheduled": scheduled, "reason": why.as_str() })
+        }
+        WatchEvent::RunWaits { plan, why } => json!({ "type": "run_waits", "plan": plan, "reason": why }),
+        WatchEvent::RunEnded { plan, summary } => {
+            json!({ "type": "run_ended", "plan": plan, "run": summary.run, "outcome": summary.outcome })
+        }
+        WatchEvent::RunFailed { plan, error, hint } => {
+            json!({ "type": "run_failed", "plan": plan, "error": error, "hint": hint })
+        }
+        WatchEvent::Trouble { error } => json!({ "type": "trouble", "error": error }),
+        WatchEvent::Reloading => json!({ "type": "reloading" }),
+        WatchEvent::Draining { runs } => json!({ "type": "draining", "runs": runs }),
+        WatchEvent::Stopped => json!({ "type": "stopped" }),
+    }
+}
+
+fn activation_json(activation: &Activation) -> Value {
+    match activation {
+        Activation::Applied { generation: _, counts } => json!({ "result": "applied", "counts": counts }),
+        Activation::InSync { generation: _ } => json!({ "result": "in-sync" }),
+        Activation::Pending { plan_id, rails } => {
+            json!({ "result": "pending-approval", "plan_id": plan_id, "rails": rails })
+        }
+        Activation::Refused { rails } => json!({ "result": "refused", "rails": rails }),
+        Activation::Invalid { diagnostics } => json!({ "result": "invalid", "problems": diagnostics.len() }),
+        Activation::Busy { holder } => json!({ "result": "busy", "holder": holder }),
+        Activation::Failed { error } => json!({ "result": "failed", "error": lines(error) }),
+    }
+}

@@ -1,0 +1,194 @@
+//! `xopero watch`: the file changes, the backups run, and a kill loses nothing.
+
+#![expect(clippy::unwrap_used, reason = "the state is the one that was just made, or the test ends")]
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::Duration;
+
+use fake_bitbucket::{Action, Gate, Kind, When, World};
+use jiff::Timestamp;
+use rustix::process::Signal;
+use serde_json::Value;
+use xopero::clock::SystemClock;
+use xopero::model::Address;
+use xopero::state::{AgendaRow, StateLocation, StateStore};
+
+use crate::proof::usual;
+use crate::scene::PATIENCE;
+use crate::support::{Home, edit, file_text, send_signal, write_text};
+
+/// A watch under way. Killed when the test ends.
+struct Watching {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watching {
+    fn start(home: &Home, more: &[&str]) -> Self {
+        let arguments = [&["watch", "--json"], more].concat();
+        let mut command = home.xopero_command(&arguments);
+        command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the executable starts");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, lines }
+    }
+
+    /// The next line of this type.
+    fn line(&mut self, kind: &str) -> Value {
+        loop {
+            let line = self.lines.next().expect("it goes on").expect("lines are text");
+            let line: Value = serde_json::from_str(&line).expect("lines are JSON");
+            if line["type"] == kind {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        send_signal(&self.child, signal);
+    }
+
+    /// Waits for the end.
+    fn ended(mut self) -> Option<i32> {
+        for line in self.lines.by_ref() {
+            drop(line);
+        }
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _already_over = self.child.kill();
+        let _already_over = self.child.wait();
+    }
+}
+
+fn world() -> World {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(2));
+    world.project("PAY").repository("web", |recipe| recipe.commits(2));
+    world
+}
+
+/// A schedule, and a state that says that its last time was dealt with so long ago.
+fn miss(home: &Home, ago: Duration) {
+    edit(home, "parts \"git\"", "parts \"git\"\n    schedule \"*/5 * * * *\"");
+    home.apply();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let location = StateLocation::beside(home.path());
+        let state = StateStore::open_existing(&location, &SystemClock).await.unwrap().expect("it was applied");
+        let applied = state.applied().await.unwrap().expect("it was applied");
+        let uid = applied.uids[&Address::plan(&"nightly".parse().unwrap())];
+        let dealt_with = now().saturating_sub(ago).unwrap();
+        state.deal_with(uid, &AgendaRow { timetable: "*/5 * * * * UTC".into(), dealt_with }).await.unwrap();
+        state.close().await;
+    });
+}
+
+fn now() -> Timestamp {
+    use xopero::clock::Clock;
+    SystemClock.now()
+}
+
+#[test]
+fn a_watch_follows_the_file() {
+    let home = usual(world());
+    let mut watch = Watching::start(&home, &[]);
+    assert_eq!(watch.line("watch_started")["generation"], 1);
+    assert_eq!(watch.line("activated")["result"], "in-sync");
+
+    edit(&home, "keep last=100", "keep last=200");
+    let applied = watch.line("activated");
+    assert_eq!((&applied["result"], &applied["generation"]), (&"applied".into(), &2.into()), "{applied}");
+
+    let good = file_text(&home);
+    write_text(&home, &good.replace("plan \"nightly\" {", "plan \"nightly\""));
+    let invalid = watch.line("activated");
+    assert_eq!((&invalid["result"], &invalid["generation"]), (&"invalid".into(), &2.into()), "{invalid}");
+
+    write_text(&home, &good.replace("keep last=200", "keep last=5"));
+    let guarded = watch.line("activated");
+    assert_eq!(guarded["result"], "pending-approval", "{guarded}");
+    let id = guarded["plan_id"].as_str().unwrap();
+    home.xopero(&["apply", "--approve", id, "--offline"]).success();
+
+    std::fs::remove_file(home.path().join("xopero.kdl")).unwrap();
+    watch.line("source_missing");
+    write_text(&home, &good);
+    assert_eq!(watch.line("activated")["generation"], 4);
+    watch.signal(Signal::TERM);
+    watch.line("stopped");
+    assert_eq!(watch.ended(), Some(0));
+}
+
+#[test]
+fn nothing_is_applied_where_the_machine_says_so() {
+    let home = usual(world());
+    let mut watch = Watching::start(&home, &["--auto-apply", "none"]);
+    watch.line("activated");
+    edit(&home, "keep last=100", "keep last=200");
+    let told = watch.line("activated");
+    assert_eq!((&told["result"], &told["generation"]), (&"pending-approval".into(), &1.into()), "{told}");
+    watch.signal(Signal::HUP);
+    watch.line("reloading");
+}
+
+#[test]
+fn what_was_missed_runs_once() {
+    let home = usual(world());
+    miss(&home, Duration::from_hours(1));
+    let mut watch = Watching::start(&home, &[]);
+    let begins = watch.line("run_begins");
+    assert!(begins["plan"] == "nightly" && begins["missed"].as_u64().unwrap() >= 10, "{begins}");
+    let ended = watch.line("run_ended");
+    assert_eq!(ended["outcome"], "done", "{ended}");
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+    let lines = home.xopero(&["next", "--json"]).success().json();
+    assert!(lines[1]["makes_up_for"].is_null(), "{lines:?}");
+}
+
+#[test]
+fn what_was_cut_off_is_gone_on_with() {
+    let home = usual(world());
+    miss(&home, Duration::from_mins(20));
+    let gate = Gate::new();
+    // The first repository is backed up, the second one never answers.
+    let fault = home.server.fault(When::kind(Kind::FETCH).path_contains("/web").first(1), Action::Hang(gate.clone()));
+    let mut watch = Watching::start(&home, &[]);
+    assert!(gate.reached_blocking(PATIENCE));
+    while watch.line("task_finished")["report"]["slug"] != "ledger" {}
+    home.xopero(&["run", "nightly"]).expect(6).says("watch");
+    watch.signal(Signal::KILL);
+    assert_eq!(watch.ended(), None);
+    fault.remove();
+    gate.release();
+
+    let mut watch = Watching::start(&home, &[]);
+    let begins = watch.line("run_begins");
+    assert!(begins["scheduled"].is_null(), "{begins}");
+    let summary = watch.line("run_finished")["summary"].clone();
+    assert!(summary["resumes"].is_string() && summary["outcome"] == "done", "{summary}");
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+    let asked = home.server.log().count(|entry| entry.path.contains("ledger") && entry.kind == Kind::FETCH);
+    assert_eq!(asked, 1, "what was backed up is not fetched again");
+}
+
+#[test]
+fn a_watch_that_is_stopped_ends_its_run_in_order() {
+    let home = usual(world());
+    miss(&home, Duration::from_mins(20));
+    let gate = Gate::new();
+    home.server.fault(When::kind(Kind::FETCH).first(1), Action::Hang(gate.clone()));
+    let mut watch = Watching::start(&home, &[]);
+    assert!(gate.reached_blocking(PATIENCE));
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.line("draining")["runs"], 1);
+    assert_eq!(watch.line("run_ended")["outcome"], "interrupted");
+    assert_eq!(watch.ended(), Some(0));
+    gate.release();
+}
