@@ -46,7 +46,8 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
     let sink: Arc<dyn WatchSink> = if context.output.is_json() {
         Arc::new(WatchLines::begin(Arc::clone(&clock)))
     } else {
-        Arc::new(WatchTalk::new(context.output.talk_style(), context.output.width(), Arc::clone(&clock)))
+        let (style, terminal) = (context.output.talk_style(), context.output.draws_progress());
+        Arc::new(WatchTalk::new(style, context.output.width(), terminal, Arc::clone(&clock)))
     };
     let interrupt = Interrupt::listen(|| {});
     let (ask, reload) = tokio::sync::mpsc::channel(1);

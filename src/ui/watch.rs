@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::wrap::paragraph;
 use super::{Style, count, shown, shown_json, version_line};
 use crate::clock::Clock;
 use crate::config;
@@ -13,23 +14,31 @@ use crate::model::{Generation, PlanName};
 use crate::run::{Event, Outcome, Summary, TaskResult, lines};
 use crate::source::short_commit;
 
-/// Lines for people, on stderr: a time, what it is about, what happened.
+/// Lines for people, on stderr: a time, what it is about, what happened. On a terminal long ones are put on several.
 pub struct WatchTalk {
     style: Style,
     width: usize,
+    terminal: bool,
     clock: Arc<dyn Clock>,
 }
 
 impl WatchTalk {
-    /// Lines in this style; reports of invalid files are at most `width` wide.
-    pub fn new(style: Style, width: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { style, width, clock }
+    /// Lines in this style, for a `terminal` or for a log; reports of invalid files are at most `width` wide.
+    pub fn new(style: Style, width: usize, terminal: bool, clock: Arc<dyn Clock>) -> Self {
+        Self { style, width, terminal, clock }
     }
 
-    fn line(&self, text: &str) {
+    fn line(&self, text: &str, tone: Tone) {
         let at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let paint = |styled: &str| paragraph("", (&at, styled), text, self.terminal);
+        let line = match tone {
+            Tone::Plain => paint(&self.style.dim(&at)),
+            Tone::Good => self.style.green(&paint(&at)),
+            Tone::Care => self.style.yellow(&paint(&at)),
+            Tone::Bad => self.style.red(&paint(&at)),
+        };
         // A reader that has gone away does not stop a backup.
-        let _reader_gone = writeln!(io::stderr().lock(), "{} {text}", self.style.dim(&at));
+        let _reader_gone = writeln!(io::stderr().lock(), "{line}");
     }
 }
 
@@ -40,17 +49,12 @@ impl WatchSink for WatchTalk {
             let _reader_gone = io::stderr().lock().write_all(report.as_bytes());
         }
         let (text, tone) = words(event);
-        self.line(&match tone {
-            Tone::Plain => text,
-            Tone::Good => self.style.green(&text),
-            Tone::Care => self.style.yellow(&text),
-            Tone::Bad => self.style.red(&text),
-        });
+        self.line(&text, tone);
     }
 
     fn tell_of_run(&self, plan: &PlanName, event: &Event) {
         if let Some(text) = run_words(event) {
-            self.line(&format!("{plan}: {}", shown(&text)));
+            self.line(&format!("{plan}: {}", shown(&text)), Tone::Plain);
         }
     }
 }
