@@ -78,7 +78,8 @@ fn without_a_limit_nothing_is_paced_until_a_429() {
     }
     let until = refuse(&mut bucket, None, now);
     assert!(bucket.take(until.checked_sub(millis(1)).unwrap()).is_none());
-    assert_eq!(drain(&mut bucket, until), 1 + (until - now).as_millis() as u32 * 9 / 2000 - 1);
+    let rested = u32::try_from((until - now).as_millis()).unwrap();
+    assert_eq!(drain(&mut bucket, until), 1 + rested * 9 / 2000 - 1);
     assert!(bucket.ready_at(until) > until, "there is a limit");
 }
 
@@ -236,15 +237,13 @@ proptest! {
             let allowed = taken.iter().all(fits);
             let ready = bucket.ready_at(now);
             prop_assert_eq!(ready <= now, allowed);
-            match bucket.take(now) {
-                Some(token) => {
-                    bucket.answered(token, now);
-                    taken.push(now);
-                }
-                None => {
-                    prop_assert!(bucket.clone().take(ready - Duration::from_nanos(1)).is_none());
-                    prop_assert!(bucket.clone().take(ready).is_some());
-                }
+            if let Some(token) = bucket.take(now) {
+                bucket.answered(token, now);
+                taken.push(now);
+            } else {
+                let before = ready.checked_sub(Duration::from_nanos(1)).unwrap();
+                prop_assert!(bucket.clone().take(before).is_none());
+                prop_assert!(bucket.clone().take(ready).is_some());
             }
         }
     }

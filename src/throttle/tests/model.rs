@@ -32,6 +32,15 @@ struct Naive {
     now: Instant,
 }
 
+/// What the model answers to one who asks.
+#[derive(Debug)]
+enum Expected {
+    /// The member, and its token.
+    Granted(usize, Token),
+    Queued,
+    Exhausted,
+}
+
 #[derive(Clone)]
 struct Waits {
     ticket: Option<Ticket>,
@@ -89,18 +98,18 @@ impl Naive {
         }
     }
 
-    fn ask(&mut self, waits: &Waits) -> Option<Option<(usize, Token)>> {
+    fn ask(&mut self, waits: &Waits) -> Expected {
         let members = self.asked(waits);
         if members.is_empty() {
-            return None;
+            return Expected::Exhausted;
         }
         let choice = self.usable(waits).len() > 1;
         for member in members {
             if let Some(token) = self.take(waits.rotation, member, choice) {
-                return Some(Some((member, token)));
+                return Expected::Granted(member, token);
             }
         }
-        Some(None)
+        Expected::Queued
     }
 
     /// Serves until `end`, one token at a time.
@@ -136,7 +145,9 @@ impl Naive {
         self.queue = rest;
         let mut again = again;
         again.sort_by_key(|waits| waits.ticket);
-        again.into_iter().for_each(|waits| self.place(waits));
+        for waits in again {
+            self.place(waits);
+        }
     }
 }
 
@@ -160,7 +171,7 @@ impl Naive {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Ask { rotation: usize, task: usize, keep: Option<usize>, steady: bool, except: Option<usize> },
     Settle { which: usize, how: How },
@@ -265,12 +276,12 @@ impl Both {
                     except: &except,
                 };
                 match (self.budgets.ask(ask, now), expected) {
-                    (Answer::Exhausted, None) => {}
-                    (Answer::Granted(grant), Some(Some((member, token)))) => {
+                    (Answer::Exhausted, Expected::Exhausted) => {}
+                    (Answer::Granted(grant), Expected::Granted(member, token)) => {
                         prop_assert_eq!(&grant.lease.role, &role(ROLES[member]));
                         self.out.push(Out { grant, rotation, member, token });
                     }
-                    (Answer::Queued(ticket), Some(None)) => {
+                    (Answer::Queued(ticket), Expected::Queued) => {
                         waits.ticket = Some(ticket);
                         self.tickets.push(ticket);
                         self.naive.place(waits);
@@ -308,20 +319,18 @@ impl Both {
                     self.naive.recall();
                 }
             }
-            Step::Settle { .. } => {}
             Step::Reject { rotation, member } if member < ROTATIONS[rotation].1.len() => {
                 self.naive.rejected.insert((rotation, member));
                 self.naive.requeue(|waits| waits.rotation == rotation);
                 self.naive.recall();
                 self.budgets.reject(self.rotations[rotation], &role(ROLES[member]), now);
             }
-            Step::Reject { .. } => {}
             Step::Withdraw { which } if !self.tickets.is_empty() => {
                 let ticket = self.tickets[which % self.tickets.len()];
                 self.naive.queue.retain(|waits| waits.ticket != Some(ticket));
                 self.budgets.withdraw(ticket);
             }
-            Step::Withdraw { .. } => {}
+            Step::Settle { .. } | Step::Reject { .. } | Step::Withdraw { .. } => {}
             Step::Pass { millis: time } => {
                 let end = now + millis(time);
                 while let Some(at) = self.budgets.wake_at().filter(|at| *at <= end) {

@@ -92,7 +92,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let began = start();
         let (mut accounts, mut of_server) = (Vec::new(), Vec::new());
-        for server in 0..dice.below(3) + 1 {
+        for server in 0..=dice.below(3) {
             let nodes = if dice.chance(20) { dice.below(3) + 1 } else { 1 };
             let count = dice.below(5) + 1;
             let first = accounts.len();
@@ -101,7 +101,7 @@ impl World {
         }
         let count = accounts.len();
         let mut world = Self::empty(seed, dice, accounts, began);
-        for run in 0..world.dice.below(RUNS) + 1 {
+        for run in 0..=world.dice.below(RUNS) {
             world.run(run, &of_server);
         }
         for index in 0..count {

@@ -129,7 +129,8 @@ impl Truth {
         Reply::Limited(match self.hint {
             Hint::None => None,
             Hint::Computed => {
-                Some(Duration::from_secs(Duration::from_nanos(missing).as_millis().div_ceil(1000) as u64))
+                let seconds = Duration::from_nanos(missing).as_millis().div_ceil(1000);
+                Some(Duration::from_secs(u64::try_from(seconds).unwrap()))
             }
             Hint::Zero => Some(Duration::from_secs(1)),
             Hint::Long => Some(Duration::from_secs(dice.between(1, 700))),
