@@ -148,7 +148,9 @@ pub async fn runs(
 ) -> Result<bool, StateError> {
     let (mut left, mut last) = (limit, None);
     loop {
+        let idle = state.is_idle();
         let page = state.runs_before(filter, last, left.saturating_add(1).min(RUNS_AT_ONCE)).await?;
+        let idle = idle && state.is_idle();
         if page.is_empty() {
             return Ok(false);
         }
@@ -157,7 +159,7 @@ pub async fn runs(
                 return Ok(true);
             }
             (left, last) = (left - 1, Some(row.id));
-            each(short(state, row).await?.0);
+            each(short(state, row.settled(idle)).await?.0);
         }
     }
 }
@@ -175,7 +177,8 @@ pub async fn detail(state: &StateStore, row: RunRow) -> Result<RunDetail, StateE
         };
         tasks(state, record.run, add).await?;
         ledger.close();
-        record.totals = totals;
+        // What waits has no report yet, and its rows were counted.
+        record.totals = Totals { throttled: record.totals.throttled, ..totals };
         let nothing = (Vec::new(), Vec::new(), Vec::new());
         let (projects_failed, destinations_failed, warnings) = nothing;
         return Ok(RunDetail { record, ledger, projects_failed, destinations_failed, warnings });

@@ -23,6 +23,9 @@ const BODY_LIMIT: u64 = 4096;
 /// operating system could not be given up.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How often the lock is tried again while somebody only looks at it.
+const LOOKS: u32 = 1000;
+
 /// Who holds the lock, and what for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockBody {
@@ -83,12 +86,21 @@ impl StateLock {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StateError::Locked { holder: read_body(&file).map(Box::new), path });
+        let mut looks = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // Shared with somebody who only looks whether it is free: that one is done in a moment.
+                Err(TryLockError::WouldBlock) if looks < LOOKS && file.try_lock_shared().is_ok() => {
+                    looks += 1;
+                    file.unlock().map_err(failed)?;
+                    std::thread::yield_now();
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StateError::Locked { holder: read_body(&file).map(Box::new), path });
+                }
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let text = serde_json::to_vec(body).expect("strings and numbers are JSON");
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text)).map_err(failed)?;
@@ -122,6 +134,17 @@ impl StateLock {
         match tokio::time::timeout(wait, free).await {
             Ok(ended) => ended,
             Err(_elapsed) => Self::acquire(directory, exclusive, &body()),
+        }
+    }
+}
+
+impl StateLock {
+    /// Whether nobody holds a lock of the state in `directory`. What cannot be looked at counts as held.
+    pub fn is_free(directory: &Path, exclusive: Exclusive) -> bool {
+        match File::open(directory.join(exclusive.file())) {
+            // Shared, so that two who look do not take each other for a holder.
+            Ok(file) => file.try_lock_shared().is_ok_and(|()| file.unlock().is_ok()),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     }
 }
@@ -163,7 +186,9 @@ mod tests {
         let error = StateLock::acquire(&directory, Exclusive::Runs, &body("run nightly")).unwrap_err();
         assert!(matches!(&error, StateError::Locked { holder: Some(holder), .. } if **holder == body("apply")));
         assert!(error.to_string().contains("ada@vault (process 7, `apply`, since 1970-01-01T00:00:00Z)"), "{error}");
+        assert!(!StateLock::is_free(&directory, Exclusive::Runs));
         drop(first);
+        assert!(StateLock::is_free(&directory, Exclusive::Runs));
         StateLock::acquire(&directory, Exclusive::Runs, &body("run nightly")).unwrap();
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::any::AnyRow;
 
-use super::{StateError, StateStore};
+use super::{Exclusive, StateError, StateLock, StateStore};
 use crate::model::{DestinationId, Generation, PlanName, RepoSlug, RunId, Uid};
 
 /// The state of a run that was started and not finished.
@@ -39,6 +39,17 @@ pub struct RunRow {
     pub finished: Option<Timestamp>,
     /// What it was finished with.
     pub summary: Option<Value>,
+}
+
+impl RunRow {
+    /// The run as it is known to be. If nobody holds the lock, what still counts as running has no process any more.
+    #[must_use]
+    pub fn settled(mut self, idle: bool) -> Self {
+        if idle && self.state == RUNNING {
+            ABANDONED.clone_into(&mut self.state);
+        }
+        self
+    }
 }
 
 /// A run that begins.
@@ -153,6 +164,12 @@ impl StateStore {
             .await
             .map_err(self.failed("mark interrupted runs"))?;
         Ok(done.rows_affected())
+    }
+
+    /// Whether nobody takes backups at this moment. A run begins under the lock and ends under it: one that counts
+    /// as running between two moments like that was killed.
+    pub fn is_idle(&self) -> bool {
+        StateLock::is_free(self.location().directory(), Exclusive::Runs)
     }
 
     /// The runs that fit, newest first: at most `limit` of those that are older than `before`.
@@ -270,6 +287,10 @@ pub(super) mod tests {
         let (_home, store) = fresh().await;
         let (done, killed) = (start(&store, 1).await, start(&store, 2).await);
         store.finish_run(done, "complete", at(5), &json!({"new": 2}), &[]).await.unwrap();
+        let left = store.run(&killed.to_string()).await.unwrap();
+        assert!(store.is_idle());
+        assert_eq!((left.state.as_str(), left.finished), (RUNNING, None));
+        assert_eq!((left.clone().settled(false).state, left.settled(true).state), (RUNNING.into(), ABANDONED.into()));
         assert_eq!(store.abandon_running(at(9)).await.unwrap(), 1);
         assert_eq!(store.abandon_running(at(10)).await.unwrap(), 0);
         let runs = store.runs_before(&RunFilter::default(), None, 10).await.unwrap();

@@ -74,6 +74,9 @@ fn a_run_that_was_never_finished_is_told_as_such() {
     home.xopero(&["runs", "show"]).success().says("under way");
     live.signal(rustix::process::Signal::KILL);
     assert_eq!(live.wait().code, -9);
+    assert_eq!(lines(&home, &[])[0]["state"], "abandoned", "nobody holds the lock");
+    home.xopero(&["runs", "show"]).success().says("nobody knows when");
+    assert!(!home.xopero(&["status"]).success().stdout.contains("running"));
     gate.release();
     home.server.clear_faults();
     home.run("nightly");

@@ -35,7 +35,10 @@ pub enum Place {
 /// Finds out what is known. Nothing is changed, and no server is asked; relative paths begin at `base`.
 pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known, ReconcileError> {
     let applied = store.applied().await?;
-    let mut runs = store.newest_runs().await?;
+    let idle = store.is_idle();
+    let runs = store.newest_runs().await?;
+    let idle = idle && store.is_idle();
+    let mut runs: Vec<_> = runs.into_iter().map(|run| run.settled(idle)).collect();
     let only = |run: &RunRow| run.summary.as_ref().is_some_and(|summary| !summary["only"].is_null());
     let of_one: Vec<_> = runs.iter().filter(|run| run.state == DONE && only(run)).collect();
     let mut whole = Vec::new();
