@@ -231,7 +231,9 @@ impl From<RotateError> for CliError {
         let code = match error {
             RotateError::Source(error) => return error.into(),
             RotateError::Edit(error) => return error.into(),
-            RotateError::Secret { .. } | RotateError::NotAccepted { .. } => exit_code::SECRETS,
+            RotateError::Secret { .. } | RotateError::NotAccepted { .. } | RotateError::WrongPassword { .. } => {
+                exit_code::SECRETS
+            }
             RotateError::NotDeclared { .. } | RotateError::NoServer { .. } => exit_code::INVALID_FILE,
             RotateError::SeveralTokens { .. } | RotateError::NoSuchToken { .. } | RotateError::OtherToken { .. } => {
                 exit_code::USAGE

@@ -294,8 +294,11 @@ impl Rotation<'_> {
             source,
             BitbucketError::Http(HttpError::Unauthorized { meaning: Refusal::NoPermission | Refusal::Unknown, .. })
         );
+        let wrong = matches!(source, BitbucketError::Http(HttpError::Unauthorized { meaning: Refusal::Rejected, .. }));
         if refused && self.password.is_none() {
             RotateError::MayNotManage { account: manager.account().clone(), source }
+        } else if wrong && self.password.is_some() {
+            RotateError::WrongPassword { account: manager.account().clone(), source }
         } else {
             RotateError::Ask { attempt, source }
         }

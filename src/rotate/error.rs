@@ -66,6 +66,15 @@ pub enum RotateError {
         #[source]
         source: BitbucketError,
     },
+    /// The server does not accept the password that was given.
+    #[error("the server does not accept the password of {account}")]
+    WrongPassword {
+        /// The account.
+        account: AccountName,
+        /// What it said.
+        #[source]
+        source: BitbucketError,
+    },
     /// Nobody can tell which token is in use.
     #[error("the account has several tokens, and nothing tells which of them is in use")]
     SeveralTokens {
@@ -228,6 +237,10 @@ impl RotateError {
                 "Bitbucket lets an account do that with its password alone: add --with-password, which asks for it or \
                  reads standard input. An account without a password makes a token in the browser (Manage account, \
                  HTTP access tokens); seal it with `xopero secrets set PROJECT[/NAME]`"
+            }
+            Self::WrongPassword { .. } => {
+                "give the password that the account logs in with, and run the same command again: it goes on where it \
+                 stopped. Repeated failures make Bitbucket ask for a CAPTCHA in the browser"
             }
             Self::SeveralTokens { .. } | Self::NoSuchToken { .. } => "name the one in use: --token-id ID",
             Self::OtherToken { .. } => "leave --token-id out: the token says its own number",
