@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use jiff::Timestamp;
 
+use super::wrap::whole_words;
 use super::{Style, bytes, count, shown};
 use crate::model::{AccountName, ConditionStatus, CredentialRole, ProjectKey, ServerName};
 use crate::run::{Event, EventSink, ExchangeReason, TaskName, TaskResult, Totals};
@@ -40,13 +41,15 @@ impl Inner {
     fn describe(&self) {
         let Totals { new, changed, failed, .. } = self.totals;
         let in_flight: u64 = self.in_flight.values().map(ProgressBar::position).sum();
-        let mut message = format!("{new} new, {changed} changed");
-        if failed > 0 {
-            let _text_is_memory = write!(message, ", {failed} failed");
-        }
+        let mut message = String::new();
+        // First, because the end of a long line is cut off.
         if let Some(first) = self.waiting.values().min() {
             let until = first.strftime("%H:%M:%S UTC");
-            let _text_is_memory = write!(message, ", {} throttled until {until}", self.waiting.len());
+            let _text_is_memory = write!(message, "{} throttled until {until}, ", self.waiting.len());
+        }
+        let _text_is_memory = write!(message, "{new} new, {changed} changed");
+        if failed > 0 {
+            let _text_is_memory = write!(message, ", {failed} failed");
         }
         let _text_is_memory = write!(message, ", {}", bytes(self.totals.received + in_flight));
         self.whole.set_message(message);
@@ -84,7 +87,7 @@ impl Progress {
 
     fn line(&self, text: &str) {
         // Fails when stderr is gone: then nobody reads it.
-        let _reader_gone = self.bars.println(text);
+        let _reader_gone = self.bars.println(whole_words(text));
     }
 
     fn in_flight_bar(&self, task: &TaskName, account: &str) -> ProgressBar {
@@ -148,7 +151,8 @@ impl EventSink for Progress {
             }
             Event::ConditionChanged { transition } => {
                 if transition.condition.status == ConditionStatus::True {
-                    self.line(&self.style.yellow(&shown(&transition.condition.message)));
+                    let text = format!("{}: {}", transition.address, transition.condition.message);
+                    self.line(&self.style.yellow(&shown(&text)));
                 }
             }
             Event::TaskFetching { task, account } => {

@@ -14,6 +14,9 @@ const ROWS: usize = 20;
 /// Notes of repositories that are shown.
 const NOTES: usize = 5;
 
+/// Where what stands behind a label begins.
+const LABEL: usize = 16;
+
 macro_rules! line {
     ($text:expr, $($arguments:tt)*) => {
         writeln!($text, $($arguments)*).expect("strings take everything")
@@ -67,9 +70,8 @@ fn figures(text: &mut String, summary: &Summary) {
     for (count, word) in left.iter().filter(|(count, _)| *count > 0) {
         write!(counts, ", {count} {word}").expect("strings take everything");
     }
-    for (number, line) in wrap("", 0, counts.split(' ')).iter().enumerate() {
-        line!(text, "  {:<12}  {line}", if number == 0 { "repositories" } else { "" });
-    }
+    let lines = wrap("  repositories", LABEL, std::iter::once("").chain(counts.split(' ')));
+    line!(text, "{}", lines.join("\n"));
     if let Some(run) = summary.resumes {
         line!(text, "  done before   {} by run {run}, which this one goes on with", totals.carried);
     }

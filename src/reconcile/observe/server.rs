@@ -293,10 +293,12 @@ impl Asked<'_> {
     async fn enter(&self, views: Vec<View>, answers: &mut Answers) {
         let spared: Vec<&View> = views.iter().filter(|view| view.spared).collect();
         if let Some(first) = spared.first() {
+            let more = match spared.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
             let message = format!(
-                "not looked at, to spare the budget of its account, and {} more; `xopero credential check --all` looks \
-                 at all",
-                spared.len() - 1
+                "not looked at, to spare the budget of its account{more}; `xopero credential check --all` looks at all"
             );
             answers.skipped.push(skipped(first.address.clone(), message));
         }

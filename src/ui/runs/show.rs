@@ -21,6 +21,9 @@ const EXPLAINED: usize = 50;
 /// Waits of one task that are told one by one.
 const WAITS: usize = 5;
 
+/// Where what stands behind a label begins.
+const LABEL: usize = 16;
+
 macro_rules! line {
     ($text:expr, $($arguments:tt)*) => {
         writeln!($text, $($arguments)*).expect("strings take everything")
@@ -132,9 +135,8 @@ fn heading(text: &mut String, run: &RunDetail, now: Timestamp, style: Style) {
 fn figures(text: &mut String, run: &RunDetail) {
     let (totals, ledger) = (&run.record.totals, &run.ledger);
     let counts = counts(totals);
-    for (number, line) in wrap("", 0, counts.split(' ')).iter().enumerate() {
-        line!(text, "  {:<12}  {line}", if number == 0 { "repositories" } else { "" });
-    }
+    let lines = wrap("  repositories", LABEL, std::iter::once("").chain(counts.split(' ')));
+    line!(text, "{}", lines.join("\n"));
     line!(text, "  received      {} ({})", bytes(totals.received), count(totals.objects, "object"));
     line!(text, "  stored        {}", bytes(totals.stored));
     let limited = ledger.total_rate_limited();
@@ -142,6 +144,9 @@ fn figures(text: &mut String, run: &RunDetail) {
     line!(text, "  requests      {}, {} of them git{limited}", ledger.total_requests(), ledger.git_requests);
     if ledger.exchanges > 0 {
         line!(text, "  exchanges     {}", ledger.exchanges);
+    }
+    if ledger.paced_ms >= 1000 {
+        line!(text, "  paced         {} for the next token, summed over tasks", length(ledger.paced_ms));
     }
     if ledger.throttled_waits > 0 {
         let waits = count(ledger.throttled_waits, "wait");
