@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::wrap::whole_words;
 use super::{Style, bytes, count, shown};
-use crate::model::{AccountName, ConditionStatus, CredentialRole, ProjectKey, ServerName};
+use crate::model::{AccountName, ConditionStatus, CredentialRole, ProjectKey, ProjectSelector, ServerName};
 use crate::run::{Event, EventSink, ExchangeReason, TaskName, TaskResult, Totals};
 
 /// What is said when a run is asked to stop.
@@ -112,6 +112,12 @@ fn busy(server: &ServerName, until: Timestamp, limit: u32, why: &str) -> String 
     format!("server {server} is busy until {until}, then {limit} at once: {}", shown(why))
 }
 
+/// A credential that left the pool.
+fn rejected(project: &ProjectSelector, credential: &CredentialRole, account: &AccountName, why: &str) -> String {
+    let (account, why) = (shown(account.as_str()), shown(why));
+    format!("credential/{project}/{credential} ({account}) is not used any more: {why}")
+}
+
 fn blind(project: &ProjectKey, credential: &CredentialRole, account: &AccountName, why: &str) -> String {
     let (account, why) = (shown(account.as_str()), shown(why));
     format!("credential {credential} ({account}) is not used for project {project}: {why}")
@@ -139,12 +145,7 @@ impl EventSink for Progress {
                 self.line(&format!("project {project}: {} in scope{left_out}", count(*in_scope as u64, "repository")));
             }
             Event::CredentialRejected { project, credential, account, why } => {
-                let text = format!(
-                    "credential/{project}/{credential} ({}) is not used any more: {}",
-                    shown(account.as_str()),
-                    shown(why)
-                );
-                self.line(&self.style.red(&text));
+                self.line(&self.style.red(&rejected(project, credential, account, why)));
             }
             Event::PermissionLost { project, credential, account, why } => {
                 self.line(&self.style.red(&blind(project, credential, account, why)));
