@@ -74,7 +74,8 @@ fn a_listing_that_leads_nowhere_ends() {
         home.server.fault(listing(), Action::ReplaceBody(page.into()));
         home.server.log().clear();
         run_for_people(&home, 1).says("failed: project PAY").says("projects/PAY/repos").says(word);
-        assert_eq!(home.server.log().len(), 2, "no retry of nonsense");
+        // Who the account is, what it may ask for, the listing.
+        assert_eq!(home.server.log().len(), 3, "no retry of nonsense");
     }
 }
 

@@ -206,7 +206,7 @@ fn what_cannot_be_rotated_says_what_to_do_instead() {
     rotate(&["PAY", "extra-9"]).expect(3).says("credential/PAY/extra-9");
     rotate(&["PAY", "main"]).expect(1).says("--with-password");
     home.server.log().clear();
-    home.xopero_with_input(&ROTATE, "wrong").expect(1).says("password or token is wrong");
+    home.xopero_with_input(&ROTATE, "wrong").expect(7).says("password or token is wrong");
     assert_eq!(home.server.log().count(|entry| entry.authorization_scheme.as_deref() == Some("basic")), 1);
     home.xopero_with_input(&[&ROTATE[..], &["--token-id", "7"]].concat(), PASSWORD).expect(64).says("made by hand");
 
