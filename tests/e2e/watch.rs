@@ -14,6 +14,7 @@ use xopero::clock::SystemClock;
 use xopero::model::Address;
 use xopero::state::{AgendaRow, StateLocation, StateStore};
 
+use crate::json_schema::demand_valid;
 use crate::proof::usual;
 use crate::scene::PATIENCE;
 use crate::support::{Home, edit, file_text, send_signal, write_text};
@@ -39,6 +40,7 @@ impl Watching {
         loop {
             let line = self.lines.next().expect("it goes on").expect("lines are text");
             let line: Value = serde_json::from_str(&line).expect("lines are JSON");
+            demand_valid("watch-output.schema.json", std::slice::from_ref(&line));
             if line["type"] == kind {
                 return line;
             }
