@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
@@ -17,6 +18,10 @@ const WAITING: usize = 256;
 
 /// Entries that are written together.
 const TOGETHER: usize = 64;
+
+/// How long entries gather before they are written: people do not notice it, and a transaction each would keep the disk
+/// from what else is under way.
+const GATHER: Duration = Duration::from_millis(40);
 
 /// A row to write, if there is one, and what to tell then.
 type Entry = (Option<TaskRow>, Event);
@@ -62,6 +67,15 @@ async fn write(
 ) -> Result<(), StateError> {
     let mut entries: Vec<Entry> = Vec::with_capacity(TOGETHER);
     while receiver.recv_many(&mut entries, TOGETHER).await > 0 {
+        let gather = async {
+            while entries.len() < TOGETHER {
+                let room = TOGETHER - entries.len();
+                if receiver.recv_many(&mut entries, room).await == 0 {
+                    break;
+                }
+            }
+        };
+        let _time_is_up = tokio::time::timeout(GATHER, gather).await;
         // A task that went on before it was written that it waits: only where it is counts.
         let mut rows = BTreeMap::new();
         for row in entries.iter_mut().filter_map(|(row, _)| row.take()) {
