@@ -168,7 +168,7 @@ pub enum Event {
     ServerServes {
         /// The server.
         server: ServerName,
-        /// How many requests at once there are, for now.
+        /// How many requests at once there are until it grows again.
         limit: u32,
     },
     /// A task is over.
