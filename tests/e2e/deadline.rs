@@ -83,8 +83,8 @@ fn a_listing_that_waits_for_budget_ends_at_the_deadline_too() {
     assert_eq!(count(&summary(&ended), "new"), 2);
 }
 
-#[test]
-fn what_is_under_way_at_the_deadline_is_stopped_and_leaves_nothing_half_done() {
+/// A small repository, and a large one whose first pack stands still in the middle.
+fn stuck() -> (Home, Gate) {
     let world = World::new();
     world.project("PAY").repository("a-small", |recipe| recipe);
     world.project("PAY").repository("large", |recipe| recipe.bulk(2, 4_000_000));
@@ -93,6 +93,12 @@ fn what_is_under_way_at_the_deadline_is_stopped_and_leaves_nothing_half_done() {
     let gate = Gate::new();
     let when = When::kind(Kind::FETCH).path_contains("large").first(1);
     home.server.fault(when, Action::Hold { after: 3_000_000, gate: gate.clone() });
+    (home, gate)
+}
+
+#[test]
+fn what_is_under_way_at_the_deadline_is_stopped_and_leaves_nothing_half_done() {
+    let (home, gate) = stuck();
     let ended = home.xopero(&["run", "nightly", "--max-duration", "3s", "--json"]).expect(8);
     gate.release();
     tidy(&home, &ended);
@@ -108,14 +114,7 @@ fn what_is_under_way_at_the_deadline_is_stopped_and_leaves_nothing_half_done() {
 
 #[test]
 fn a_killed_run_is_gone_on_with() {
-    let world = World::new();
-    world.project("PAY").repository("a-small", |recipe| recipe);
-    world.project("PAY").repository("large", |recipe| recipe.bulk(2, 4_000_000));
-    let home = Home::new(world, readers(&["main"]));
-    home.apply_usual();
-    let gate = Gate::new();
-    let when = When::kind(Kind::FETCH).path_contains("large").first(1);
-    home.server.fault(when, Action::Hold { after: 3_000_000, gate: gate.clone() });
+    let (home, gate) = stuck();
     let mut live = Live::start(&home);
     live.until("task_finished");
     assert!(gate.reached_blocking(PATIENCE));
