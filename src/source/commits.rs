@@ -86,6 +86,24 @@ pub(super) mod tests {
         (folder, repository)
     }
 
+    /// A path of a tree.
+    pub(in crate::source) fn entry(path: &str, id: Oid, mode: u32) -> git2::IndexEntry {
+        git2::IndexEntry {
+            ctime: git2::IndexTime::new(0, 0),
+            mtime: git2::IndexTime::new(0, 0),
+            dev: 0,
+            ino: 0,
+            mode,
+            uid: 0,
+            gid: 0,
+            file_size: 0,
+            id,
+            flags: 0,
+            flags_extended: 0,
+            path: path.as_bytes().to_owned(),
+        }
+    }
+
     /// A commit of one file.
     pub(in crate::source) fn commit(
         repository: &Repository,
@@ -95,21 +113,7 @@ pub(super) mod tests {
     ) -> Oid {
         let mut index = git2::Index::new().unwrap();
         repository.set_index(&mut index).unwrap();
-        let entry = git2::IndexEntry {
-            ctime: git2::IndexTime::new(0, 0),
-            mtime: git2::IndexTime::new(0, 0),
-            dev: 0,
-            ino: 0,
-            mode: 0o100_644,
-            uid: 0,
-            gid: 0,
-            file_size: 0,
-            id: repository.blob(text.as_bytes()).unwrap(),
-            flags: 0,
-            flags_extended: 0,
-            path: path.as_bytes().to_owned(),
-        };
-        index.add(&entry).unwrap();
+        index.add(&entry(path, repository.blob(text.as_bytes()).unwrap(), 0o100_644)).unwrap();
         let tree = repository.find_tree(index.write_tree_to(repository).unwrap()).unwrap();
         let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
         let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();

@@ -14,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::git::Remote;
 use crate::http::{Authorization, HttpClient, Proxies};
 use crate::model::AccountName;
+use crate::source::commits::tests::entry;
 use crate::source::signature::tests::TestKey;
 use crate::source::signature::{AllowedSigners, SignatureError};
 use crate::source::{Descent, Snapshot, SourceEvent};
@@ -47,21 +48,7 @@ impl Place {
         repository.set_index(&mut index).unwrap();
         for (path, text, mode) in files {
             let id = if *mode == MODULE { Oid::from_str(text) } else { repository.blob(text.as_bytes()) };
-            let entry = git2::IndexEntry {
-                ctime: git2::IndexTime::new(0, 0),
-                mtime: git2::IndexTime::new(0, 0),
-                dev: 0,
-                ino: 0,
-                mode: u32::try_from(*mode).unwrap(),
-                uid: 0,
-                gid: 0,
-                file_size: 0,
-                id: id.unwrap(),
-                flags: 0,
-                flags_extended: 0,
-                path: path.as_bytes().to_owned(),
-            };
-            index.add(&entry).unwrap();
+            index.add(&entry(path, id.unwrap(), u32::try_from(*mode).unwrap())).unwrap();
         }
         let tree = repository.find_tree(index.write_tree_to(repository).unwrap()).unwrap();
         let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
