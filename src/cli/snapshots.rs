@@ -111,7 +111,7 @@ fn table(rows: &[Row], width: usize, style: Style) -> String {
     let shown = [true, true, plans, destinations, true, sizes, remarks];
     let columns = [
         ("SNAPSHOT", Side::Whole),
-        ("REPOSITORY", Side::Left),
+        ("REPOSITORY", Side::Name),
         ("PLAN", Side::Left),
         ("DESTINATION", Side::Left),
         ("TAKEN (UTC)", Side::Whole),

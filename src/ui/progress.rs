@@ -29,6 +29,8 @@ struct Inner {
     in_flight: BTreeMap<TaskName, ProgressBar>,
     /// Who waits for an account with budget.
     waiting: BTreeMap<String, Timestamp>,
+    /// Servers that said they are busy, and until when nobody asks them.
+    busy: BTreeMap<ServerName, Timestamp>,
     /// Lines about limits that were written.
     notices: u64,
     totals: Totals,
@@ -43,6 +45,10 @@ impl Inner {
         let in_flight: u64 = self.in_flight.values().map(ProgressBar::position).sum();
         let mut message = String::new();
         // First, because the end of a long line is cut off.
+        if let Some((server, until)) = self.busy.iter().min_by_key(|(_, until)| **until) {
+            let until = until.strftime("%H:%M:%S UTC");
+            let _text_is_memory = write!(message, "{} is busy until {until}, ", shown(server.as_str()));
+        }
         if let Some(first) = self.waiting.values().min() {
             let until = first.strftime("%H:%M:%S UTC");
             let _text_is_memory = write!(message, "{} throttled until {until}, ", self.waiting.len());
@@ -61,13 +67,14 @@ impl Progress {
     pub fn new(style: Style) -> Self {
         let bars = MultiProgress::new();
         let whole = bars.add(ProgressBar::new(0));
-        let template = "{prefix:.16} [{bar:20}] {pos}/{len}  {wide_msg}";
-        whole.set_style(ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> "));
+        // As long as nobody knows how much there is to do, a bar would be full.
+        whole.set_style(line_of("{prefix:.16} asks what there is  {wide_msg}"));
         whole.set_prefix("run");
         let inner = Inner {
             whole,
             in_flight: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            busy: BTreeMap::new(),
             notices: 0,
             totals: Totals::default(),
         };
@@ -107,6 +114,10 @@ impl Progress {
     }
 }
 
+fn line_of(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is valid").progress_chars("=> ")
+}
+
 fn busy(server: &ServerName, until: Timestamp, limit: u32, why: &str) -> String {
     let (server, until) = (shown(server.as_str()), until.strftime("%H:%M:%S"));
     format!("server {server} is busy until {until}, then {limit} at once: {}", shown(why))
@@ -140,6 +151,9 @@ impl EventSink for Progress {
                 self.line(&format!("projects {pattern}: {}", count(projects.len() as u64, "project")));
             }
             Event::ProjectListed { project, in_scope, out_of_scope } => {
+                if inner.whole.length() == Some(0) && *in_scope > 0 {
+                    inner.whole.set_style(line_of("{prefix:.16} [{bar:20}] {pos}/{len}  {wide_msg}"));
+                }
                 inner.whole.inc_length(*in_scope as u64);
                 let left_out = if *out_of_scope > 0 { format!(", {out_of_scope} left out") } else { String::new() };
                 self.line(&format!("project {project}: {} in scope{left_out}", count(*in_scope as u64, "repository")));
@@ -194,9 +208,13 @@ impl EventSink for Progress {
                 inner.describe();
             }
             Event::ServerBusy { server, until, limit, why } => {
+                inner.busy.insert(server.clone(), *until);
+                inner.describe();
                 self.notice(&mut inner, &busy(server, *until, *limit, why));
             }
             Event::ServerServes { server, limit } => {
+                inner.busy.remove(server);
+                inner.describe();
                 self.notice(&mut inner, &format!("server {} serves again, {limit} at once", shown(server.as_str())));
             }
             Event::TaskFinished { report } => {

@@ -116,7 +116,7 @@ fn changed(text: &mut String, summary: &Summary, style: Style, width: usize) {
         return;
     }
     let columns = [
-        ("REPOSITORY", Side::Left),
+        ("REPOSITORY", Side::Name),
         ("RESULT", Side::Left),
         ("REFS", Side::Right),
         ("OBJECTS", Side::Right),

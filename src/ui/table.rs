@@ -5,11 +5,16 @@ use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArran
 
 use super::{Style, shown};
 
+/// Where a name may be broken: it has no width, is never shown, and is in no text that was made safe.
+const BREAK: char = '\u{200b}';
+
 /// How a column is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Words, at the left; broken over lines when the table is too wide.
     Left,
+    /// Names of repositories, at the left; broken after a hyphen where that is enough.
+    Name,
     /// Identifiers and times, at the left; never broken.
     Whole,
     /// Numbers, at the right.
@@ -41,8 +46,11 @@ impl Table {
         grid.set_header(heading);
         for (column, (name, side)) in grid.column_iter_mut().zip(columns) {
             column.set_padding((0, 2));
+            if *side == Side::Name {
+                column.set_delimiter(BREAK);
+            }
             column.set_constraint(match side {
-                Side::Left => {
+                Side::Left | Side::Name => {
                     let heading = name.chars().count() + 2;
                     ColumnConstraint::LowerBoundary(Width::Fixed(u16::try_from(heading).unwrap_or(u16::MAX)))
                 }
@@ -54,13 +62,17 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells = cells.into_iter().zip(&self.sides);
-        self.grid.add_row(cells.map(|(text, side)| Cell::new(shown(&text)).set_alignment(alignment(*side))));
+        let cells = cells.into_iter().zip(&self.sides).map(|(text, side)| {
+            let text = shown(&text);
+            let text = if *side == Side::Name { text.replace('-', &format!("-{BREAK}")) } else { text };
+            Cell::new(text).set_alignment(alignment(*side))
+        });
+        self.grid.add_row(cells);
     }
 
     /// The text, without spaces at the ends of lines.
     pub fn render(&self) -> String {
-        let text = self.grid.to_string();
+        let text = self.grid.to_string().replace(BREAK, "");
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         lines.join("\n") + "\n"
     }
@@ -68,7 +80,7 @@ impl Table {
 
 const fn alignment(side: Side) -> CellAlignment {
     match side {
-        Side::Left | Side::Whole => CellAlignment::Left,
+        Side::Left | Side::Name | Side::Whole => CellAlignment::Left,
         Side::Right => CellAlignment::Right,
     }
 }
@@ -100,6 +112,17 @@ mod tests {
         let text = table.render();
         assert!(text.contains("\\u{1b}[2J"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 40 && !line.ends_with(' ')), "{text}");
+    }
+
+    #[test]
+    fn names_are_broken_after_a_hyphen() {
+        let mut table = Table::new(&[("NAME", Side::Name), ("SIZE", Side::Right)], 30, Style { color: false });
+        table.row(["PAY/settlement-reconciliation-service".into(), "12 MiB".into()]);
+        table.row(["PAY/withouthyphensandtoolongforit".into(), "1 B".into()]);
+        let text = table.render();
+        assert!(text.contains("PAY/settlement-") && text.contains("\nreconciliation-\nservice\n"), "{text}");
+        assert!(!text.contains(BREAK), "{text:?}");
+        assert!(text.lines().all(|line| line.len() <= 30), "{text}");
     }
 
     #[test]

@@ -21,6 +21,9 @@ const EXPLAINED: usize = 50;
 /// Waits of one task that are told one by one.
 const WAITS: usize = 5;
 
+/// A shorter wait is counted, and not told: it would read as 0.0 s.
+const NOTICEABLE_MS: u64 = 50;
+
 /// Where what stands behind a label begins.
 const LABEL: usize = 16;
 
@@ -197,7 +200,7 @@ fn accounts(text: &mut String, ledger: &Ledger, style: Style, width: usize) {
 fn table(text: &mut String, tasks: &Shown, style: Style, width: usize) {
     if !tasks.rows.is_empty() {
         let columns = [
-            ("REPOSITORY", Side::Left),
+            ("REPOSITORY", Side::Name),
             ("RESULT", Side::Whole),
             ("CREDENTIALS", Side::Left),
             ("REQUESTS", Side::Right),
@@ -228,8 +231,9 @@ fn waits(text: &mut String, tasks: &Shown) {
     for task in &tasks.explained {
         let mut words: Vec<String> = Vec::new();
         if let Some(report) = &task.report {
-            words.extend(report.ledger.throttled.iter().take(WAITS).map(period));
-            let more = report.ledger.throttled.len().saturating_sub(WAITS);
+            let told = report.ledger.throttled.iter().filter(|period| period.millis() >= NOTICEABLE_MS);
+            words.extend(told.clone().take(WAITS).map(period));
+            let more = told.count().saturating_sub(WAITS);
             words.extend((more > 0).then(|| format!("and {more} more")));
         }
         if let Some(TaskState::Throttled { since, until, reason }) = &task.waits {
