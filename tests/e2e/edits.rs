@@ -29,6 +29,20 @@ fn demand_discretion(ended: &Ended) {
 }
 
 #[test]
+fn several_credentials_are_switched_at_once_or_none_is() {
+    let home = with_extra();
+    home.add_credential("PAY", Some("extra-2"), "third");
+    let before = text(&home);
+    home.xopero(&["credential", "enable", "nightly", "PAY", "extra-1", "extra-3"]).expect(3).says("extra-3");
+    assert_eq!(text(&home), before);
+    let done = home.xopero(&["credential", "enable", "nightly", "PAY", "extra-1", "extra-2"]).success();
+    done.says("credential/PAY/extra-1, credential/PAY/extra-2 are enabled in plan nightly");
+    assert!(text(&home).contains("enable-credentials \"extra-1\" \"extra-2\"\n"), "{}", text(&home));
+    home.xopero(&["credential", "disable", "nightly", "PAY", "extra-2", "extra-1"]).success();
+    assert_eq!(text(&home), before);
+}
+
+#[test]
 fn a_credential_is_enabled_listed_disabled_and_removed() {
     let home = with_extra();
     let before = text(&home);

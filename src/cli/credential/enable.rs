@@ -6,7 +6,7 @@ use super::{Change, CliError, Context, EditArgs, refused};
 use crate::config;
 use crate::model::{Address, CredentialName, CredentialRole, PlanName, ProjectSelector};
 
-/// Let a plan use an additional credential of a project
+/// Let a plan use additional credentials of a project
 ///
 /// Declaring a credential does not enable it: only a plan that names it here uses it.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub struct EnableArgs {
     switch: SwitchArgs,
 }
 
-/// Keep a plan from using an additional credential of a project
+/// Keep a plan from using additional credentials of a project
 #[derive(Debug, Args)]
 pub struct DisableArgs {
     #[command(flatten)]
@@ -28,8 +28,9 @@ struct SwitchArgs {
     plan: PlanName,
     /// The project, by its key or its pattern, as the plan names it
     project: ProjectSelector,
-    /// The additional credential
-    name: CredentialName,
+    /// The additional credentials
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<CredentialName>,
     #[command(flatten)]
     edit: EditArgs,
 }
@@ -46,23 +47,33 @@ pub fn disable(context: &Context, arguments: &DisableArgs) -> Result<u8, CliErro
 
 fn switch(context: &Context, arguments: &SwitchArgs, on: bool) -> Result<u8, CliError> {
     let tree = context.source()?;
-    let SwitchArgs { plan, project, name, edit } = arguments;
-    let edited = if on {
-        config::enable_credential(tree.sources(), plan, project, name)
-    } else {
-        config::disable_credential(tree.sources(), plan, project, name)
-    };
-    let after = edited.map_err(|error| refused(context, tree.sources(), error))?;
+    let SwitchArgs { plan, project, names, edit } = arguments;
+    let mut after = tree.sources().clone();
+    for name in names {
+        let edited = if on {
+            config::enable_credential(&after, plan, project, name)
+        } else {
+            config::disable_credential(&after, plan, project, name)
+        };
+        after = edited.map_err(|error| refused(context, &after, error))?;
+    }
     let change = Change::new(&tree, &after, edit);
-    let address = Address::credential(project, &CredentialRole::Additional(name.clone()));
+    let addresses: Vec<_> =
+        names.iter().map(|name| Address::credential(project, &CredentialRole::Additional(name.clone()))).collect();
     let fields = serde_json::json!({
-        "type": "credential_switched", "address": address, "plan": plan, "enabled": on, "changed": !change.is_empty(),
+        "type": "credentials_switched", "addresses": addresses, "plan": plan, "enabled": on,
+        "changed": !change.is_empty(),
     });
     let state = if on { "enabled" } else { "disabled" };
+    let (are, addresses) = (if addresses.len() == 1 { "is" } else { "are" }, comma_separated(&addresses));
     let done = if change.is_empty() {
-        format!("{address} is {state} in plan {plan} already")
+        format!("{addresses} {are} {state} in plan {plan} already")
     } else {
-        format!("{address} is {state} in plan {plan}; put it in force with: xopero apply")
+        format!("{addresses} {are} {state} in plan {plan}; put it in force with: xopero apply")
     };
     change.finish(context, fields, &done)
+}
+
+fn comma_separated(addresses: &[Address]) -> String {
+    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
 }
