@@ -9,7 +9,8 @@
 //!
 //! - [`candidates()`]: which credentials are looked at, and in which order;
 //! - [`deadline`]: how long, and how much;
-//! - [`server`] and [`destination`]: asking;
+//! - [`secrets`]: which of them are shown to the server (pure);
+//! - [`server`], [`view`] and [`destination`]: asking, one question at a time ([`asking`]);
 //! - [`powers`]: what a credential may do besides reading (pure);
 //! - [`verdict`]: what an answer means (pure);
 //! - [`checked()`]: what is said of single credentials (pure);
@@ -19,6 +20,7 @@
 //! A look is never an error: what could not be seen is a note. It changes nothing, anywhere but in the memory of what
 //! was observed.
 
+mod asking;
 mod candidates;
 mod checked;
 mod conclude;
@@ -26,8 +28,10 @@ mod deadline;
 mod destination;
 mod pending;
 mod powers;
+mod secrets;
 mod server;
 mod verdict;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

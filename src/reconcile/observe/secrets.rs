@@ -1,0 +1,48 @@
+//! The secrets behind the credentials that are looked at. Pure.
+
+use std::collections::BTreeMap;
+
+use super::candidates::Candidate;
+use crate::model::{AccountName, Credential, CredentialKind, CredentialRole, Login, LoginRefusal, Observations};
+
+/// A secret, and the credentials that share it.
+pub(super) struct Secret<'a> {
+    pub(super) credential: &'a Credential,
+    pub(super) users: Vec<usize>,
+}
+/// The candidates by the secret that they share: an account that serves many projects logs in once.
+pub(super) fn secrets<'a>(candidates: &[Candidate<'a>]) -> Vec<Secret<'a>> {
+    let mut places: BTreeMap<(String, &AccountName, CredentialKind), usize> = BTreeMap::new();
+    let mut secrets: Vec<Secret<'a>> = Vec::new();
+    for (index, candidate) in candidates.iter().enumerate() {
+        let credential = candidate.credential;
+        let key = (credential.sealed.full_digest(), &credential.account, credential.kind);
+        let place = *places.entry(key).or_insert(secrets.len());
+        match secrets.get_mut(place) {
+            Some(secret) => secret.users.push(index),
+            None => secrets.push(Secret { credential, users: vec![index] }),
+        }
+    }
+    secrets
+}
+
+/// Why a credential is not shown to the server again: a password that was wrong before leads to a CAPTCHA.
+pub(super) fn refused_before(candidate: &Candidate<'_>, known: &Observations) -> Option<String> {
+    let seen = known.credentials.get(&candidate.address())?;
+    let same = seen.sealed == candidate.credential.sealed.digest() && seen.account == candidate.credential.account;
+    let harmful =
+        matches!(seen.login, Login::Refused { reason: LoginRefusal::WrongSecret | LoginRefusal::Captcha, .. });
+    (same && harmful && candidate.credential.kind == CredentialKind::Password).then(|| {
+        let command = match &candidate.role {
+            CredentialRole::Main => format!("xopero credential check {}", candidate.project),
+            CredentialRole::Additional(name) => {
+                format!("xopero credential check {} {name}", candidate.project)
+            }
+        };
+        format!(
+            "its password was refused on {}, and is not tried again so that the account is not locked; `{command}` \
+             tries it",
+            seen.observed_at.strftime("%Y-%m-%d")
+        )
+    })
+}
