@@ -5,48 +5,16 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::ReconcileError;
+use super::approval::{Approval, agree};
+use super::bind::bind_destinations;
 use super::known::known;
-use super::{ReconcileError, SavedPlan};
-use crate::change::{ChangeSet, Glimpses, Known, PlanId, change_set};
+use crate::change::{ChangeSet, Glimpses, Known, change_set};
 use crate::clock::Clock;
-use crate::model::{
-    Address, Applied, Declaration, DestinationId, DestinationName, Generation, Lineage, Place, Source, Uid,
-};
+use crate::model::{Address, Applied, Declaration, Generation, Source, Uid};
 use crate::secret::Identities;
 use crate::source::Provenance;
 use crate::state::{StateLock, StateStore};
-use crate::store::{Access, Store, StoreError, prepare};
-
-/// What was agreed to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Approval {
-    /// Whatever needs no approval.
-    Auto,
-    /// Somebody saw this change set and said yes. Guarded changes need more than that.
-    Confirmed(PlanId),
-    /// Exactly this change set, with everything guarded that is in it.
-    Approved(PlanId),
-    /// The same, by the file that it was saved in.
-    Saved(Box<SavedPlan>),
-}
-
-impl Approval {
-    /// Whether it covers what is guarded, so that no commit has to allow it.
-    const fn is_complete(&self) -> bool {
-        match self {
-            Self::Approved(_) | Self::Saved(_) => true,
-            Self::Auto | Self::Confirmed(_) => false,
-        }
-    }
-
-    fn plan_id(&self) -> Option<&PlanId> {
-        match self {
-            Self::Auto => None,
-            Self::Confirmed(id) | Self::Approved(id) => Some(id),
-            Self::Saved(plan) => Some(&plan.plan_id),
-        }
-    }
-}
 
 /// How an apply ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,106 +102,9 @@ pub async fn apply(
     Ok(Outcome::Applied { generation, change_set })
 }
 
-/// Makes destinations ready that are new, and remembers who they are.
-///
-/// One that is bound already is not prepared again, so that a disk which is not mounted is never mistaken for a new
-/// destination: the run demands it. But one that turns out to be somebody else's is refused at once.
-async fn bind_destinations(
-    store: &StateStore,
-    declaration: &Declaration,
-    base: &Path,
-    clock: &dyn Clock,
-) -> Result<(), ReconcileError> {
-    let mut taken: BTreeMap<DestinationId, &DestinationName> = BTreeMap::new();
-    for (name, destination) in &declaration.destinations {
-        let id = match store.destination_id(name, &destination.place).await? {
-            Some(bound) => {
-                refuse_somebody_elses(&destination.place, base, bound, store.lineage()).await?;
-                bound
-            }
-            None => prepare(&destination.place, base, store.lineage(), clock).await?.destination,
-        };
-        if let Some(other) = taken.insert(id, name) {
-            return Err(ReconcileError::SamePlace { one: other.clone(), other: name.clone() });
-        }
-        store.bind_destination(name, &destination.place, id).await?;
-    }
-    Ok(())
-}
-
-/// Refuses a bound destination whose marker is another one. One that cannot be looked at is left to the run.
-async fn refuse_somebody_elses(
-    place: &Place,
-    base: &Path,
-    bound: DestinationId,
-    lineage: Lineage,
-) -> Result<(), ReconcileError> {
-    let Ok(opened) = Store::open(place, base, Access::Write) else { return Ok(()) };
-    match opened.demand(bound, lineage).await {
-        Err(error @ (StoreError::Foreign { .. } | StoreError::Exchanged { .. })) => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Whether a change set is the one that was agreed to, and whether that is enough.
-fn agree(
-    change_set: &ChangeSet,
-    known: &Known,
-    applied: Option<&Applied>,
-    source: &Source,
-    approval: &Approval,
-) -> Result<(), ReconcileError> {
-    let found = &change_set.plan_id;
-    if let Some(expected) = approval.plan_id().filter(|expected| *expected != found) {
-        // Asked for once more, a plan that was carried out is no surprise: whoever asked may not have heard the answer.
-        if change_set.is_empty() && applied.is_some_and(|applied| applied.plan_id == expected.as_str()) {
-            return Ok(());
-        }
-        return Err(ReconcileError::Stale {
-            expected: expected.clone(),
-            found: (!change_set.is_empty()).then(|| found.clone()),
-            moved: moved(change_set, applied, source, approval, expected)?,
-        });
-    }
-    let is_enough = approval.is_complete() || !change_set.needs_approval();
-    if is_enough && !change_set.is_refused() { Ok(()) } else { Err(ReconcileError::refused(change_set, known)) }
-}
-
-/// What is other than it was when a plan was agreed to, as far as it can be told.
-fn moved(
-    change_set: &ChangeSet,
-    applied: Option<&Applied>,
-    source: &Source,
-    approval: &Approval,
-    expected: &PlanId,
-) -> Result<Vec<String>, ReconcileError> {
-    if let Approval::Saved(plan) = approval {
-        if let (Some(base), Some(applied)) = (&plan.based_on, applied)
-            && base.lineage != applied.lineage
-        {
-            return Err(ReconcileError::PlanOfAnother { plan: base.lineage, state: applied.lineage });
-        }
-        return Ok(plan.moved(change_set, applied, source));
-    }
-    Ok(match applied {
-        Some(applied) if applied.plan_id == expected.as_str() => {
-            vec![format!("it was applied as generation {}, and the file has changed since", applied.generation)]
-        }
-        Some(Applied { generation, applied_by, applied_at, .. }) if change_set.is_empty() => {
-            vec![format!("generation {generation} (by {applied_by}, {applied_at:.0}) says what the file says")]
-        }
-        Some(Applied { generation, applied_by, applied_at, .. }) => {
-            vec![format!(
-                "the file has changed, or generation {generation} (by {applied_by}, {applied_at:.0}) came after it"
-            )]
-        }
-        None => vec!["the file has changed".to_owned()],
-    })
-}
-
-/// The identities of servers and plans: those they have, also under the names they are moved from; those they had in the generation that is taken back; new ones
-/// for new names. A name that was given up and comes back in the file is something new: nothing tells that it means the
-/// same, and old backups must not fall under new rules.
+/// The identities of servers and plans: those they have, also under the names they are moved from; those they had in the
+/// generation that is taken back; new ones for new names. A name that was given up and comes back in the file is
+/// something new: nothing tells that it means the same, and old backups must not fall under new rules.
 fn identities(
     known: [Option<&Applied>; 2],
     origins: &BTreeMap<&Address, &Address>,
@@ -262,6 +133,8 @@ mod tests {
     use super::*;
     use crate::change::{Counts, RailKind, sample};
     use crate::clock::{ManualClock, SystemClock};
+    use crate::model::Lineage;
+    use crate::reconcile::SavedPlan;
     use crate::state::{Exclusive, LockBody, StateLocation};
 
     struct World {

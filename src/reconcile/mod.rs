@@ -5,6 +5,8 @@
 //! names a change set and holds only for that one, also as a file ([`SavedPlan`]).
 
 mod apply;
+mod approval;
+mod bind;
 mod commits;
 mod error;
 pub mod history;
@@ -16,7 +18,8 @@ mod saved_plan;
 pub mod status;
 mod stays;
 
-pub use apply::{Approval, Outcome, Proposal, apply, plan};
+pub use apply::{Outcome, Proposal, apply, plan};
+pub use approval::Approval;
 pub use error::ReconcileError;
 pub use known::known;
 pub use rollback::taken_back;
