@@ -4,6 +4,7 @@
 //! for a change is a note. Neither ever becomes part of a plan's identity: looking again must not make a plan stale.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,13 @@ pub struct ServerSeen {
     pub limit: Option<RateLimit>,
     /// What single accounts may ask for, where it differs from that.
     pub exceptions: BTreeMap<AccountName, RateLimit>,
+    /// When it was asked for its limits and answered, be it that it does not tell them.
+    #[serde(default)]
+    pub limits_asked: Option<Timestamp>,
 }
+
+/// How long an answer about limits is relied on: administrators change them, and nobody tells.
+const LIMITS_LAST: Duration = Duration::from_hours(7 * 24);
 
 impl ServerSeen {
     /// What an account may ask for, as far as the server told.
@@ -56,6 +63,12 @@ impl ServerSeen {
             Some(limit) => Some(Limit { limit: *limit, source: LimitSource::Account }),
             None => self.limit.map(|limit| Limit { limit, source: LimitSource::Server }),
         }
+    }
+
+    /// Whether there is no need to ask it for its limits: it has answered, and not too long ago.
+    pub fn has_answered_about_limits(&self, now: Timestamp) -> bool {
+        let asked = self.limits_asked.or_else(|| self.limit.map(|_| self.observed_at));
+        asked.is_some_and(|asked| now.duration_since(asked).unsigned_abs() < LIMITS_LAST)
     }
 }
 
@@ -276,4 +289,29 @@ pub enum DestinationState {
         /// What to do about it.
         hint: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(limit: Option<RateLimit>, limits_asked: Option<i64>) -> ServerSeen {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (reach, exceptions) = (Reach::Answered, BTreeMap::new());
+        let limits_asked = limits_asked.map(at);
+        ServerSeen { observed_at: at(0), reach, version: None, limit, exceptions, limits_asked }
+    }
+
+    #[test]
+    fn an_answer_about_limits_lasts_a_week() {
+        let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+        let holds = |seen: &ServerSeen| {
+            let days: Vec<i64> = (-9..20).filter(|day| seen.has_answered_about_limits(at(*day))).collect();
+            days.first().copied().zip(days.last().copied())
+        };
+        assert_eq!(holds(&seen(None, None)), None);
+        assert_eq!(holds(&seen(None, Some(10 * 86_400))), Some((4, 16)), "that it does not tell is an answer");
+        assert_eq!(holds(&seen(Some(RateLimit::Unlimited), Some(10 * 86_400))), Some((4, 16)));
+        assert_eq!(holds(&seen(Some(RateLimit::Unlimited), None)), Some((-6, 6)), "as an earlier version kept it");
+    }
 }

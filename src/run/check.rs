@@ -28,9 +28,11 @@ pub(super) async fn check_credentials(context: &Context, servers: &Servers, appl
         let index = if let Some(index) = known {
             index
         } else {
-            let client = Client::new(servers[server].http.clone());
-            let request = async |authorization: &Authorization| client.application_properties(authorization).await;
-            let said = context.credentials.send_as((project, role), PACE, &mut whole.ledger, request).await;
+            let client = &Client::new(servers[server].http.clone());
+            let request =
+                |authorization: Authorization| async move { client.application_properties(&authorization).await };
+            let of = (project, role);
+            let said = context.credentials.send_as(&servers[server], of, PACE, &mut whole.ledger, request).await;
             if context.stop.is_cancelled() {
                 return;
             }

@@ -13,7 +13,8 @@ use super::journal::Journal;
 use super::parking::Parking;
 use super::permission::{Permissions, Scope};
 use super::rests::Rests;
-use super::turnstile::{Entry, Pass, Turnstile};
+use super::server::ServerContext;
+use super::turnstile::{Entry, Pass, Turnstile, Voucher};
 use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
 use crate::bitbucket::Client;
 use crate::clock::Clock;
@@ -132,23 +133,37 @@ impl Credentials {
         self.reject(&lease.project, refused);
     }
 
-    /// Sends one request with one credential, outside of any task. Nothing, if the account has no budget within
-    /// `patience`, or if the run is stopped.
-    pub(super) async fn send_as<T, E: Into<TaskError>>(
+    /// Sends one request with one credential, outside of any task, through the server's gate like any other. Nothing,
+    /// if the account has no budget within `patience`, or if the run is stopped.
+    pub(super) async fn send_as<T, E, F, R>(
         &self,
+        server: &ServerContext,
         (project, role): (&ProjectSelector, &CredentialRole),
         patience: Duration,
         ledger: &mut Ledger,
-        request: impl AsyncFnOnce(&Authorization) -> Result<T, E>,
-    ) -> Option<Result<T, TaskError>> {
-        let pass = self.pass_of(project, role, patience).await?;
-        ledger.sent(pass.lease());
-        let authorization = &self.authorizations[&(project.clone(), role.clone())];
+        request: F,
+    ) -> Option<Result<T, TaskError>>
+    where
+        F: Fn(Authorization) -> R,
+        R: Future<Output = Result<T, E>>,
+        E: Into<TaskError>,
+    {
+        let pass = Arc::new(self.pass_of(project, role, patience).await?);
+        let authorization = self.authorizations[&(project.clone(), role.clone())].clone();
+        let voucher = Voucher::new(authorization, Arc::clone(&pass));
         let said = tokio::select! {
             biased;
-            () = self.stop.cancelled() => return None,
-            said = request(authorization) => said.map_err(E::into),
+            () = self.stop.cancelled() => {
+                ledger.sent(pass.lease());
+                return None;
+            }
+            said = server.gate.listing(voucher, request) => said,
         };
+        if matches!(said, Err(TaskError::Overtaken)) {
+            pass.settle(Outcome::Unsent);
+            return None;
+        }
+        ledger.sent(pass.lease());
         match &said {
             Err(error) if let Some(HttpError::RateLimited { retry_after, .. }) = error.http() => {
                 ledger.limited(pass.lease());
@@ -186,13 +201,14 @@ impl Credentials {
         let project = match caller.scope {
             Scope::Server => return,
             Scope::Listing(project) => project,
-            Scope::Repository(project, http) => {
+            Scope::Repository(project, server) => {
                 let of = (&lease.project, &lease.role);
-                let client = Client::new(http.clone());
+                let client = &Client::new(server.http.clone());
                 let look = async || {
-                    let request =
-                        async |authorization: &Authorization| client.first_repository(authorization, project).await;
-                    self.send_as(of, Duration::MAX, &mut caller.ledger, request).await
+                    let request = |authorization: Authorization| async move {
+                        client.first_repository(&authorization, project).await
+                    };
+                    self.send_as(server, of, Duration::MAX, &mut caller.ledger, request).await
                 };
                 if self.permissions.sees(project, &lease.role, look).await {
                     return;

@@ -93,7 +93,7 @@ pub(super) struct Context {
     pub(super) journal: Arc<Journal>,
     /// Repositories that are known to be gone, or elsewhere.
     pub(super) left: BTreeSet<Address>,
-    /// Servers of which nobody knows what they allow.
+    /// Servers of which nobody knows what they allow, or not any more.
     pub(super) unasked: BTreeSet<ServerName>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) events: Arc<dyn EventSink>,
@@ -214,7 +214,8 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
     let mut servers = Servers::new();
     let seen = state.observations(None).await?.servers;
     let is_known = |name: &ServerName, server: &Server| {
-        server.rate_limit.is_some() || seen.get(name).is_some_and(|seen| seen.limit.is_some())
+        let told = seen.get(name).is_some_and(|seen| seen.has_answered_about_limits(clock.now()));
+        server.rate_limit.is_some() || told
     };
     let mut unasked = BTreeSet::new();
     let mut rotations = BTreeMap::new();

@@ -5,19 +5,20 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
 
+use super::server::ServerContext;
 use super::{Refused, TaskError};
-use crate::http::{HttpClient, HttpError, Refusal};
+use crate::http::{HttpError, Refusal};
 use crate::model::{CredentialRole, ProjectKey};
 
 /// What requests are about. A refusal means something else for each.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) enum Scope<'a> {
     /// The server as a whole.
     Server,
     /// The listing of a project.
     Listing(&'a ProjectKey),
     /// One repository of a project.
-    Repository(&'a ProjectKey, &'a HttpClient),
+    Repository(&'a ProjectKey, &'a ServerContext),
 }
 
 impl<'a> Scope<'a> {

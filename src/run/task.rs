@@ -95,7 +95,7 @@ pub(super) fn not_reached(task: &Task) -> TaskReport {
 /// they were looked up already; an attempt that is begun anew looks again.
 pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<Vec<Chain>>) -> TaskReport {
     let mut caller =
-        Caller::new(&task.declared, task.name.to_string(), Scope::Repository(&task.name.project, &task.server.http));
+        Caller::new(&task.declared, task.name.to_string(), Scope::Repository(&task.name.project, &task.server));
     caller.row = Some(task.row(context.run, TaskState::Running.as_str(), Value::Null, context.clock.now()));
     let mut report = blank_report(task);
     let mut attempt = 1;

@@ -190,6 +190,7 @@ mod tests {
             version: Some("9.4.1".into()),
             limit: None,
             exceptions: BTreeMap::new(),
+            limits_asked: None,
         };
         let credential = CredentialSeen {
             observed_at: at(second),

@@ -213,6 +213,7 @@ mod tests {
             version: Some("9.4.18".into()),
             limit: Some(RateLimit::Bucket { burst: 60, refill_per_second: 5 }),
             exceptions: BTreeMap::new(),
+            limits_asked: None,
         };
         let mut looked = Looked::default();
         looked.seen.servers.insert("bb".parse().unwrap(), server);

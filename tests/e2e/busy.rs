@@ -1,6 +1,6 @@
 //! A server that is busy, in maintenance, or short of tickets: everybody waits together, and nothing fails.
 
-use fake_bitbucket::{Health, World};
+use fake_bitbucket::{Action, Health, When, World};
 
 use crate::scene::{Live, apply_pool, readers, run, summary, tidy};
 use crate::support::Home;
@@ -49,5 +49,23 @@ fn quirk_31_maintenance_is_waited_for_without_a_credential() {
         let ended = live.wait().success();
         tidy(&home, &ended);
         assert_eq!(summary(&ended)["totals"]["new"], 3);
+    }
+}
+
+#[test]
+fn quirk_09_who_an_account_is_is_asked_again_by_a_run_that_finds_the_server_busy() {
+    let home = many(1);
+    let busy = Action::Answer { status: 503, headers: vec![("Retry-After".into(), "0".into())], body: "".into() };
+    home.server.fault(When::any().path_contains("application-properties").first(1), busy);
+    let ended = run(&home, 0);
+    let asked = |account: &str| {
+        let of = |entry: &fake_bitbucket::Entry| entry.account.as_deref() == Some(account);
+        home.server.log().count(|entry| of(entry) && entry.path.ends_with("application-properties"))
+    };
+    assert_eq!((asked("main") + asked("one"), asked("main").min(asked("one"))), (3, 1), "each of them is known");
+    let summary = summary(&ended);
+    assert_eq!(summary["servers_busy"][0]["rests"], 1, "{summary}");
+    for account in ["main", "one"] {
+        assert_eq!(summary["ledger"]["requests"][account], home.server.log().count_account(account), "{summary}");
     }
 }

@@ -289,3 +289,32 @@ fn throttled_tasks_leave_their_slots_to_those_who_have_budget() {
     tidy(&home, &ended);
     assert_eq!(summary(&ended)["totals"]["new"], 14);
 }
+
+#[test]
+fn what_a_server_allows_is_asked_once_and_not_by_every_run() {
+    let asked = |home: &Home| home.server.log().count(|entry| entry.path.contains("/rate-limit/"));
+    let refused = r#"{"errors":[{"message":"no","exceptionName":"com.atlassian.bitbucket.AuthorisationException"}]}"#;
+    for (answer, is_an_answer) in [
+        (None, true),
+        (Some(Action::status(404)), true),
+        (Some(Action::body(401, "application/json", refused)), true),
+        (Some(Action::status(500)), false),
+    ] {
+        let home = told(&["main"], 1, 50, 5.0);
+        home.apply_usual();
+        fill(&home, &["main"]);
+        if let Some(answer) = answer.clone() {
+            home.server.fault(When::any().path_contains("/rate-limit/"), answer);
+        }
+        run(&home, 0);
+        assert_eq!(asked(&home), 1, "{answer:?}");
+        home.server.clear_faults();
+        home.server.log().clear();
+        let ended = run(&home, 0);
+        assert_eq!(asked(&home), usize::from(!is_an_answer), "{answer:?}");
+        // Who the account is, what is in the project, and what is new in the repository.
+        assert_eq!(summary(&ended)["ledger"]["requests"]["main"], 3 + u64::from(!is_an_answer), "{answer:?}");
+        run(&home, 0);
+        assert_eq!(asked(&home), usize::from(!is_an_answer), "{answer:?}");
+    }
+}

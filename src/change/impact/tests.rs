@@ -128,6 +128,7 @@ prop_compose! {
             version: None,
             limit: Some(if unlimited { RateLimit::Unlimited } else { bucket }),
             exceptions: BTreeMap::from([("svc-extra-1".parse().unwrap(), bucket)]),
+            limits_asked: None,
         };
         known.observations.servers.insert("bb".parse().unwrap(), server);
         known.catalogue = Some(catalogue(made.iter().enumerate().map(|(number, made)| record(number, made))));

@@ -319,6 +319,7 @@ mod tests {
             version: None,
             limit: None,
             exceptions: BTreeMap::new(),
+            limits_asked: None,
         };
         looked.seen.servers.insert("bb".parse().unwrap(), server);
         let unknown = Login::Unknown { why: "the server could not be asked".into() };

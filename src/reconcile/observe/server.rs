@@ -123,8 +123,9 @@ impl Asked<'_> {
             }
         }
         if let Some((_, authorization)) = accepted.first() {
-            server.limit =
-                self.send(authorization, self.client.rate_limit(authorization)).await.ok().flatten().flatten();
+            let answer = self.send(authorization, self.client.rate_limit(authorization)).await.ok().flatten();
+            server.limits_asked = answer.is_some().then_some(server.observed_at);
+            server.limit = answer.flatten();
         }
         if matches!(server.limit, Some(RateLimit::Bucket { .. })) {
             server.exceptions = self.exceptions(&accepted).await;
@@ -196,7 +197,8 @@ impl Asked<'_> {
 }
 
 fn seen(look: &Look<'_>, reach: Reach) -> ServerSeen {
-    ServerSeen { observed_at: look.clock.now(), reach, version: None, limit: None, exceptions: BTreeMap::new() }
+    let observed_at = look.clock.now();
+    ServerSeen { observed_at, reach, version: None, limit: None, exceptions: BTreeMap::new(), limits_asked: None }
 }
 
 pub(super) fn skipped(address: Address, message: String) -> Note {

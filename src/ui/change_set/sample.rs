@@ -173,6 +173,7 @@ fn known() -> Known {
         version: Some("9.4.1".into()),
         limit: Some(RateLimit::Bucket { burst: 60, refill_per_second: 5 }),
         exceptions: std::collections::BTreeMap::new(),
+        limits_asked: None,
     };
     observations.servers.insert("bb".parse().unwrap(), seen);
     let mut catalogue = Catalogue::default();
