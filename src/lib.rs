@@ -7,6 +7,8 @@
 //!
 //! ```text
 //! clock                 the only reader of time
+//! crash                 named places at which a test lets the process die
+//! staged                files that take the place of others at once
 //! model                 names, ids, Declaration, Applied: plain values
 //! schedule              when is the next run
 //! retention             which snapshots stay, and why
@@ -43,6 +45,7 @@ pub mod change;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod daemon;
 pub mod git;
 pub mod http;
@@ -56,6 +59,7 @@ pub mod run;
 pub mod schedule;
 pub mod secret;
 pub mod source;
+pub mod staged;
 pub mod state;
 pub mod store;
 pub mod throttle;

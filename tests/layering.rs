@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, u32)] = &[
     // Values and pure decisions: no input, no output, `now` is an argument.
     ("clock", 0),
+    // Whoever must not leave something half done lets itself be killed in the middle of it.
+    ("crash", 0),
+    ("staged", 5),
     ("model", 10),
     ("schedule", 20),
     ("retention", 20),

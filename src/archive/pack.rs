@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::io::SyncIoBridge;
 
 use super::{ArchiveError, PackEntry};
+use crate::crash::{self, CrashPoint};
 use crate::model::hex;
 use crate::secret::{Identities, PublicKeys, SealingWriter};
 use crate::store::{Store, Upload};
@@ -79,6 +80,7 @@ impl Storing {
     async fn finish(self) -> Result<StoredPack, ArchiveError> {
         let key = self.upload.key().to_owned();
         self.upload.finish().await?;
+        crash::point(CrashPoint::PackStored);
         Ok(StoredPack { key, stored_bytes: self.bytes, stored_sha256: hex::encode(&self.hash.finalize()) })
     }
 }

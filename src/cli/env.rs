@@ -12,6 +12,9 @@ pub const STATE: &str = "XOPERO_STATE";
 pub const IDENTITY_FILE: &str = "XOPERO_IDENTITY_FILE";
 /// How much `xopero watch` applies without a person.
 pub const AUTO_APPLY: &str = "XOPERO_AUTO_APPLY";
+/// Where a test lets the process die; no release build reads it. See [`crate::crash`].
+#[cfg(debug_assertions)]
+pub const CRASH_AT: &str = "XOPERO_CRASH_AT";
 /// Which log lines are written, such as `info` or `xopero::run=debug`.
 pub const LOG: &str = "XOPERO_LOG";
 

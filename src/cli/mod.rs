@@ -108,6 +108,12 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     start_log(cli.global.log_format);
     let context = Context::new(&cli.global);
+    #[cfg(debug_assertions)]
+    if let Some(Err(why)) = env::text(env::CRASH_AT).map(|text| crate::crash::arm(&text)) {
+        let error = CliError::usage(format!("{}: {why}", env::CRASH_AT));
+        error.tell(context.output);
+        return ExitCode::from(error.code());
+    }
     // What waits shares one thread: workers would wake each other for every answer of a server. What computes or
     // blocks takes a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

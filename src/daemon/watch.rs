@@ -12,6 +12,7 @@ use super::activation::{Activation, Activator};
 use super::calendar::{ScheduledPlan, scheduled};
 use super::event::{OfRun, WatchEvent, WatchSink};
 use super::following::Following;
+use crate::crash::{self, CrashPoint};
 use crate::http::Proxies;
 use crate::model::{Applied, PlanName, RunId, Uid};
 use crate::run::resume::{Found, find};
@@ -140,6 +141,7 @@ impl Watch {
             // What cannot be gone on with runs again when it is due.
             let found = find(state, applied, plan.name, Some(&last.id.to_string()), now).await;
             if let Ok(Found::Run(run)) = found {
+                crash::point(CrashPoint::ResumeDue);
                 let beginning = Beginning { plan: &plan, scheduled: None, missed: 0, resumes: Some(run) };
                 self.begin(progress, applied, &beginning);
             }
@@ -169,7 +171,9 @@ impl Watch {
     }
 
     async fn activate(&mut self, progress: &mut Progress, snapshot: Box<Snapshot>) {
+        crash::point(CrashPoint::ActivationDue);
         let activation = self.activator.activate(&snapshot).await;
+        crash::point(CrashPoint::Activated);
         let applied = self.activator.state.applied().await.ok().flatten();
         let in_force = applied.as_ref().map(|applied| applied.generation);
         if let Some(commit) = applied.and_then(|applied| applied.source.commit) {
@@ -317,6 +321,7 @@ impl Watch {
         };
         let handle = progress.runs.spawn(execute(execution));
         progress.under_way.insert(handle.id(), (plan.uid, plan.name.clone()));
+        crash::point(CrashPoint::RunHandedOver);
     }
 
     fn lock(&self) -> Result<StateLock, StateError> {
@@ -337,6 +342,7 @@ impl Watch {
             Err(panicked) => (panicked.id(), None),
         };
         let (_, plan) = progress.under_way.remove(&id).expect("every run was begun here");
+        crash::point(CrashPoint::RunReturned);
         match ended {
             Some(Ok(summary)) => self.sink.tell(&WatchEvent::RunEnded { plan: &plan, summary: &summary }),
             Some(Err(error)) => {

@@ -11,6 +11,7 @@ use super::bind::bind_destinations;
 use super::known::known;
 use crate::change::{ChangeSet, Glimpses, Known, change_set};
 use crate::clock::Clock;
+use crate::crash::{self, CrashPoint};
 use crate::model::{Address, Applied, Declaration, Generation, Source, Uid};
 use crate::secret::Identities;
 use crate::source::Provenance;
@@ -83,7 +84,9 @@ pub async fn apply(
     if change_set.is_empty() {
         return Ok(Outcome::InSync { generation: change_set.based_on, change_set });
     }
+    crash::point(CrashPoint::ChangeAgreed);
     bind_destinations(store, &declaration, base, clock).await?;
+    crash::point(CrashPoint::DestinationsReady);
 
     let generation = Generation::after(change_set.based_on);
     let next = Applied {

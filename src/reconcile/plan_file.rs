@@ -1,10 +1,11 @@
 //! The file of a saved plan.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::{ReconcileError, SavedPlan};
+use crate::staged::Staged;
 
 /// The largest file that is read, in bytes: a plan over some hundred thousand repositories' projects is smaller.
 const LARGEST: u64 = 64 << 20;
@@ -12,19 +13,8 @@ const LARGEST: u64 = 64 << 20;
 impl SavedPlan {
     /// Writes the file for its owner only. A reader sees what was there before, or all of it.
     pub fn write(&self, path: &Path) -> Result<(), ReconcileError> {
-        let write = || -> io::Result<()> {
-            let parent = match path.parent() {
-                Some(parent) if parent != Path::new("") => parent,
-                Some(_) | None => Path::new("."),
-            };
-            // A temporary file has mode 0600, and keeps it under its new name.
-            let mut file = tempfile::Builder::new().prefix(".xopero-plan-").tempfile_in(parent)?;
-            file.write_all(self.to_json().as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            File::open(parent)?.sync_all()
-        };
-        write().map_err(|source| ReconcileError::WritePlan { path: path.to_owned(), source })
+        let written = Staged::write(path, self.to_json().as_bytes(), None).and_then(Staged::put);
+        written.map_err(|source| ReconcileError::WritePlan { path: path.to_owned(), source })
     }
 
     /// Reads the file.

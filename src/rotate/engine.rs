@@ -14,6 +14,7 @@ use super::{RotateError, which};
 use crate::bitbucket::{AccessToken, BitbucketError, Client, TokenId, WantedToken};
 use crate::clock::Clock;
 use crate::config::{self, EditError, SecretAddress};
+use crate::crash::{self, CrashPoint};
 use crate::http::{Authorization, HttpClient, HttpError, Proxies, Refusal};
 use crate::model::{
     AccountName, Address, Credential, CredentialKind, CredentialRole, Declaration, ProjectSelector, PublicKey,
@@ -165,6 +166,7 @@ pub async fn advance(
     tell: &mut dyn FnMut(Told),
 ) -> Result<Ended, RotateError> {
     journal.save(rotation.directory)?;
+    crash::point(CrashPoint::RotationBegun);
     for _ in 0..MOST_STEPS {
         let (tree, declaration) = rotation.declaration()?;
         let address = journal.address();
@@ -201,20 +203,25 @@ pub async fn advance(
             }
             (Step::Make, _) => {
                 let made = at.make(&journal).await?;
+                crash::point(CrashPoint::TokenMade);
                 tell(Told::Made(made.id.clone()));
                 journal.made = Some(made);
                 journal.save(rotation.directory)?;
+                crash::point(CrashPoint::TokenSafe);
             }
             (Step::Install, Some(new)) => tell(at.install(&tree, &journal, &here, (&old, new)).await?),
             (Step::Revoke(ids), Some(new)) => {
                 at.still_works(&journal, &here, new).await?;
                 for id in ids {
+                    crash::point(CrashPoint::TokenLeaves);
                     at.revoke(&id).await?;
+                    crash::point(CrashPoint::TokenRevoked);
                     tell(Told::Revoked(id));
                 }
             }
             (Step::Done(finish), _) => {
                 forget(&journal, rotation.directory)?;
+                crash::point(CrashPoint::RotationForgotten);
                 return Ok(Ended::Finished(finish));
             }
             (Step::Wait(why), _) => return Ok(Ended::Waiting(why)),
@@ -379,6 +386,7 @@ impl Carrying<'_> {
             }
             Proof::Unknown(source) => return Err(RotateError::Ask { attempt: "trying the new token", source }),
         }
+        crash::point(CrashPoint::TokenProven);
         let mut replacements = BTreeMap::new();
         for place in here.iter().filter(|place| place.holds(old) && place.credential.same_as.is_none()) {
             let credential = (place.credential.kind.into(), &place.credential.account);
@@ -391,6 +399,7 @@ impl Carrying<'_> {
         let edited = config::set_expiry(&edited, &places, made.expires)?;
         let changes = tree.changes(&edited);
         replace_all(&changes)?;
+        crash::point(CrashPoint::TokenInstalled);
         let files = changes.iter().map(|(file, text)| (file.name.clone(), file.text.clone(), (*text).to_owned()));
         Ok(Told::Installed { places: places.into_iter().collect(), expires: made.expires, files: files.collect() })
     }

@@ -4,7 +4,7 @@
 //! a journal's number leaves it alone and says so.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::RotateError;
 use crate::bitbucket::{TokenId, WantedToken};
 use crate::model::{AccountName, Address, CredentialRole, ProjectSelector, Sealed, Uid};
+use crate::staged::Staged;
 
 const VERSION: u32 = 1;
 
@@ -89,10 +90,7 @@ impl Journal {
         let path = self.path(directory);
         let failed = |source| RotateError::WriteJournal { path: path.clone(), source };
         let text = serde_json::to_vec_pretty(self).expect("names and texts are JSON");
-        let mut file = tempfile::Builder::new().prefix(".rotation-").tempfile_in(directory).map_err(failed)?;
-        file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        sync(directory).map_err(failed)
+        Staged::write(&path, &text, None).and_then(Staged::put).map_err(failed)
     }
 
     fn path(&self, directory: &Path) -> PathBuf {

@@ -23,6 +23,7 @@ use super::server::ServerContext;
 use super::work::work;
 use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, Turnstile};
 use crate::clock::Clock;
+use crate::crash::{self, CrashPoint};
 use crate::http::{Authorization, Proxies};
 use crate::model::condition::holding;
 use crate::model::{
@@ -133,6 +134,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
             }
         }
     }
+    crash::point(CrashPoint::DestinationSwept);
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation, resumes });
 
     // Earlier listings are recalled while the server answers.

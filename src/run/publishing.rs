@@ -10,6 +10,7 @@ use crate::archive::{
     FORMAT, GitPart, Manifest, NotRead, PackEntry, PlanEntry, ProjectEntry, ServerEntry, ToolEntry, pack_document,
     write_document,
 };
+use crate::crash::{self, CrashPoint};
 use crate::model::{Head, SnapshotId, SnapshotRecord};
 use crate::state::Begins;
 use crate::store::keys;
@@ -86,7 +87,9 @@ impl Attempt<'_> {
         packs.extend(pack);
         let manifest = self.manifest(listed, destination, chain, packs);
         let key = keys::manifest(self.task.server.uid, self.task.repository.id, manifest.snapshot);
+        crash::point(CrashPoint::ManifestDue);
         let stored = write_document(&destination.store, &key, &manifest, &destination.keys).await?;
+        crash::point(CrashPoint::ManifestStored);
         let record = self.record(&manifest, destination, key, stored);
         let begins = if last.is_some() { Begins::Continues } else { Begins::Anew };
         self.context.state.publish(&record, &pack_document(&manifest), begins).await?;

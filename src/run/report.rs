@@ -4,11 +4,13 @@ use super::dispatch::Context;
 use super::error::lines;
 use super::{DestinationFailure, Summary, TaskReport};
 use crate::archive::{FORMAT, PlanEntry, Report, ReportedRepository, ToolEntry, write_document};
+use crate::crash::{self, CrashPoint};
 use crate::store::keys;
 
 /// Stores the report in every destination. Answers those that did not take it.
 pub(super) async fn store_reports(context: &Context, summary: &Summary) -> Vec<DestinationFailure> {
     let mut failed = Vec::new();
+    crash::point(CrashPoint::ReportDue);
     for destination in &context.destinations {
         let entry = |task: &TaskReport| {
             let held = task.destinations.iter().find(|held| held.destination == destination.name);
@@ -39,6 +41,7 @@ pub(super) async fn store_reports(context: &Context, summary: &Summary) -> Vec<D
             let (name, hint) = (destination.name.clone(), error.hint());
             failed.push(DestinationFailure { destination: name, error: error_lines, hint });
         }
+        crash::point(CrashPoint::ReportStored);
     }
     failed
 }

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::dispatch::Context;
 use super::task::Task;
 use super::{Event, Ledger, RunError, TaskReport};
+use crate::crash::{self, CrashPoint};
 use crate::model::{Address, Applied, BackupPlan, Destination, DestinationName, Part, PlanName, RepoId, RunId, Uid};
 use crate::state::{DONE, RunFilter, RunRow, StateError, StateStore, TaskRow};
 
@@ -161,6 +162,7 @@ pub(super) async fn carry(
         let _written = context.journal.enter(Some(row), Event::TaskFinished { report: report.clone() }).await;
         carried.push(report);
     }
+    crash::point(CrashPoint::RunCarried);
     Ok((carried, left))
 }
 

@@ -1,9 +1,11 @@
 //! The pre-commit hook: its text among what others wrote into it, and writing it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use crate::staged::Staged;
 
 /// The first line of our part.
 const BEGIN: &str = "# >>> xopero: written by `xopero hook install`, which replaces everything up to the last line";
@@ -86,12 +88,7 @@ fn part(path: &str) -> String {
 pub fn write_hook(path: &Path, text: &str) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let mut file = tempfile::Builder::new().prefix(".xopero-hook-").tempfile_in(parent)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o755))?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    Staged::write(path, text.as_bytes(), Some(fs::Permissions::from_mode(0o755)))?.put()
 }
 
 #[cfg(test)]

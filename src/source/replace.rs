@@ -1,12 +1,11 @@
 //! Writing a source back.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::{SOURCE_LIMIT, SourceError, SourceText, read_file};
+use crate::staged::Staged;
 
 impl SourceText {
     /// Replaces the file by `text`, unless it is no longer what was read: whoever edited it meanwhile loses nothing.
@@ -33,26 +32,17 @@ pub fn replace_all(changes: &[(&SourceText, &str)]) -> Result<(), SourceError> {
     for (file, text) in changes {
         staged.push((file, stage(&file.path, text).map_err(failed(file))?));
     }
-    for (file, (new, path)) in staged {
-        put(new, &path).map_err(failed(file))?;
+    for (file, new) in staged {
+        new.put().map_err(failed(file))?;
     }
     Ok(())
 }
 
-/// The new text on the same disk, and the place where it goes. A symbolic link stays.
-fn stage(path: &Path, text: &str) -> io::Result<(NamedTempFile, PathBuf)> {
+/// The new text, beside the file that it is for. A symbolic link stays.
+fn stage(path: &Path, text: &str) -> io::Result<Staged> {
     let path = path.canonicalize()?;
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".xopero-edit-").tempfile_in(parent)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(fs::metadata(&path)?.permissions())?;
-    file.as_file().sync_all()?;
-    Ok((file, path))
-}
-
-fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    file.persist(path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    let permissions = fs::metadata(&path)?.permissions();
+    Staged::write(&path, text.as_bytes(), Some(permissions))
 }
 
 #[cfg(test)]

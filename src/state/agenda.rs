@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::Uid;
 
 /// How far a plan has come in its schedule.
@@ -43,6 +44,7 @@ impl StateStore {
         .execute(&self.pool)
         .await
         .map_err(self.failed("remember which scheduled time was dealt with"))?;
+        crash::point(CrashPoint::TimeDealtWith);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use super::row::Reader;
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::{DestinationId, PlanName, ProjectKey, RepoId, RepoSlug, SnapshotId, SnapshotRecord, Uid};
 
 /// Repositories that one statement asks for.
@@ -152,7 +153,10 @@ impl StateStore {
             .execute(&mut *transaction)
             .await
             .map_err(self.failed(ATTEMPT))?;
-        transaction.commit().await.map_err(self.failed(ATTEMPT))
+        crash::point(CrashPoint::SnapshotWritten);
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::SnapshotRecorded);
+        Ok(())
     }
 
     /// The snapshots that fit, newest first.

@@ -1,6 +1,7 @@
 //! What servers said about themselves, and which destination is bound to which identity.
 
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::{DestinationId, DestinationName, Place, Uid};
 
 impl StateStore {
@@ -61,6 +62,7 @@ impl StateStore {
         .execute(&self.pool)
         .await
         .map_err(self.failed("record the identity of a destination"))?;
+        crash::point(CrashPoint::DestinationBound);
         Ok(())
     }
 }

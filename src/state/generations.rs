@@ -1,6 +1,7 @@
 //! The applied generations.
 
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::{Applied, Generation};
 
 /// How many generations are remembered.
@@ -64,7 +65,10 @@ impl StateStore {
             .execute(&mut *transaction)
             .await
             .map_err(self.failed(ATTEMPT))?;
-        transaction.commit().await.map_err(self.failed(ATTEMPT))
+        crash::point(CrashPoint::GenerationWritten);
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::GenerationRecorded);
+        Ok(())
     }
 }
 

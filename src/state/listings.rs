@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::{
     Address, Applied, Inventories, Inventory, ProjectKey, ProjectSelector, Remembered, RepoId, ServerName, Uid,
 };
@@ -74,7 +75,10 @@ impl StateStore {
             .await
             .map_err(self.failed(ATTEMPT))?;
         }
-        transaction.commit().await.map_err(self.failed(ATTEMPT))
+        crash::point(CrashPoint::ListingWritten);
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::ListingRecorded);
+        Ok(())
     }
 
     /// The repositories of each project in force, by its last listing.

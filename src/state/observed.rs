@@ -10,6 +10,7 @@ use serde_json::Value;
 use sqlx::{Any, Transaction as Opened};
 
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::condition::settle;
 use crate::model::{
     Address, Applied, Condition, ConditionKind, Conditions, Generation, Inventories, Observations, Sighting, Transition,
@@ -60,7 +61,10 @@ impl StateStore {
             .await
             .map_err(self.failed(ATTEMPT))?;
         }
-        transaction.commit().await.map_err(self.failed(ATTEMPT))
+        crash::point(CrashPoint::ObservationsWritten);
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::ObservationsRecorded);
+        Ok(())
     }
 
     /// The conditions that are known, also those that do not hold.
@@ -104,7 +108,9 @@ impl StateStore {
                 .map_err(self.failed(ATTEMPT))?;
             }
         }
+        crash::point(CrashPoint::ConditionsWritten);
         transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::ConditionsRecorded);
         Ok(news)
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use super::{Exclusive, StateError, StateLock, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::{DestinationId, Generation, PlanName, RepoSlug, RunId, Uid};
 
 /// The state of a run that was started and not finished.
@@ -119,7 +120,9 @@ impl StateStore {
         .execute(&mut *transaction)
         .await
         .map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::RunStartWritten);
         transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::RunStarted);
         Ok(disorderly)
     }
 
@@ -150,7 +153,10 @@ impl StateStore {
             .execute(&mut *transaction)
             .await
             .map_err(self.failed(ATTEMPT))?;
-        transaction.commit().await.map_err(self.failed(ATTEMPT))
+        crash::point(CrashPoint::RunEndWritten);
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::RunEnded);
+        Ok(())
     }
 
     /// Marks the runs that still count as running. For the holder of the lock only: it knows that nobody runs them.
@@ -163,6 +169,7 @@ impl StateStore {
             .execute(&self.pool)
             .await
             .map_err(self.failed("mark interrupted runs"))?;
+        crash::point(CrashPoint::RunsAbandoned);
         Ok(done.rows_affected())
     }
 

@@ -14,6 +14,7 @@ use super::migrations::STEPS;
 use super::row::Reader;
 use super::{StateError, StateLocation};
 use crate::clock::Clock;
+use crate::crash::{self, CrashPoint};
 use crate::model::Lineage;
 
 /// Takes the write lock at the beginning: a transaction that reads first and writes later could otherwise be
@@ -36,7 +37,7 @@ impl StateStore {
         // An existing file is not opened here: closing it again would release the locks that other connections of
         // this process hold on it.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(_) => {}
+            Ok(_) => crash::point(CrashPoint::DatabaseMade),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(source) => return Err(StateError::CreateDatabase { path: path.to_owned(), source }),
         }
@@ -149,6 +150,7 @@ pub(super) fn create_directory(path: &Path) -> Result<(), StateError> {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    crash::point(CrashPoint::DirectoryMade);
     std::fs::write(path.join(".gitignore"), "*\n").map_err(failed)
 }
 
@@ -208,7 +210,9 @@ async fn migrate(pool: &AnyPool, path: &Path, minted: Lineage) -> Result<Lineage
         .await
         .map_err(failed)?;
     let lineage = Reader { row: &row, what: "the lineage", path }.parse("value")?;
+    crash::point(CrashPoint::SchemaWritten);
     transaction.commit().await.map_err(failed)?;
+    crash::point(CrashPoint::SchemaCommitted);
     Ok(lineage)
 }
 

@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::{ProjectKey, RepoId, RepoSlug, RunId, TaskState, Uid};
 
 /// Tasks that one statement records: it takes as long as a statement for each of few.
@@ -60,7 +61,10 @@ impl StateStore {
             }
             query.execute(&mut *transaction).await.map_err(failed())?;
         }
-        transaction.commit().await.map_err(failed())
+        crash::point(CrashPoint::TasksWritten);
+        transaction.commit().await.map_err(failed())?;
+        crash::point(CrashPoint::TasksRecorded);
+        Ok(())
     }
 
     /// Tasks of a run by project and slug: at most `limit` of those that follow `after`.

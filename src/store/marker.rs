@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Access, Store, StoreError, keys};
 use crate::clock::Clock;
+use crate::crash::{self, CrashPoint};
 use crate::model::{DestinationId, Lineage, Place};
 
 /// The newest format that this version reads and writes.
@@ -60,6 +61,7 @@ pub async fn prepare(
                 Marker { format: FORMAT, destination: DestinationId::mint(clock), lineage, created: clock.now() };
             let mut text = serde_json::to_vec_pretty(&marker).expect("a marker is plain data");
             text.push(b'\n');
+            crash::point(CrashPoint::MarkerDue);
             match store.put_new(keys::MARKER, text.into()).await {
                 Ok(()) => marker,
                 Err(StoreError::Exists { .. }) => store.marker().await?,
@@ -68,6 +70,7 @@ pub async fn prepare(
         }
         Err(error) => return Err(error),
     };
+    crash::point(CrashPoint::MarkerStored);
     marker.check_lineage(store.place(), lineage)?;
     Ok(marker)
 }

@@ -8,6 +8,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOpt
 use tokio::task::JoinSet;
 
 use super::StoreError;
+use crate::crash::{self, CrashPoint};
 
 /// Parts that are being written while the next one fills.
 const IN_FLIGHT: usize = 2;
@@ -89,6 +90,7 @@ impl Upload {
         let payload = PutPayload::from_iter(self.waiting.drain(..));
         self.waiting_bytes = 0;
         parts.in_flight.spawn(parts.upload.put_part(payload));
+        crash::point(CrashPoint::PackPartSent);
         Ok(())
     }
 
@@ -105,6 +107,7 @@ impl Upload {
             while let Some(ended) = parts.in_flight.join_next().await {
                 ended??;
             }
+            crash::point(CrashPoint::PackDue);
             parts.upload.complete().await?;
         }
         Ok(())
