@@ -149,13 +149,15 @@ impl Store {
     /// Only the holder of the run lock may call it: the unfinished file of a live writer looks the same.
     pub fn sweep(&self) -> Result<u64, StoreError> {
         let mut freed = 0;
-        let mut folders: Vec<PathBuf> = vec![self.root.join(keys::SERVERS), self.root.join("runs")];
+        // Of the directory itself, nothing else is ours.
+        let mut folders: Vec<PathBuf> =
+            vec![self.root.join(keys::SERVERS), self.root.join("runs"), self.root.to_path_buf()];
         while let Some(folder) = folders.pop() {
             let Ok(entries) = fs::read_dir(&folder) else { continue };
             for entry in entries.flatten() {
                 let Ok(kind) = entry.file_type() else { continue };
                 if kind.is_dir() {
-                    folders.push(entry.path());
+                    folders.extend((folder != *self.root).then(|| entry.path()));
                 } else if kind.is_file() && is_unfinished(&entry.file_name().to_string_lossy()) {
                     freed += entry.metadata().map_or(0, |meta| meta.len());
                     let removed = fs::remove_file(entry.path());
@@ -172,10 +174,12 @@ impl Store {
     }
 }
 
-/// Whether a file is one that the object store has not given its key yet: `<name>.age#<number>`.
+/// Whether a file is one that the object store has not given its key yet: `<name>.age#<number>`, or the marker's.
 fn is_unfinished(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(whole, number)| {
-        whole.ends_with(".age") && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        (whole.ends_with(".age") || whole == keys::MARKER)
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -230,10 +234,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());
         store.put_new("servers/x/a.age", Bytes::from_static(b"whole")).await.unwrap();
-        let left = folder.path().join("servers/x/b.age#1");
-        fs::write(&left, b"half").unwrap();
-        assert_eq!(store.sweep().unwrap(), 4);
-        assert!(!left.exists());
+        let left = ["servers/x/b.age#1", "xopero.json#1"].map(|name| folder.path().join(name));
+        left.iter().for_each(|path| fs::write(path, b"half").unwrap());
+        let foreign = folder.path().join("photos");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("c.age#1"), b"somebody's own").unwrap();
+        assert_eq!(store.sweep().unwrap(), 8);
+        assert!(left.iter().all(|path| !path.exists()) && foreign.join("c.age#1").exists());
         assert_eq!(store.size("servers/x/a.age").await.unwrap(), 5);
     }
 
