@@ -4,6 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::StateError;
 
+/// The usual directory of a state, beside the file.
+pub(super) const DIRECTORY: &str = ".xopero";
+
+/// The usual name of a database.
+pub(super) const DATABASE: &str = "state.db";
+
 /// The place of a state database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateLocation {
@@ -33,7 +39,7 @@ impl StateLocation {
 
     /// The default place: `.xopero/state.db` below `base`.
     pub fn beside(base: &Path) -> Self {
-        Self { database: base.join(".xopero").join("state.db") }
+        Self { database: base.join(DIRECTORY).join(DATABASE) }
     }
 
     /// The database file.

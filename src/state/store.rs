@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row as _, Transaction};
 
+use super::location::{DATABASE, DIRECTORY};
 use super::migrations::STEPS;
 use super::row::Reader;
 use super::{StateError, StateLocation};
@@ -142,16 +143,22 @@ async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Makes the directory of a state, for its owner only. It lies beside a file that is kept in git: what is in it does
-/// not belong there.
+/// Makes the directory of a state, for its owner only. The usual one lies beside a file that is kept in git: what is in
+/// it does not belong there.
 pub(super) fn create_directory(path: &Path) -> Result<(), StateError> {
     let failed = |source| StateError::CreateDirectory { path: path.to_owned(), source };
-    if path.is_dir() {
-        return Ok(());
+    let is_new = !path.is_dir();
+    if is_new {
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        crash::point(CrashPoint::DirectoryMade);
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-    crash::point(CrashPoint::DirectoryMade);
-    std::fs::write(path.join(".gitignore"), "*\n").map_err(failed)
+    let ignore = path.join(".gitignore");
+    // Of a directory that is there already only ours is looked at, for what a kill left undone.
+    let is_left = || {
+        let says_nothing = ignore.metadata().map_or(true, |found| found.len() == 0);
+        path.ends_with(DIRECTORY) && says_nothing && !path.join(DATABASE).exists()
+    };
+    if is_new || is_left() { std::fs::write(ignore, "*\n").map_err(failed) } else { Ok(()) }
 }
 
 /// The address of a database file. Everything that could mean something in an address is encoded.
@@ -239,6 +246,18 @@ pub(super) mod tests {
         store.close().await;
         let again = StateStore::open_existing(&location, &SystemClock).await.unwrap().unwrap();
         assert_eq!(again.lineage(), lineage);
+    }
+
+    #[test]
+    fn git_keeps_its_hands_off_a_directory_that_was_half_made() {
+        let home = tempfile::tempdir().unwrap();
+        let ours = home.path().join(".xopero");
+        std::fs::create_dir(&ours).unwrap();
+        std::fs::write(ours.join(".gitignore"), "").unwrap();
+        create_directory(&ours).unwrap();
+        assert_eq!(std::fs::read_to_string(ours.join(".gitignore")).unwrap(), "*\n");
+        create_directory(home.path()).unwrap();
+        assert!(!home.path().join(".gitignore").exists(), "somebody else's directory");
     }
 
     #[tokio::test]
