@@ -86,6 +86,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         only: arguments.repository.clone(),
         accepted: arguments.accept_listing.iter().cloned().collect(),
         resumes,
+        scheduled: None,
         max_duration: arguments.max_duration,
         hours: None,
         base: context.base(),

@@ -53,7 +53,7 @@ struct Progress {
     /// Since when somebody is there to begin runs.
     awake_since: Timestamp,
     runs: JoinSet<Result<Summary, RunError>>,
-    under_way: BTreeMap<Id, (Uid, PlanName)>,
+    under_way: BTreeMap<Id, UnderWay>,
     /// Plans whose next run waits for the end of another one.
     held: BTreeSet<Uid>,
     /// Held while a run is under way, so that a run by hand does not meddle.
@@ -61,6 +61,14 @@ struct Progress {
     /// What was read last, while it may fare better without being changed.
     again: Option<Box<Snapshot>>,
     trouble: Option<Vec<String>>,
+}
+
+/// A run that was begun.
+struct UnderWay {
+    plan: Uid,
+    name: PlanName,
+    /// The time that it is for. The state says so as soon as the run has begun in earnest.
+    scheduled: Option<AgendaRow>,
 }
 
 /// A run that is to begin.
@@ -71,6 +79,9 @@ struct Beginning<'a> {
     missed: usize,
     resumes: Option<RunId>,
 }
+
+/// How a run ended, or that it ended by a defect.
+type RunEnd = Result<(Id, Result<Summary, RunError>), tokio::task::JoinError>;
 
 impl Watch {
     /// Goes on until it is stopped; what is under way then ends in good order.
@@ -99,7 +110,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                Some(ended) = progress.runs.join_next_with_id() => self.ended(&mut progress, ended),
+                Some(ended) = progress.runs.join_next_with_id() => self.ended(&mut progress, ended).await,
                 Some(()) = self.reload.recv() => {
                     self.sink.tell(&WatchEvent::Reloading);
                     self.source.wake();
@@ -114,7 +125,7 @@ impl Watch {
         }
         self.sink.tell(&WatchEvent::Draining { runs: progress.runs.len() });
         while let Some(ended) = progress.runs.join_next_with_id().await {
-            self.ended(&mut progress, ended);
+            self.ended(&mut progress, ended).await;
         }
         self.sink.tell(&WatchEvent::Stopped);
         Ok(())
@@ -222,14 +233,18 @@ impl Watch {
         let mut look_again = Timestamp::MAX;
         for plan in scheduled(&applied, &rows) {
             let Ok(agenda) = &plan.agenda else { continue };
+            let recorded = plan.standing(now, progress.awake_since);
+            let under_way = progress.under_way.values().find(|run| run.plan == plan.uid);
+            let begun = under_way.and_then(|run| run.scheduled.as_ref()).map(|row| row.dealt_with);
             let standing = Standing {
-                under_way: progress.under_way.values().any(|(uid, _)| *uid == plan.uid),
+                dealt_with: begun.map_or(recorded.dealt_with, |begun| begun.max(recorded.dealt_with)),
+                under_way: under_way.is_some(),
                 held: progress.held.contains(&plan.uid),
-                ..plan.standing(now, progress.awake_since)
+                ..recorded
             };
             let timetable = plan.timetable();
             if plan.row.as_ref().is_none_or(|row| row.timetable != timetable) {
-                let row = AgendaRow { timetable, dealt_with: standing.dealt_with };
+                let row = AgendaRow { timetable, dealt_with: recorded.dealt_with };
                 state.deal_with(plan.uid, &row).await?;
             }
             match agenda.step(&standing, now) {
@@ -248,9 +263,9 @@ impl Watch {
                 Step::Begin { scheduled, missed, late: _ } => {
                     if self.is_free(progress, &plan).await? {
                         let beginning = Beginning { plan: &plan, scheduled: Some(&scheduled), missed, resumes: None };
-                        self.begin(progress, &applied, &beginning);
-                        // Only then: a kill in between repeats a run, and loses none.
-                        self.deal_with(&plan, &scheduled).await?;
+                        if !self.begin(progress, &applied, &beginning) {
+                            self.deal_with(&plan, &scheduled).await?;
+                        }
                         progress.held.remove(&plan.uid);
                         look_again = now;
                     } else {
@@ -263,14 +278,13 @@ impl Watch {
     }
 
     async fn deal_with(&self, plan: &ScheduledPlan<'_>, scheduled: &Zoned) -> Result<(), StateError> {
-        let row = AgendaRow { timetable: plan.timetable(), dealt_with: scheduled.timestamp() };
-        self.activator.state.deal_with(plan.uid, &row).await
+        self.activator.state.deal_with(plan.uid, &dealt_with(plan, scheduled)).await
     }
 
     /// Whether a run can begin: runs follow one another, those of other processes too.
     async fn is_free(&self, progress: &mut Progress, plan: &ScheduledPlan<'_>) -> Result<bool, StateError> {
-        let why = if let Some((_, other)) = progress.under_way.values().next() {
-            format!("a run of {other} is under way")
+        let why = if let Some(other) = progress.under_way.values().next() {
+            format!("a run of {} is under way", other.name)
         } else if progress.lock.is_some() {
             return Ok(true);
         } else {
@@ -289,8 +303,8 @@ impl Watch {
         Ok(false)
     }
 
-    /// Begins a run.
-    fn begin(&self, progress: &mut Progress, applied: &Applied, beginning: &Beginning<'_>) {
+    /// Begins a run, if that is possible.
+    fn begin(&self, progress: &mut Progress, applied: &Applied, beginning: &Beginning<'_>) -> bool {
         let Beginning { plan, scheduled, missed, resumes } = *beginning;
         let identities = match find_identities(&self.activator.identities) {
             Ok(identities) => identities,
@@ -298,16 +312,18 @@ impl Watch {
                 let hint = error.hint();
                 let error = lines(&error);
                 self.sink.tell(&WatchEvent::RunFailed { plan: plan.name, error: &error, hint });
-                return;
+                return false;
             }
         };
         self.sink.tell(&WatchEvent::RunBegins { plan: plan.name, scheduled, missed });
+        let scheduled = scheduled.map(|scheduled| dealt_with(plan, scheduled));
         let execution = Execution {
             applied: applied.clone(),
             plan: plan.name.clone(),
             only: None,
             accepted: BTreeSet::new(),
             resumes,
+            scheduled: scheduled.clone(),
             max_duration: None,
             hours: plan.agenda.as_ref().ok().cloned(),
             base: self.activator.base.clone(),
@@ -320,8 +336,9 @@ impl Watch {
             stop: self.stop.child_token(),
         };
         let handle = progress.runs.spawn(execute(execution));
-        progress.under_way.insert(handle.id(), (plan.uid, plan.name.clone()));
+        progress.under_way.insert(handle.id(), UnderWay { plan: plan.uid, name: plan.name.clone(), scheduled });
         crash::point(CrashPoint::RunHandedOver);
+        true
     }
 
     fn lock(&self) -> Result<StateLock, StateError> {
@@ -335,14 +352,21 @@ impl Watch {
         StateLock::acquire(self.activator.state.location().directory(), Exclusive::Runs, &body)
     }
 
-    fn ended(&self, progress: &mut Progress, ended: Result<(Id, Result<Summary, RunError>), tokio::task::JoinError>) {
+    async fn ended(&self, progress: &mut Progress, ended: RunEnd) {
         let (id, ended) = match ended {
             Ok((id, ended)) => (id, Some(ended)),
             // A bug in one run is no reason to give up the others.
             Err(panicked) => (panicked.id(), None),
         };
-        let (_, plan) = progress.under_way.remove(&id).expect("every run was begun here");
+        let UnderWay { plan: uid, name: plan, scheduled } =
+            progress.under_way.remove(&id).expect("every run was begun here");
         crash::point(CrashPoint::RunReturned);
+        // What could not begin is dealt with, too: it is told, and runs again when its next time comes.
+        if let (Some(row), Some(Err(_)) | None) = (&scheduled, &ended)
+            && let Err(error) = self.activator.state.deal_with(uid, row).await
+        {
+            self.sink.tell(&WatchEvent::Trouble { error: &lines(&error) });
+        }
         match ended {
             Some(Ok(summary)) => self.sink.tell(&WatchEvent::RunEnded { plan: &plan, summary: &summary }),
             Some(Err(error)) => {
@@ -358,4 +382,9 @@ impl Watch {
             progress.lock = None;
         }
     }
+}
+
+/// That a time of a plan is dealt with.
+fn dealt_with(plan: &ScheduledPlan<'_>, scheduled: &Zoned) -> AgendaRow {
+    AgendaRow { timetable: plan.timetable(), dealt_with: scheduled.timestamp() }
 }

@@ -32,7 +32,7 @@ use crate::model::{
 };
 use crate::schedule::Agenda;
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
-use crate::state::{RunStart, StateStore};
+use crate::state::{AgendaRow, RunStart, StateStore};
 use crate::store::{Access, Store};
 use crate::throttle::Holder;
 
@@ -46,6 +46,9 @@ pub struct Execution {
     pub only: Option<RepoSlug>,
     /// The run to go on with: what it has done is not done again.
     pub resumes: Option<RunId>,
+    /// The time of the schedule that it is for: dealt with when the run counts as under way, and not before, so that a
+    /// kill in between loses no run and repeats none.
+    pub scheduled: Option<AgendaRow>,
     /// How long it may take, in place of what the plan says.
     pub max_duration: Option<Duration>,
     /// The hours to keep: nothing is begun in those that are closed. A person who starts a run does not wait for them.
@@ -120,7 +123,9 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let name = &context.plan_name;
     let (plan_uid, generation) = (context.plan_uid, *generation);
     let (only, resumes) = (execution.only.as_ref(), execution.resumes);
-    let start = RunStart { id: *run, plan: plan_uid, plan_name: name, generation, only, resumes, at: started };
+    let scheduled = execution.scheduled.as_ref();
+    let start =
+        RunStart { id: *run, plan: plan_uid, plan_name: name, generation, only, resumes, scheduled, at: started };
     let disorderly = state.start_run(start, &in_order).await?;
     for destination in context.destinations.iter().filter(|destination| disorderly.contains(&destination.id)) {
         let store = destination.store.clone();

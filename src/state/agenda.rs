@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 
 use super::{StateError, StateStore};
 use crate::crash::{self, CrashPoint};
@@ -34,19 +37,24 @@ impl StateStore {
 
     /// Remembers how far a plan has come.
     pub async fn deal_with(&self, plan: Uid, row: &AgendaRow) -> Result<(), StateError> {
-        sqlx::query(
-            "INSERT INTO agenda (plan, timetable, dealt_with) VALUES ($1, $2, $3)
-             ON CONFLICT (plan) DO UPDATE SET timetable = excluded.timetable, dealt_with = excluded.dealt_with",
-        )
-        .bind(plan.to_string())
-        .bind(&row.timetable)
-        .bind(row.dealt_with.as_millisecond())
-        .execute(&self.pool)
-        .await
-        .map_err(self.failed("remember which scheduled time was dealt with"))?;
+        deal_with(plan, row)
+            .execute(&self.pool)
+            .await
+            .map_err(self.failed("remember which scheduled time was dealt with"))?;
         crash::point(CrashPoint::TimeDealtWith);
         Ok(())
     }
+}
+
+/// The statement that remembers how far a plan has come: alone, or with the start of the run that deals with the time.
+pub(super) fn deal_with<'q>(plan: Uid, row: &AgendaRow) -> Query<'q, Any, AnyArguments> {
+    sqlx::query(
+        "INSERT INTO agenda (plan, timetable, dealt_with) VALUES ($1, $2, $3)
+         ON CONFLICT (plan) DO UPDATE SET timetable = excluded.timetable, dealt_with = excluded.dealt_with",
+    )
+    .bind(plan.to_string())
+    .bind(row.timetable.clone())
+    .bind(row.dealt_with.as_millisecond())
 }
 
 #[cfg(test)]

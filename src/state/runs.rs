@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::any::AnyRow;
 
-use super::{Exclusive, StateError, StateLock, StateStore};
+use super::{AgendaRow, Exclusive, StateError, StateLock, StateStore, agenda};
 use crate::crash::{self, CrashPoint};
 use crate::model::{DestinationId, Generation, PlanName, RepoSlug, RunId, Uid};
 
@@ -68,6 +68,8 @@ pub struct RunStart<'a> {
     pub only: Option<&'a RepoSlug>,
     /// The run that it goes on with, if it does.
     pub resumes: Option<RunId>,
+    /// The time of the schedule that it is for, if it is for one: dealt with from here on.
+    pub scheduled: Option<&'a AgendaRow>,
     /// When.
     pub at: Timestamp,
 }
@@ -91,7 +93,7 @@ impl StateStore {
         destinations: &[DestinationId],
     ) -> Result<Vec<DestinationId>, StateError> {
         const ATTEMPT: &str = "record the start of a run";
-        let RunStart { id, plan, plan_name, generation, only, resumes, at } = run;
+        let RunStart { id, plan, plan_name, generation, only, resumes, scheduled, at } = run;
         let number = i64::try_from(generation.0).map_err(|error| self.damaged("a generation", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
         let mut disorderly = Vec::new();
@@ -120,6 +122,9 @@ impl StateStore {
         .execute(&mut *transaction)
         .await
         .map_err(self.failed(ATTEMPT))?;
+        if let Some(row) = scheduled {
+            agenda::deal_with(plan, row).execute(&mut *transaction).await.map_err(self.failed(ATTEMPT))?;
+        }
         crash::point(CrashPoint::RunStartWritten);
         transaction.commit().await.map_err(self.failed(ATTEMPT))?;
         crash::point(CrashPoint::RunStarted);
@@ -284,7 +289,16 @@ pub(super) mod tests {
         let name = PlanName::new("nightly").unwrap();
         let at = at(i64::try_from(number).unwrap());
         let plan = Uid::from_parts(1, 1);
-        let run = RunStart { id, plan, plan_name: &name, generation: Generation(41), only: None, resumes: None, at };
+        let run = RunStart {
+            id,
+            plan,
+            plan_name: &name,
+            generation: Generation(41),
+            only: None,
+            resumes: None,
+            scheduled: None,
+            at,
+        };
         store.start_run(run, &[]).await.unwrap();
         id
     }
@@ -338,8 +352,16 @@ pub(super) mod tests {
         let (_home, store) = fresh().await;
         let (first, id, at) = (start(&store, 1).await, RunId::from_parts(2, 0), at(2));
         let (plan, name) = (Uid::from_parts(1, 1), PlanName::new("nightly").unwrap());
-        let run =
-            RunStart { id, plan, plan_name: &name, generation: Generation(41), only: None, resumes: Some(first), at };
+        let run = RunStart {
+            id,
+            plan,
+            plan_name: &name,
+            generation: Generation(41),
+            only: None,
+            resumes: Some(first),
+            scheduled: None,
+            at,
+        };
         store.start_run(run, &[]).await.unwrap();
         assert_eq!(store.run(&id.to_string()).await.unwrap().resumes, Some(first));
         assert_eq!(store.run(&first.to_string()).await.unwrap().resumes, None);
@@ -354,7 +376,16 @@ pub(super) mod tests {
             let plan = Uid::from_parts(1, 1);
             let id = RunId::from_parts(number, 0);
             let generation = Generation(1);
-            let run = RunStart { id, plan, plan_name: &name, generation, only: None, resumes: None, at: at(1) };
+            let run = RunStart {
+                id,
+                plan,
+                plan_name: &name,
+                generation,
+                only: None,
+                resumes: None,
+                scheduled: None,
+                at: at(1),
+            };
             (id, store.start_run(run, destinations).await.unwrap())
         };
         let (first, disorderly) = begin(1, &[nas, offsite]).await;

@@ -79,7 +79,16 @@ mod tests {
             let id = RunId::from_parts(number, 0);
             let second = i64::try_from(number).unwrap();
             let (plan, at) = (Uid::from_parts(9, plan), at(second));
-            let run = RunStart { id, plan, plan_name: &name, generation: Generation(1), only: None, resumes: None, at };
+            let run = RunStart {
+                id,
+                plan,
+                plan_name: &name,
+                generation: Generation(1),
+                only: None,
+                resumes: None,
+                scheduled: None,
+                at,
+            };
             store.start_run(run, &[]).await.unwrap();
             if state != "running" {
                 store.finish_run(id, state, at, &json!({}), &[]).await.unwrap();
