@@ -1,7 +1,8 @@
-//! HTTP access tokens of an account: listed, made, revoked.
+//! HTTP access tokens of a user, a project or a repository: listed, made, revoked.
 //!
 //! The server shows the secret of a token once, in the answer that makes it. By Atlassian's documentation a token cannot
-//! manage tokens: that takes the account's password. A refusal says so with [`Refusal::NoPermission`].
+//! manage tokens: that takes a password, of the user, or of somebody who administers the project or the repository. A
+//! refusal says so with [`Refusal::NoPermission`].
 //!
 //! [`Refusal::NoPermission`]: crate::http::Refusal::NoPermission
 
@@ -16,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
+use super::{BitbucketError, Client, LARGEST_DOCUMENT, List, UserSlug, short_name};
 use crate::http::{Authorization, HttpError, Method, Request};
-use crate::model::AccountName;
+use crate::model::{AccountName, ProjectKey, RepoSlug};
 
 const JSON: &str = "application/json";
 
@@ -163,34 +164,68 @@ fn read(value: Value) -> Result<AccessToken, String> {
     document.check().map(|(token, _)| token)
 }
 
-/// The name of an account as addresses have it: in lower case, with `_` for what an address cannot hold.
-fn slug(account: &AccountName) -> String {
-    let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    account.as_str().to_lowercase().chars().map(plain).collect()
+/// Whose tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenOwner {
+    /// A user's.
+    User(UserSlug),
+    /// A project's.
+    Project(ProjectKey),
+    /// A repository's.
+    Repository(ProjectKey, RepoSlug),
+}
+
+impl TokenOwner {
+    /// A user of whom only the name is known. The slug is a guess: the name in lower case, with `_` for what an address
+    /// cannot hold. Ask for the user where that is possible.
+    pub fn guessed(account: &AccountName) -> Self {
+        let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        let slug: String = account.as_str().to_lowercase().chars().map(plain).collect();
+        // In lower case some characters are longer.
+        let slug = UserSlug::new(slug).or_else(|_| UserSlug::new(account.as_str()));
+        Self::User(slug.expect("the name of an account is a slug by itself"))
+    }
+
+    fn segments(&self) -> Vec<&str> {
+        let root = ["rest", "access-tokens", "latest"];
+        let own = match self {
+            Self::User(slug) => vec!["users", slug.as_str()],
+            Self::Project(key) => vec!["projects", key.as_str()],
+            Self::Repository(key, slug) => vec!["projects", key.as_str(), "repos", slug.as_str()],
+        };
+        root.into_iter().chain(own).collect()
+    }
+}
+
+impl fmt::Display for TokenOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(slug) => write!(f, "user {slug}"),
+            Self::Project(key) => write!(f, "project {key}"),
+            Self::Repository(key, slug) => write!(f, "repository {key}/{slug}"),
+        }
+    }
+}
+
+impl List<AccessToken> {
+    /// The tokens of an owner.
+    pub fn access_tokens(owner: &TokenOwner) -> Self {
+        Self::at(&owner.segments(), read)
+    }
 }
 
 impl Client {
-    /// Gets one page of the tokens of the authorization's account, beginning at `start` (0, then [`Page::next`]).
-    pub async fn access_tokens(
-        &self,
-        authorization: &Authorization,
-        start: u64,
-    ) -> Result<Page<AccessToken>, BitbucketError> {
-        let slug = slug(authorization.account());
-        self.page(&segments(&slug), start, authorization, read).await
-    }
-
-    /// Makes a token of the authorization's account. One attempt: a failure does not tell that none was made.
+    /// Makes a token of an owner. One attempt: a failure does not tell that none was made.
     pub async fn make_access_token(
         &self,
         authorization: &Authorization,
+        owner: &TokenOwner,
         wanted: &WantedToken,
     ) -> Result<MadeToken, BitbucketError> {
-        let slug = slug(authorization.account());
-        let segments = segments(&slug);
+        let segments = owner.segments();
         let body = serde_json::to_vec(wanted).expect("strings and numbers are JSON");
         let headers = [("accept", JSON), ("content-type", JSON), ("x-atlassian-token", "no-check")];
-        let url = self.http.base().join(segments);
+        let url = self.http.base().join(segments.iter().copied());
         let request = Request { method: Method::Put, url, headers: &headers, body: Bytes::from(body) };
         let mut answer = self.http.send(request, authorization).await?;
         answer.require_content_type(JSON)?;
@@ -204,10 +239,14 @@ impl Client {
         }
     }
 
-    /// Revokes a token of the authorization's account. One that is not there counts as revoked.
-    pub async fn revoke_access_token(&self, authorization: &Authorization, id: &TokenId) -> Result<(), BitbucketError> {
-        let slug = slug(authorization.account());
-        let url = self.http.base().join(segments(&slug).into_iter().chain([id.as_str()]));
+    /// Revokes a token of an owner. One that is not there counts as revoked.
+    pub async fn revoke_access_token(
+        &self,
+        authorization: &Authorization,
+        owner: &TokenOwner,
+        id: &TokenId,
+    ) -> Result<(), BitbucketError> {
+        let url = self.http.base().join(owner.segments().into_iter().chain([id.as_str()]));
         let headers = [("accept", JSON), ("x-atlassian-token", "no-check")];
         let request = Request { method: Method::Delete, url, headers: &headers, body: Bytes::new() };
         match self.http.send(request, authorization).await {
@@ -215,10 +254,6 @@ impl Client {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn segments(slug: &str) -> [&str; 5] {
-    ["rest", "access-tokens", "latest", "users", slug]
 }
 
 #[cfg(test)]
@@ -235,9 +270,13 @@ mod tests {
         WantedToken { name: "xopero".into(), permissions, expiry_days: Some(90) }
     }
 
+    fn own() -> TokenOwner {
+        TokenOwner::guessed(authorization().account())
+    }
+
     async fn make(body: &str) -> Result<MadeToken, BitbucketError> {
         let client = Canned::answer(PATH, body).method("PUT").serve().await;
-        client.make_access_token(&authorization(), &wanted()).await
+        client.make_access_token(&authorization(), &own(), &wanted()).await
     }
 
     #[tokio::test]
@@ -247,7 +286,7 @@ mod tests {
             {"id":"2","createdDate":"2026-06-05T13:54:44Z","name":"two","user":{"name":"svc"}},
             {"id":"../3","name":"x"},{"id":"4","permissions":["a b"]}]}"#;
         let client = Canned::answer(&format!("{PATH}?start=0&limit=1000"), body).serve().await;
-        let page = client.access_tokens(&authorization(), 0).await.unwrap();
+        let page = client.first_page(&List::access_tokens(&own()), &authorization()).await.unwrap();
         let seen: Vec<_> = page.values.iter().map(|one| (one.id.as_str(), one.created.is_some())).collect();
         assert_eq!((seen, page.quarantined.len()), (vec![("018910532909", true), ("2", true)], 2));
         assert_eq!(page.values[0].expiry_days, Some(90));
@@ -270,14 +309,39 @@ mod tests {
         let id = "7".parse().unwrap();
         for status in [204, 404] {
             let client = Canned::answer(&format!("{PATH}/7"), "").method("DELETE").status(status).serve().await;
-            client.revoke_access_token(&authorization(), &id).await.unwrap();
+            client.revoke_access_token(&authorization(), &own(), &id).await.unwrap();
         }
         let client = Canned::answer(&format!("{PATH}/7"), "{}").method("DELETE").status(401).serve().await;
-        assert!(client.revoke_access_token(&authorization(), &id).await.is_err());
+        assert!(client.revoke_access_token(&authorization(), &own(), &id).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn projects_and_repositories_have_tokens_of_their_own() {
+        let (key, slug) = (ProjectKey::new("~jdoe").unwrap(), RepoSlug::new("ledger").unwrap());
+        for (owner, place) in [
+            (TokenOwner::Project(key.clone()), "projects/~jdoe"),
+            (TokenOwner::Repository(key, slug), "projects/~jdoe/repos/ledger"),
+        ] {
+            let path = format!("/bb/rest/access-tokens/latest/{place}");
+            let made = r#"{"id":"7","name":"xopero","token":"BBDC-s3cr3t"}"#;
+            let listed = r#"{"isLastPage":true,"values":[{"id":"7"}]}"#;
+            let client = Canned::answer(&path, made)
+                .method("PUT")
+                .then(&format!("{path}?start=0&limit=1000"), listed)
+                .and(Canned::answer(&format!("{path}/7"), "").method("DELETE").status(204))
+                .serve()
+                .await;
+            let made = client.make_access_token(&authorization(), &owner, &wanted()).await.unwrap();
+            let listed = client.first_page(&List::access_tokens(&owner), &authorization()).await.unwrap();
+            assert_eq!(listed.values[0].id, made.token.id, "{owner}");
+            client.revoke_access_token(&authorization(), &owner, &made.token.id).await.unwrap();
+        }
     }
 
     #[test]
-    fn a_slug_has_no_character_that_an_address_cannot_hold() {
-        assert_eq!(slug(&AccountName::new("Svc@Corp Backup").unwrap()), "svc_corp_backup");
+    fn a_guessed_slug_has_no_character_that_an_address_cannot_hold() {
+        let guessed = |name: &str| TokenOwner::guessed(&AccountName::new(name).unwrap()).to_string();
+        assert_eq!(guessed("Svc@Corp Backup"), "user svc_corp_backup");
+        assert_eq!(guessed(&"\u{23a}".repeat(127)), format!("user {}", "\u{23a}".repeat(127)));
     }
 }

@@ -18,6 +18,16 @@ pub enum BitbucketError {
         /// What it says of the next one.
         next: String,
     },
+    /// A list that does not end.
+    #[error("{resource}: more than {most} {what}, and no end")]
+    Endless {
+        /// What was listed.
+        resource: String,
+        /// How much of it was read at most.
+        most: u64,
+        /// In what that is counted.
+        what: &'static str,
+    },
     /// A document with a value that breaks the rules of its kind.
     #[error("{resource}: {why}")]
     Malformed {
@@ -33,7 +43,7 @@ impl BitbucketError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Http(error) => error.retry(),
-            Self::Paging { .. } | Self::Malformed { .. } => Retry::Never,
+            Self::Paging { .. } | Self::Endless { .. } | Self::Malformed { .. } => Retry::Never,
         }
     }
 
@@ -41,7 +51,9 @@ impl BitbucketError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Http(error) => error.hint(),
-            Self::Paging { .. } => Some("a proxy may be caching or changing REST answers".to_owned()),
+            Self::Paging { .. } | Self::Endless { .. } => {
+                Some("a proxy may be caching or changing REST answers".to_owned())
+            }
             Self::Malformed { .. } => None,
         }
     }

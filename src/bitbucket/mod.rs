@@ -1,8 +1,9 @@
 //! Bitbucket Data Center's REST interface: what a backup has to know about projects and repositories.
 //!
-//! Every call is one request with one credential, and one page of a list, so that the caller can exchange the
-//! credential between any two requests. What comes back is checked: a repository whose name could be harmful, or
-//! that cannot be understood, is [`Quarantined`] and does not hide the others.
+//! Every call is one request with one credential, and lists come page by page ([`Pager`]), so that the caller can
+//! exchange the credential between any two requests; whoever has only one can take a list as a stream. What comes back
+//! is checked: a repository whose name could be harmful, or that cannot be understood, is [`Quarantined`] and does not
+//! hide the others.
 //!
 //! A renamed project or repository still answers to its old name, so what an answer says (its id, key and slug) wins
 //! over what was asked for. Identity is the numeric id.
@@ -13,19 +14,23 @@ mod application_properties;
 mod canned;
 mod default_branch;
 mod error;
-mod paging;
+mod list;
+mod page;
 mod projects;
 mod rate_limit;
 mod repositories;
 mod status;
+mod users;
 
-pub use access_tokens::{AccessToken, InvalidTokenId, MadeToken, TokenId, WantedToken};
+pub use access_tokens::{AccessToken, InvalidTokenId, MadeToken, TokenId, TokenOwner, WantedToken};
 pub use application_properties::ServerVersion;
 pub use error::BitbucketError;
-pub use paging::{Page, Quarantined};
+pub use list::{Bounds, List, Pager};
+pub use page::{Page, Quarantined};
 pub use projects::ListedProject;
 pub use repositories::Repository;
 pub use status::ServerState;
+pub use users::{InvalidUserSlug, User, UserKind, UserSlug};
 
 use crate::http::HttpClient;
 

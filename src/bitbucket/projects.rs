@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
+use super::{BitbucketError, Client, LARGEST_DOCUMENT, List, short_name};
 use crate::http::Authorization;
 use crate::model::{ProjectId, ProjectKey};
 
@@ -41,6 +41,18 @@ fn read(value: Value) -> Result<ListedProject, String> {
     Ok(ListedProject { id: ProjectId(document.id), key, name: short_name(document.name), personal })
 }
 
+impl List<ListedProject> {
+    /// The projects that the account may see. Personal projects of other people are never among them.
+    pub fn projects() -> Self {
+        Self::at(&["rest", "api", "latest", "projects"], read)
+    }
+
+    /// The projects that the account administers.
+    pub fn administered_projects() -> Self {
+        Self::projects().filter("permission", "PROJECT_ADMIN")
+    }
+}
+
 impl Client {
     /// Gets one project. What comes back may have another key: it may have been renamed.
     pub async fn project(
@@ -51,25 +63,6 @@ impl Client {
         let segments = ["rest", "api", "latest", "projects", key.as_str()];
         let document: Value = self.http.get_json(&segments, &[], authorization, LARGEST_DOCUMENT).await?.value;
         read(document).map_err(|why| BitbucketError::Malformed { resource: segments.join("/"), why })
-    }
-
-    /// Gets one page of the projects that the account may see, beginning at `start` (0, then [`Page::next`]). Entries
-    /// can shift between pages: tell them apart by id. Personal projects of other people are never on it.
-    pub async fn projects(
-        &self,
-        authorization: &Authorization,
-        start: u64,
-    ) -> Result<Page<ListedProject>, BitbucketError> {
-        self.page(&["rest", "api", "latest", "projects"], start, authorization, read).await
-    }
-
-    /// Gets the first page of the projects that the account administers.
-    pub async fn administered_projects(
-        &self,
-        authorization: &Authorization,
-    ) -> Result<Page<ListedProject>, BitbucketError> {
-        let filter = [("permission", "PROJECT_ADMIN")];
-        self.page_of(&["rest", "api", "latest", "projects"], &filter, (0, 1000), authorization, read).await
     }
 }
 
@@ -108,7 +101,7 @@ mod tests {
         let body = r#"{"size":3,"isLastPage":true,"values":[{"key":"PAY","id":7,"name":"Pay"},
             {"key":"~ada","id":8,"type":"PERSONAL"},{"key":"../x","id":9}]}"#;
         let client = Canned::answer("/bb/rest/api/latest/projects?start=0&limit=1000", body).serve().await;
-        let page = client.projects(&authorization(), 0).await.unwrap();
+        let page = client.first_page(&List::projects(), &authorization()).await.unwrap();
         let seen: Vec<_> = page.values.iter().map(|project| (project.key.as_str(), project.personal)).collect();
         assert_eq!(seen, [("PAY", false), ("~ada", true)]);
         assert_eq!(page.quarantined.len(), 1);

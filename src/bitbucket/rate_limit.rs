@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
-use super::{BitbucketError, Client, LARGEST_DOCUMENT};
+use super::{BitbucketError, Client, LARGEST_DOCUMENT, UserSlug};
 use crate::http::{Authorization, HttpError, Refusal};
 use crate::model::RateLimit;
 
@@ -69,11 +69,16 @@ impl Client {
 
     /// Gets the limit that the authorization's account has of its own; `None` if it has none, or nobody tells.
     ///
-    /// The resource goes by slug, which cannot be known from a name: the name in the answer decides whether it was the
-    /// right one.
-    pub async fn own_rate_limit(&self, authorization: &Authorization) -> Result<Option<RateLimit>, BitbucketError> {
+    /// The resource goes by `slug`. Where that is not known, the name is tried in its place: the name in the answer
+    /// decides whether it was the right one.
+    pub async fn own_rate_limit(
+        &self,
+        authorization: &Authorization,
+        slug: Option<&UserSlug>,
+    ) -> Result<Option<RateLimit>, BitbucketError> {
         let name = authorization.account().as_str();
-        let segments = ["rest", "api", "latest", "admin", "rate-limit", "settings", "users", name];
+        let slug = slug.map_or(name, UserSlug::as_str);
+        let segments = ["rest", "api", "latest", "admin", "rate-limit", "settings", "users", slug];
         let asked = self.http.get_json::<Exception>(&segments, &[], authorization, LARGEST_DOCUMENT).await;
         let found = told(asked.map(|answer| answer.value))?;
         Ok(found.filter(|exception| exception.user.name.eq_ignore_ascii_case(name)).and_then(|exception| {
@@ -137,12 +142,17 @@ mod tests {
     async fn an_exception_counts_for_the_account_that_it_names() {
         let path = format!("{PATH}/users/svc-backup");
         let body = |name: &str, rest: &str| format!(r#"{{"user":{{"name":"{name}","slug":"svc-backup"}},{rest}}}"#);
-        let own =
-            async |body: String| Canned::answer(&path, &body).serve().await.own_rate_limit(&authorization()).await;
+        let own = async |body: String| {
+            Canned::answer(&path, &body).serve().await.own_rate_limit(&authorization(), None).await
+        };
         let settings = r#""whitelisted":false,"settings":{"capacity":500,"fillRate":50}"#;
         let bucket = RateLimit::Bucket { burst: 500, refill_per_second: 50 };
         assert_eq!(own(body("Svc-Backup", settings)).await.unwrap(), Some(bucket));
         assert_eq!(own(body("somebody", settings)).await.unwrap(), None);
         assert_eq!(own(body("svc-backup", r#""whitelisted":true"#)).await.unwrap(), Some(RateLimit::Unlimited));
+        let slug = UserSlug::new("robot").unwrap();
+        let canned = Canned::answer(&format!("{PATH}/users/robot"), &body("svc-backup", settings));
+        let known = canned.serve().await.own_rate_limit(&authorization(), Some(&slug)).await;
+        assert_eq!(known.unwrap(), Some(bucket));
     }
 }

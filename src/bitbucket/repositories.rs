@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{BitbucketError, Client, LARGEST_DOCUMENT, Page, short_name};
+use super::{BitbucketError, Client, LARGEST_DOCUMENT, List, short_name};
 use crate::http::Authorization;
 use crate::model::{ListedRepository, ProjectId, ProjectKey, RepoId, RepoSlug, RepositoryState};
 
@@ -102,49 +102,26 @@ impl Document {
     }
 }
 
-fn segments_of(project: &ProjectKey) -> [&str; 6] {
-    ["rest", "api", "latest", "projects", project.as_str(), "repos"]
-}
-
 fn read(value: Value) -> Result<Repository, String> {
     let document: Document = serde_json::from_value(value).map_err(|error| error.to_string())?;
     document.check()
 }
 
+impl List<Repository> {
+    /// The repositories of a project, archived ones included.
+    pub fn repositories(project: &ProjectKey) -> Self {
+        Self::at(&["rest", "api", "latest", "projects", project.as_str(), "repos"], read)
+    }
+
+    /// The repositories of a project for which the account has `permission`, such as `REPO_WRITE`. A server before 8.0
+    /// does not know the filter by project: what comes back may be of another one.
+    pub fn repositories_with(project: &ProjectKey, permission: &'static str) -> Self {
+        let all = Self::at(&["rest", "api", "latest", "repos"], read);
+        all.filter("projectkey", project.as_str()).filter("permission", permission)
+    }
+}
+
 impl Client {
-    /// Gets one page of a project's repositories, beginning at `start` (0, then [`Page::next`]). Entries can shift
-    /// between pages: tell them apart by id.
-    pub async fn repositories(
-        &self,
-        authorization: &Authorization,
-        project: &ProjectKey,
-        start: u64,
-    ) -> Result<Page<Repository>, BitbucketError> {
-        self.page(&segments_of(project), start, authorization, read).await
-    }
-
-    /// Gets the first repository of a project that the account may see, with whatever else the page tells: a look that
-    /// costs as little as one can.
-    pub async fn first_repository(
-        &self,
-        authorization: &Authorization,
-        project: &ProjectKey,
-    ) -> Result<Page<Repository>, BitbucketError> {
-        self.page_of(&segments_of(project), &[], (0, 1), authorization, read).await
-    }
-
-    /// Gets the first repository of a project for which the account has `permission`, such as `REPO_WRITE`. A server
-    /// before 8.0 does not know the filter by project: what comes back may be of another one.
-    pub async fn first_repository_with(
-        &self,
-        authorization: &Authorization,
-        project: &ProjectKey,
-        permission: &'static str,
-    ) -> Result<Page<Repository>, BitbucketError> {
-        let filter = [("projectkey", project.as_str()), ("permission", permission)];
-        self.page_of(&["rest", "api", "latest", "repos"], &filter, (0, 1), authorization, read).await
-    }
-
     /// Gets one repository. What comes back may have another slug and project: it may have been renamed or moved.
     pub async fn repository(
         &self,
@@ -182,7 +159,7 @@ mod tests {
         );
         let path = "/bb/rest/api/latest/projects/PAY/repos?start=0&limit=1000";
         let client = Canned::answer(path, &body).serve().await;
-        let page = client.repositories(&authorization(), &key(), 0).await.unwrap();
+        let page = client.first_page(&List::repositories(&key()), &authorization()).await.unwrap();
         assert_eq!(page.next, Some(17));
         let ids: Vec<u64> = page.values.iter().map(|repository| repository.id.0).collect();
         assert_eq!(ids, [812, 3]);
@@ -194,22 +171,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_leads_nowhere_is_an_error() {
-        let path = "/bb/rest/api/latest/projects/PAY/repos?start=5&limit=1000";
-        let client = Canned::answer(path, r#"{"values":[],"isLastPage":false,"nextPageStart":5}"#).serve().await;
-        let error = client.repositories(&authorization(), &key(), 5).await.unwrap_err();
-        assert!(matches!(error, BitbucketError::Paging { start: 5, .. }), "{error:?}");
-    }
-
-    #[tokio::test]
     async fn quirk_33_a_fork_of_something_invisible_is_a_repository() {
         let forks = [r#""origin":{"slug":"x","id":1}"#, r#""origin":null"#, r#""origin":{"project":null}"#];
         let path = "/bb/rest/api/latest/projects/PAY/repos?start=0&limit=1";
         for origin in forks {
             let fork = format!(r#"{{"slug":"fork","id":9,"project":{{"key":"PAY","id":7,"owner":null}},{origin}}}"#);
             let body = format!(r#"{{"isLastPage":true,"values":[{fork}]}}"#);
-            let page =
-                Canned::answer(path, &body).serve().await.first_repository(&authorization(), &key()).await.unwrap();
+            let page = Canned::answer(path, &body)
+                .serve()
+                .await
+                .first_page(&List::repositories(&key()).one_by_one(), &authorization())
+                .await
+                .unwrap();
             assert_eq!((page.values.len(), page.quarantined.len()), (1, 0), "{origin}");
         }
     }

@@ -23,6 +23,8 @@ pub struct Json<T> {
     pub account: Option<String>,
     /// `X-AREQUESTID`: the server's number for the request.
     pub request_id: Option<String>,
+    /// The length of the document in bytes.
+    pub bytes: usize,
 }
 
 impl Answer {

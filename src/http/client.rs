@@ -204,7 +204,7 @@ impl HttpClient {
         let place = answer.place().clone();
         let value =
             serde_json::from_slice(&body).map_err(|cause| HttpError::InvalidJson { place: place.clone(), cause })?;
-        Ok(Json { value, account: answer.account(), request_id: place.request_id })
+        Ok(Json { value, account: answer.account(), request_id: place.request_id, bytes: body.len() })
     }
 
     async fn refusal(place: RequestPlace, mut response: reqwest::Response) -> HttpError {

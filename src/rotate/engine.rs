@@ -11,7 +11,7 @@ use super::journal::{Journal, Made, Old, forget};
 use super::next::{Finish, Situation, Step, Waiting, Wish, next};
 use super::proof::{Proof, logs_in, replaces};
 use super::{RotateError, which};
-use crate::bitbucket::{AccessToken, BitbucketError, Client, TokenId, WantedToken};
+use crate::bitbucket::{AccessToken, BitbucketError, Client, List, Pager, TokenId, TokenOwner, WantedToken};
 use crate::clock::Clock;
 use crate::config::{self, EditError, SecretAddress};
 use crate::crash::{self, CrashPoint};
@@ -28,9 +28,6 @@ const SERVICE_ACCOUNT: &str = "access-token-user/";
 
 /// A rotation is over after fewer steps.
 const MOST_STEPS: usize = 12;
-
-/// An account has fewer pages of tokens.
-const MOST_PAGES: usize = 100;
 
 /// What a rotation works on.
 pub struct Rotation<'a> {
@@ -282,18 +279,15 @@ impl Rotation<'_> {
 
     /// All tokens of the account, and whether each of them could be read.
     async fn list(&self, client: &Client, manager: &Authorization) -> Result<(Vec<AccessToken>, bool), RotateError> {
-        let (mut tokens, mut all_legible, mut start) = (Vec::new(), true, 0);
-        for _ in 0..MOST_PAGES {
-            let page = client.access_tokens(manager, start).await;
-            let page = page.map_err(|source| self.managing("listing the tokens of the account", manager, source))?;
+        let (mut tokens, mut all_legible) = (Vec::new(), true);
+        let owner = TokenOwner::guessed(manager.account());
+        let mut pager = Pager::new(List::access_tokens(&owner));
+        let failed = |source| self.managing("listing the tokens of the account", manager, source);
+        while let Some(page) = pager.next(client, manager).await.map_err(failed)? {
             all_legible &= page.quarantined.is_empty();
             tokens.extend(page.values);
-            match page.next {
-                Some(next) => start = next,
-                None => return Ok((tokens, all_legible)),
-            }
         }
-        Ok((tokens, false))
+        Ok((tokens, all_legible))
     }
 
     fn managing(&self, attempt: &'static str, manager: &Authorization, source: BitbucketError) -> RotateError {
@@ -321,15 +315,19 @@ struct Carrying<'a> {
 }
 
 impl Carrying<'_> {
+    fn owner(&self) -> TokenOwner {
+        TokenOwner::guessed(self.manager.account())
+    }
+
     async fn revoke(&self, id: &TokenId) -> Result<(), RotateError> {
-        let revoked = self.client.revoke_access_token(self.manager, id).await;
+        let revoked = self.client.revoke_access_token(self.manager, &self.owner(), id).await;
         revoked.map_err(|source| self.rotation.managing("revoking a token", self.manager, source))
     }
 
     /// Has the server make the new token, and seals its secret.
     async fn make(&self, journal: &Journal) -> Result<Made, RotateError> {
         let name = journal.wanted.name.clone();
-        let made = match self.client.make_access_token(self.manager, &journal.wanted).await {
+        let made = match self.client.make_access_token(self.manager, &self.owner(), &journal.wanted).await {
             Ok(made) => made,
             Err(source) if was_refused(&source) => {
                 forget(journal, self.rotation.directory)?;

@@ -1,6 +1,6 @@
 //! Whether a token does what it is needed for.
 
-use crate::bitbucket::{BitbucketError, Client};
+use crate::bitbucket::{BitbucketError, Client, List};
 use crate::http::{Authorization, HttpError, Refusal};
 use crate::model::ProjectSelector;
 
@@ -56,9 +56,11 @@ pub(super) async fn replaces(
 
 async fn sees(client: &Client, token: &Authorization, project: &ProjectSelector) -> Result<bool, BitbucketError> {
     let seen = match project {
-        ProjectSelector::Key(key) => client.first_repository(token, key).await.map(|_| true),
+        ProjectSelector::Key(key) => {
+            client.first_page(&List::repositories(key).one_by_one(), token).await.map(|_| true)
+        }
         ProjectSelector::Pattern(pattern) => {
-            let page = client.projects(token, 0).await;
+            let page = client.first_page(&List::projects(), token).await;
             page.map(|page| page.values.iter().any(|project| pattern.matches(project.key.as_str())))
         }
     };

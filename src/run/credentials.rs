@@ -16,7 +16,7 @@ use super::rests::Rests;
 use super::server::ServerContext;
 use super::turnstile::{Entry, Pass, Turnstile, Voucher};
 use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
-use crate::bitbucket::Client;
+use crate::bitbucket::{Client, List};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError};
 use crate::model::{
@@ -204,10 +204,10 @@ impl Credentials {
             Scope::Repository(project, server) => {
                 let of = (&lease.project, &lease.role);
                 let client = &Client::new(server.http.clone());
+                let first = &List::repositories(project).one_by_one();
                 let look = async || {
-                    let request = |authorization: Authorization| async move {
-                        client.first_repository(&authorization, project).await
-                    };
+                    let request =
+                        |authorization: Authorization| async move { client.first_page(first, &authorization).await };
                     self.send_as(server, of, Duration::MAX, &mut caller.ledger, request).await
                 };
                 if self.permissions.sees(project, &lease.role, look).await {

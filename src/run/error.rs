@@ -264,13 +264,13 @@ pub enum TaskError {
     /// The server sends deltas whose base may not be in the pack, though only whole packs were asked for.
     #[error("the server's pack may not be complete by itself")]
     NotSelfContained,
-    /// A listing has no end.
-    #[error("the listing of {what} does not end after {pages} pages")]
+    /// A listing that no account can read from its first page to its last.
+    #[error("the listing of {what} was begun {restarts} times, and no account had the budget to end it")]
     EndlessListing {
         /// What is listed, for people.
         what: String,
-        /// Pages read.
-        pages: u32,
+        /// How often it was begun.
+        restarts: u32,
     },
     /// What the server sent is not a whole pack.
     #[error("{place}: the server's pack is not sound")]

@@ -10,7 +10,7 @@ use super::permission::Scope;
 use super::server::ServerContext;
 use super::task::Task;
 use super::{Event, EventSink, Ledger, TaskError, TaskName};
-use crate::bitbucket::{ListedProject, Repository};
+use crate::bitbucket::{List, ListedProject, Repository};
 use crate::model::{ListedRepository, PlannedProject, ProjectKey, ProjectSelector, RepoId, RepoSlug};
 
 /// The repositories of one project.
@@ -30,10 +30,8 @@ pub(super) async fn list_projects(
     credentials: &Credentials,
 ) -> (Result<Listed<ListedProject>, TaskError>, Ledger) {
     let mut caller = Caller::main(declared, format!("projects {declared}"), credentials).steady();
-    let page =
-        async |client: crate::bitbucket::Client, authorization, start| client.projects(&authorization, start).await;
     let id = |project: &ListedProject| project.id.0;
-    let listed = all_pages("project", id, page, server, credentials, &mut caller).await;
+    let listed = all_pages("project", id, List::projects(), server, credentials, &mut caller).await;
     (listed, std::mem::take(&mut caller.ledger))
 }
 
@@ -49,11 +47,8 @@ pub(super) async fn list_project(
     events: &Arc<dyn EventSink>,
 ) -> (Result<Inventory, TaskError>, Ledger) {
     let mut caller = Caller::new(declared, format!("project {key}"), Scope::Listing(key)).steady();
-    let page = |client: crate::bitbucket::Client, authorization, start| async move {
-        client.repositories(&authorization, key, start).await
-    };
     let id = |repository: &Repository| repository.id.0;
-    let listed = all_pages("repository", id, page, server, credentials, &mut caller).await;
+    let listed = all_pages("repository", id, List::repositories(key), server, credentials, &mut caller).await;
     let ledger = std::mem::take(&mut caller.ledger);
     let inventory = listed.map(|Listed { entries, quarantined }| {
         let total = entries.len();

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::wrap::wrap;
 use super::{Side, Style, Table, count, shown};
+use crate::bitbucket::{User, UserKind};
 use crate::change::Note;
 use crate::model::{Address, Login, LoginRefusal, RateLimit, Reach, ServerName, ServerSeen, Sight};
 use crate::reconcile::observe::{Checked, Looked, Power};
@@ -53,8 +54,18 @@ pub fn render(
     for note in notes {
         told(&note.address, &note.message);
     }
+    for ((server, account), user) in looked.users.iter().filter(|(_, user)| !user.active) {
+        let what = "has left: its credentials will stop working";
+        told(&Address::account(server, account), &format!("{}; the server says that it {what}", whose(user)));
+    }
     for (one, other) in shared {
         told(one, &format!("shares its account, and so its budget, with {other}: it adds nothing to the rotation"));
+    }
+    for ((server, account), user) in &looked.users {
+        let address = Address::account(server, account);
+        if user.active {
+            lines.extend(wrap("", 4, format!("{}: {}.", shown(address.as_str()), whose(user)).split(' ')));
+        }
     }
     for (name, server) in &looked.seen.servers {
         lines.extend(wrap("", 4, about(name, server).split(' ')));
@@ -67,6 +78,17 @@ pub fn render(
     lines.push(format!("This took {}.", count(requests, "request")));
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What the server says of an account.
+fn whose(user: &User) -> String {
+    let name = Some(&user.display_name).filter(|name| !name.is_empty()).map(|name| format!("\"{}\", ", shown(name)));
+    let kind = match user.kind {
+        UserKind::Normal => "",
+        UserKind::Service => ", of a project or a repository",
+    };
+    let active = if user.active { "active" } else { "not active" };
+    format!("{}slug {}, {active}{kind}", name.unwrap_or_default(), shown(user.slug.as_str()))
 }
 
 const fn login(login: &Login) -> &'static str {
@@ -131,7 +153,7 @@ fn about(name: &ServerName, server: &ServerSeen) -> String {
 
 /// What `--json` prints after its first line: one `credential_check` each, then one `server` each.
 pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Address)]) -> Vec<Json> {
-    let credentials = found.iter().map(|Checked { address, seen, power, expires, ending }| {
+    let credentials = found.iter().map(|Checked { address, seen, power, user, expires, ending }| {
         let shares = shared.iter().find(|(one, _)| one == address).map(|(_, other)| other);
         json!({
             "type": "credential_check",
@@ -142,6 +164,15 @@ pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Add
             "project": seen.project,
             "repositories": seen.repositories,
             "power": power.map(Power::as_str),
+            "user": user.as_ref().map(|user| json!({
+                "slug": user.slug.as_str(),
+                "display_name": user.display_name,
+                "active": user.active,
+                "kind": match user.kind {
+                    UserKind::Normal => "normal",
+                    UserKind::Service => "service",
+                },
+            })),
             "expires": expires,
             "ending": ending,
             "shares_account_with": shares,
@@ -167,6 +198,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::bitbucket::UserSlug;
     use crate::change::NoteKind;
     use crate::model::{CredentialRole, CredentialSeen};
 
@@ -204,6 +236,7 @@ mod tests {
             address: address(name),
             seen: seen(account, login, seen_project(), repositories),
             power,
+            user: None,
             expires: expires.map(|day| day.parse().unwrap()),
             ending: expires.map(|day| format!("it works until {day}: seal a new one")),
         });
@@ -216,6 +249,12 @@ mod tests {
             limits_asked: None,
         };
         let mut looked = Looked::default();
+        for (account, slug, active) in [("svc-backup", "svc-backup", true), ("svc-restore", "svc_restore", false)] {
+            let display_name = if active { "Backup\u{202e} robot".to_owned() } else { String::new() };
+            let (name, slug) = (account.parse().unwrap(), UserSlug::new(slug).unwrap());
+            let user = User { name, slug, display_name, active, kind: UserKind::Normal };
+            looked.users.insert(("bb".parse().unwrap(), account.parse().unwrap()), user);
+        }
         looked.seen.servers.insert("bb".parse().unwrap(), server);
         looked.requests.insert("svc-backup".parse().unwrap(), 4);
         let message =
@@ -237,8 +276,11 @@ PAY/extra-4  svc-backup-4  ok            read           no        not said
 ! credential/PAY/extra-1: is not accepted:
     https://bb.example.com/rest/api/1.0/application-properties (request @1x2):
     the password or token is wrong
+! account/bb/svc-restore: slug svc_restore, not active; the server says that it
+    has left: its credentials will stop working
 ! credential/PAY/extra-2: shares its account, and so its budget, with
     credential/PAY/main: it adds nothing to the rotation
+account/bb/svc-backup: \"Backup\\u{202e} robot\", slug svc-backup, active.
 server/bb: Bitbucket 9.4.18; 60 requests at once and 5 a second for each
     account.
 RESTORES existing: it can push into repositories that are there, and make none.

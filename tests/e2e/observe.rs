@@ -417,6 +417,37 @@ fn a_password_that_was_refused_is_not_tried_again_by_a_plan() {
 }
 
 #[test]
+fn quirk_21_a_check_tells_whose_an_account_is_by_its_slug_and_not_by_its_name() {
+    let robot = Account::reader("main", &token_of("main")).slug("robot_7").display_name("Backup \u{1b}[31m robot");
+    let others = ["one", "the-main-one"].map(|name| Account::reader(name, &token_of(name)));
+    let options = others.into_iter().fold(Options::new().account(robot), Options::account);
+    let home = Home::new(two(), options.page_cap(1));
+    home.server.buckets().set_allowance("main", Allowance::Bucket { capacity: 500, per_second: 50.0 });
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    home.server.set_account(Account::reader("one", &token_of("one")).inactive());
+    home.server.buckets().set_allowance("one", Allowance::Unlimited);
+    let ended = home.xopero(&["credential", "check", "--all"]).success();
+    tidy(&home, &ended);
+    assert!(ended.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ended.stdout);
+    let text = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "account/bb/main: \"Backup \\u{1b}[31m robot\", slug robot_7, active.",
+        "! account/bb/one: \"one\", slug one, not active",
+    ] {
+        assert!(text.contains(said), "{said} is not in\n{}", ended.stdout);
+    }
+    let lines = home.xopero(&["credential", "check", "PAY", "main", "--json"]).success();
+    demand_valid("credential-check-output.schema.json", &lines.json());
+    let user = &lines.line("credential_check")["user"];
+    assert_eq!((&user["slug"], &user["active"], &user["kind"]), (&"robot_7".into(), &true.into(), &"normal".into()));
+
+    // Who may not see users is told everything else.
+    home.server.fault(When::any().path_contains("/users?"), Action::status(401));
+    let blind = home.xopero(&["credential", "check", "PAY", "main", "--json"]).success();
+    assert_eq!(blind.line("credential_check")["user"], Value::Null);
+}
+
+#[test]
 fn a_check_tells_what_each_credential_is() {
     let home = Home::new(two(), readers(&["main", "one", "two"]));
     home.server.buckets().manual_refill();

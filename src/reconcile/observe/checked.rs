@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::conclude::expiring;
 use super::{Looked, Power};
+use crate::bitbucket::User;
 use crate::model::{Address, CredentialRole, CredentialSeen, Declaration, Login, Seen, Sight};
 
 /// A credential that was looked at.
@@ -15,6 +16,8 @@ pub struct Checked {
     pub seen: CredentialSeen,
     /// What it may do besides reading, as far as the server told.
     pub power: Option<Power>,
+    /// What the server says of its account, if it does.
+    pub user: Option<User>,
     /// Its last day, if it ends.
     pub expires: Option<Date>,
     /// What is to be said of that day, if it is near.
@@ -53,7 +56,8 @@ pub fn checked(declaration: &Declaration, looked: &Looked, today: Date) -> Vec<C
                 Seen::Not => None,
             });
             let power = looked.powers.get(&address).copied();
-            found.push(Checked { address, seen: seen.clone(), power, expires: credential.expires, ending });
+            let user = looked.users.get(&(seen.server.clone(), seen.account.clone())).cloned();
+            found.push(Checked { address, seen: seen.clone(), power, user, expires: credential.expires, ending });
         }
     }
     found

@@ -2,10 +2,11 @@
 //!
 //! A look takes 10 seconds at most, whatever it meets, and it is cheap: for each server one request for its limits, one
 //! for its git, and one for the limit of each account; for each secret one to log in; for each project and credential
-//! one to see a repository, two if there is none to see, and three more to see what it may do if a person asks. The one of a project's main credential is for the first page of
-//! its listing, which says what a plan takes before a run has listed it ([`Glimpses`]). An account answers at most [`MOST_REQUESTS`] of them, a third
-//! of the usual bucket, beginning with what was not looked at for the longest time. A secret is opened right before
-//! it is sent, and only to the server that it was sealed for; without one that opens, a server is not asked at all.
+//! one to see a repository, two if there is none to see, and if a person asks three more to see what it may do and one to
+//! see who its account is. The one of a project's main credential is for the first page of its listing, which says what a
+//! plan takes before a run has listed it ([`Glimpses`]). An account answers at most [`MOST_REQUESTS`] of them, a third of
+//! the usual bucket, beginning with what was not looked at for the longest time. A secret is opened right before it is
+//! sent, and only to the server that it was sealed for; without one that opens, a server is not asked at all.
 //!
 //! - [`candidates()`]: which credentials are looked at, and in which order;
 //! - [`deadline`]: how long, and how much;
@@ -43,6 +44,7 @@ pub use checked::{Checked, checked};
 pub use conclude::{notes, shared_accounts};
 pub use powers::Power;
 
+use crate::bitbucket::User;
 use crate::change::{Glimpses, Note};
 use crate::clock::Clock;
 use crate::http::Proxies;
@@ -99,6 +101,8 @@ pub struct Looked {
     pub known: Observations,
     /// What credentials may do besides reading, as far as it was asked and told.
     pub powers: BTreeMap<Address, Power>,
+    /// What the servers say of the accounts, as far as it was asked and told.
+    pub users: BTreeMap<(ServerName, AccountName), User>,
     /// Conditions that began, changed or ended.
     pub transitions: Vec<Transition>,
     /// The beginnings of listings, for what is said of projects that no run has listed.
@@ -139,6 +143,7 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
         looked.seen.projects.extend(answers.projects);
         looked.skipped.extend(answers.skipped);
         looked.powers.extend(answers.powers);
+        looked.users.extend(answers.users.into_iter().map(|(account, user)| ((name.clone(), account), user)));
         for (project, glimpse) in answers.glimpses {
             looked.glimpses.add(name, project, glimpse);
         }

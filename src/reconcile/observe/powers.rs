@@ -57,7 +57,7 @@ mod tests {
     use crate::model::{ProjectId, RepoId, RepositoryState};
 
     fn page<T>(values: Vec<T>) -> Page<T> {
-        Page { values, quarantined: Vec::new(), next: None }
+        Page { values, quarantined: Vec::new(), next: None, bytes: 0 }
     }
 
     fn repositories(key: Option<&str>) -> Page<Repository> {

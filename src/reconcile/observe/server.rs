@@ -13,7 +13,7 @@ use super::secrets::{Secret, refused_before, secrets};
 use super::verdict::{Verdict, busy, verdict};
 use super::view::View;
 use super::{Look, Part};
-use crate::bitbucket::Client;
+use crate::bitbucket::{Client, User};
 use crate::change::{Glimpse, Note, NoteKind};
 use crate::http::Authorization;
 use crate::model::{
@@ -31,6 +31,7 @@ pub(super) struct Answers {
     /// What was seen of the projects that have a key of their own.
     pub(super) glimpses: BTreeMap<ProjectKey, Glimpse>,
     pub(super) powers: BTreeMap<Address, Power>,
+    pub(super) users: BTreeMap<AccountName, User>,
     pub(super) skipped: Vec<Note>,
     /// Requests that were sent, by account, and whether the account was rate-limited.
     pub(super) accounts: BTreeMap<AccountName, Spent>,
@@ -127,8 +128,11 @@ impl Asked<'_> {
             server.limits_asked = answer.is_some().then_some(server.observed_at);
             server.limit = answer.flatten();
         }
+        if matches!(self.look.part, Part::Credentials(_)) {
+            answers.users = self.users(&accepted).await;
+        }
         if matches!(server.limit, Some(RateLimit::Bucket { .. })) {
-            server.exceptions = self.exceptions(&accepted).await;
+            server.exceptions = self.exceptions(&accepted, &answers.users).await;
         }
         answers.server = Some((self.name.clone(), server));
         let users = accepted.iter().flat_map(|(secret, authorization)| {
@@ -161,15 +165,28 @@ impl Asked<'_> {
         }
     }
 
-    /// The accounts that have a limit of their own.
-    async fn exceptions(&self, accepted: &[(Secret<'_>, Authorization)]) -> BTreeMap<AccountName, RateLimit> {
-        let mut accounts: BTreeMap<&AccountName, &Authorization> = BTreeMap::new();
-        for (_, authorization) in accepted {
-            accounts.entry(authorization.account()).or_insert(authorization);
+    /// What the server says of the accounts.
+    async fn users(&self, accepted: &[(Secret<'_>, Authorization)]) -> BTreeMap<AccountName, User> {
+        let mut users = BTreeMap::new();
+        for (account, authorization) in by_account(accepted) {
+            let said = self.send(authorization, self.client.user_named(authorization, account)).await;
+            if let Ok(Some(Some(user))) = said {
+                users.insert(account.clone(), user);
+            }
         }
+        users
+    }
+
+    /// The accounts that have a limit of their own.
+    async fn exceptions(
+        &self,
+        accepted: &[(Secret<'_>, Authorization)],
+        users: &BTreeMap<AccountName, User>,
+    ) -> BTreeMap<AccountName, RateLimit> {
         let mut exceptions = BTreeMap::new();
-        for (account, authorization) in accounts {
-            let own = self.send(authorization, self.client.own_rate_limit(authorization)).await;
+        for (account, authorization) in by_account(accepted) {
+            let slug = users.get(account).map(|user| &user.slug);
+            let own = self.send(authorization, self.client.own_rate_limit(authorization, slug)).await;
             if let Ok(Some(Some(limit))) = own {
                 exceptions.insert(account.clone(), limit);
             }
@@ -194,6 +211,15 @@ impl Asked<'_> {
             repositories: Sight::Unknown,
         }
     }
+}
+
+/// One authorization for each account.
+fn by_account<'a>(accepted: &'a [(Secret<'_>, Authorization)]) -> BTreeMap<&'a AccountName, &'a Authorization> {
+    let mut accounts = BTreeMap::new();
+    for (_, authorization) in accepted {
+        accounts.entry(authorization.account()).or_insert(authorization);
+    }
+    accounts
 }
 
 fn seen(look: &Look<'_>, reach: Reach) -> ServerSeen {

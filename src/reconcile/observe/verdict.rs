@@ -68,7 +68,9 @@ fn reach(error: &BitbucketError) -> Reach {
             | HttpError::Interrupted { .. }
             | HttpError::Status { .. } => elsewhere(),
         },
-        BitbucketError::Paging { .. } | BitbucketError::Malformed { .. } => elsewhere(),
+        BitbucketError::Paging { .. } | BitbucketError::Endless { .. } | BitbucketError::Malformed { .. } => {
+            elsewhere()
+        }
     }
 }
 
@@ -96,7 +98,10 @@ fn hidden(error: &BitbucketError) -> Sight {
             HttpError::NotFound { .. }
             | HttpError::Unauthorized { meaning: Refusal::NoPermission | Refusal::Unknown, .. },
         ) => Sight::Hidden { why: chain(error) },
-        BitbucketError::Http(_) | BitbucketError::Paging { .. } | BitbucketError::Malformed { .. } => Sight::Unknown,
+        BitbucketError::Http(_)
+        | BitbucketError::Paging { .. }
+        | BitbucketError::Endless { .. }
+        | BitbucketError::Malformed { .. } => Sight::Unknown,
     }
 }
 

@@ -6,7 +6,7 @@ use super::candidates::Candidate;
 use super::powers::{Power, power};
 use super::server::{Answers, skipped};
 use super::verdict::{git_sight, sight};
-use crate::bitbucket::{ListedProject, Repository};
+use crate::bitbucket::{List, ListedProject, Repository};
 use crate::change::{Glimpse, Note, NoteKind};
 use crate::git::Remote;
 use crate::http::Authorization;
@@ -54,7 +54,9 @@ impl Asked<'_> {
         match candidate.project {
             ProjectSelector::Key(key) => self.view_project(key, self.extent(candidate), &mut view).await,
             ProjectSelector::Pattern(pattern) => {
-                let Ok(said) = self.send_kept(authorization, self.client.projects(authorization, 0)).await else {
+                let Ok(said) =
+                    self.send_kept(authorization, self.client.first_page(&List::projects(), authorization)).await
+                else {
                     view.spared = true;
                     return view;
                 };
@@ -88,13 +90,14 @@ impl Asked<'_> {
 
     async fn view_project(&self, key: &ProjectKey, extent: Extent, view: &mut View) {
         let authorization = view.authorization.clone();
+        let (all, first) = (List::repositories(key), List::repositories(key).one_by_one());
         let mut said = match extent {
-            Extent::Page => self.send_kept(&authorization, self.client.repositories(&authorization, key, 0)).await,
-            Extent::One => self.send_kept(&authorization, self.client.first_repository(&authorization, key)).await,
+            Extent::Page => self.send_kept(&authorization, self.client.first_page(&all, &authorization)).await,
+            Extent::One => self.send_kept(&authorization, self.client.first_page(&first, &authorization)).await,
         };
         // A page that is too much for the server, or for the time, must not hide that the project is there.
         if extent == Extent::Page && said.as_ref().is_ok_and(|said| sight(said.as_ref()) == Sight::Unknown) {
-            said = self.send_kept(&authorization, self.client.first_repository(&authorization, key)).await.or(said);
+            said = self.send_kept(&authorization, self.client.first_page(&first, &authorization)).await.or(said);
         } else if let (Extent::Page, Ok(Some(Ok(page)))) = (extent, &said) {
             let repositories = page.values.iter().map(|repository| (repository.id, repository.listed())).collect();
             let complete = page.next.is_none() && page.quarantined.is_empty();
@@ -127,10 +130,12 @@ impl Asked<'_> {
 
     /// What a credential may do besides reading, as far as the server tells.
     async fn power(&self, key: &ProjectKey, authorization: &Authorization) -> Option<Power> {
-        let projects = self.send(authorization, self.client.administered_projects(authorization)).await.ok()?;
-        let first = |permission| self.client.first_repository_with(authorization, key, permission);
-        let administers = self.send(authorization, first("REPO_ADMIN")).await.ok()?;
-        let writes = self.send(authorization, first("REPO_WRITE")).await.ok()?;
+        let of = |permission| List::repositories_with(key, permission).one_by_one();
+        let (owned, may_administer, may_write) = (List::administered_projects(), of("REPO_ADMIN"), of("REPO_WRITE"));
+        let projects = self.send(authorization, self.client.first_page(&owned, authorization)).await.ok()?;
+        let administers =
+            self.send(authorization, self.client.first_page(&may_administer, authorization)).await.ok()?;
+        let writes = self.send(authorization, self.client.first_page(&may_write, authorization)).await.ok()?;
         power(key, projects.as_ref(), administers.as_ref(), writes.as_ref())
     }
 

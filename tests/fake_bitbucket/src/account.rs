@@ -27,6 +27,9 @@ pub struct Account {
     pub(crate) tokens: Vec<Token>,
     pub(crate) password: Option<String>,
     pub(crate) allowance: Option<Allowance>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) active: bool,
+    slug: Option<String>,
     default: Permission,
     projects: BTreeMap<String, Permission>,
     hidden: BTreeSet<(String, String)>,
@@ -49,6 +52,9 @@ impl Account {
             tokens: Vec::new(),
             password: None,
             allowance: None,
+            display_name: None,
+            active: true,
+            slug: None,
             default: Permission::None,
             projects: BTreeMap::new(),
             hidden: BTreeSet::new(),
@@ -117,6 +123,33 @@ impl Account {
         self
     }
 
+    /// The name for people, in place of the name itself.
+    #[must_use]
+    pub fn display_name(mut self, name: &str) -> Self {
+        self.display_name = Some(name.to_owned());
+        self
+    }
+
+    /// What addresses call it, in place of the name in lower case.
+    #[must_use]
+    pub fn slug(mut self, slug: &str) -> Self {
+        self.slug = Some(slug.to_owned());
+        self
+    }
+
+    /// Says of the account that it has left. Its tokens go on working here.
+    #[must_use]
+    pub fn inactive(mut self) -> Self {
+        self.active = false;
+        self
+    }
+
+    /// What addresses call it: its name in lower case, with `_` for what an address cannot have, unless it has a slug
+    /// of its own.
+    pub(crate) fn address(&self) -> String {
+        self.slug.clone().unwrap_or_else(|| slug(&self.name))
+    }
+
     pub(crate) fn in_project(&self, key: &str) -> Permission {
         self.in_project_uncapped(key).min(self.cap.0)
     }
@@ -135,4 +168,9 @@ impl Account {
         let hidden = (key.to_lowercase(), slug.to_lowercase());
         if self.hidden.contains(&hidden) { Permission::None } else { self.in_project_uncapped(key).min(self.cap.1) }
     }
+}
+
+/// The slug that a name usually has.
+pub(crate) fn slug(name: &str) -> String {
+    name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }

@@ -9,6 +9,8 @@ pub(crate) enum Route {
     ApplicationProperties,
     RateLimitSettings,
     OwnRateLimit { slug: String },
+    Users,
+    User { slug: String },
     Projects,
     Project { key: String },
     ProjectRepositories { key: String },
@@ -68,6 +70,8 @@ impl Route {
             Self::ApplicationProperties
             | Self::RateLimitSettings
             | Self::OwnRateLimit { .. }
+            | Self::Users
+            | Self::User { .. }
             | Self::Projects
             | Self::Project { .. }
             | Self::ProjectRepositories { .. }
@@ -92,6 +96,8 @@ impl Route {
             ["application-properties"] => Self::ApplicationProperties,
             ["admin", "rate-limit", "settings"] => Self::RateLimitSettings,
             ["admin", "rate-limit", "settings", "users", slug] => Self::OwnRateLimit { slug: own(slug) },
+            ["users"] => Self::Users,
+            ["users", slug] => Self::User { slug: own(slug) },
             ["repos"] => Self::Repositories,
             ["projects"] => Self::Projects,
             ["projects", key] => Self::Project { key: own(key) },

@@ -55,6 +55,8 @@ impl Resource<'_> {
             }
             Route::DefaultBranch { key, slug } => self.default_branch(key, slug),
             Route::Repositories => self.all_repositories(),
+            Route::Users => self.users(),
+            Route::User { slug } => self.user(slug),
             Route::RateLimitSettings => Ok(self.rate_limit()),
             Route::OwnRateLimit { slug } => self.own_rate_limit(slug),
             Route::ApplicationProperties
@@ -132,6 +134,27 @@ impl Resource<'_> {
         Ok(Reply::json(200, &branch))
     }
 
+    /// Everybody who has logged in sees everybody. The filter looks for a part of the name, the display name or the
+    /// e-mail address.
+    fn users(&self) -> Result<Reply, Reply> {
+        let filter = parameter(self.query, "filter").unwrap_or_default().to_lowercase();
+        let fits = |account: &Account| {
+            let shape = shape::user(account);
+            let texts =
+                ["name", "displayName", "emailAddress"].map(|member| shape[member].as_str().map(str::to_lowercase));
+            texts.into_iter().flatten().any(|text| text.contains(&filter))
+        };
+        Ok(self.page()?.answer(&self.shared.accounts(), fits, shape::user))
+    }
+
+    fn user(&self, slug: &str) -> Result<Reply, Reply> {
+        let accounts = self.shared.accounts();
+        let found = accounts.iter().find(|account| account.address() == slug);
+        let class = "com.atlassian.bitbucket.user.NoSuchUserException";
+        let user = found.ok_or_else(|| Reply::error(404, "There is no such user.", Some(class)))?;
+        Ok(Reply::json(200, &shape::user(user)))
+    }
+
     fn rate_limit(&self) -> Reply {
         let settings = match self.shared.buckets.default_allowance() {
             Allowance::Unlimited => json!({"enabled": false}),
@@ -145,7 +168,7 @@ impl Resource<'_> {
 
     /// Everybody may ask for the settings of an account of their own, an administrator for all of them.
     fn own_rate_limit(&self, slug: &str) -> Result<Reply, Reply> {
-        let own = shape::slug(&self.account.name) == slug;
+        let own = self.account.address() == slug;
         if !own && self.account.in_project("") < Permission::Admin {
             return Err(not_permitted());
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::account::{Account, slug};
 use crate::world::{Owner, ProjectRecord, RepositoryRecord};
 
 /// How links are written.
@@ -52,6 +53,23 @@ fn owner(name: &str, owner: Owner) -> Value {
     user
 }
 
+/// A user, as lists and single answers show it.
+pub(super) fn user(account: &Account) -> Value {
+    let mut user = json!({
+        "name": account.name,
+        "active": account.active,
+        "displayName": account.display_name.as_ref().unwrap_or(&account.name),
+        "id": 7000 + account.name.len(),
+        "slug": account.address(),
+        "type": "NORMAL",
+        "links": {"self": []},
+    });
+    if account.active {
+        user["emailAddress"] = json!(format!("{}@example.com", account.name));
+    }
+    user
+}
+
 pub(super) fn repository(links: &Links<'_>, repository: &RepositoryRecord, owner: &ProjectRecord) -> Value {
     let slug = &repository.slug;
     let key = owner.key.to_lowercase();
@@ -84,11 +102,6 @@ pub(super) fn repository(links: &Links<'_>, repository: &RepositoryRecord, owner
 pub(super) fn bucket(capacity: u32, per_second: f64) -> Value {
     let fill_rate: u32 = format!("{:.0}", per_second.ceil()).parse().unwrap_or(u32::MAX);
     json!({"capacity": capacity, "fillRate": fill_rate})
-}
-
-/// The slug of an account: its name in lower case, with `_` for what an address cannot have.
-pub(super) fn slug(name: &str) -> String {
-    name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
 }
 
 fn project_page(key: &str) -> String {

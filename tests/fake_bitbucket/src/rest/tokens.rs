@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::page::PageRequest;
-use super::shape;
 use crate::account::{Account, Permission};
 use crate::auth::{anonymous, not_permitted};
 use crate::body::Reply;
@@ -53,12 +52,12 @@ pub(crate) fn answer(
     if call.by_token && !shared.options.tokens.by_token {
         return not_permitted();
     }
-    let own = shape::slug(&account.name) == *slug;
+    let own = account.address() == *slug;
     if !own && account.in_project("") < Permission::Admin {
         return not_permitted();
     }
     let all = shared.accounts();
-    let Some(owner) = all.into_iter().find(|found| shape::slug(&found.name) == *slug) else {
+    let Some(owner) = all.into_iter().find(|found| found.address() == *slug) else {
         return Reply::error(404, "There is no such user.", Some("com.atlassian.bitbucket.user.NoSuchUserException"));
     };
     match (call.method, route) {
@@ -122,7 +121,7 @@ fn described(owner: &Account, token: &Token) -> Value {
         "createdDate": token.created,
         "name": token.name,
         "permissions": token.permissions,
-        "user": {"name": owner.name, "slug": shape::slug(&owner.name), "active": true, "type": "NORMAL"},
+        "user": {"name": owner.name, "slug": owner.address(), "active": true, "type": "NORMAL"},
     });
     if let Some(days) = token.expiry_days {
         shown["expiryDays"] = json!(days);
