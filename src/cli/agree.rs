@@ -152,7 +152,7 @@ fn refused(error: ReconcileError, command: &str) -> CliError {
 }
 
 /// Reads a duration as the language spells it, such as `30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = "write a number and a unit, such as 30s, 5m or 1h";
     let read = text.parse::<SignedDuration>().ok().and_then(|read| Duration::try_from(read).ok());
     read.ok_or_else(|| wrong.to_owned())

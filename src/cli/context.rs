@@ -15,12 +15,15 @@ use crate::source::{SourceTree, read_tree};
 use crate::state::{Exclusive, LockBody, StateLocation, StateLock, StateStore};
 use crate::ui::{ColorChoice, Output, STOPPING};
 
+/// The file that is meant if none is named.
+const USUAL_FILE: &str = "xopero.kdl";
+
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
-    /// The file that declares the backups
-    #[arg(short, long, global = true, value_name = "PATH", env = env::FILE, default_value = "xopero.kdl")]
-    pub file: PathBuf,
+    /// The file that declares the backups [default: xopero.kdl]
+    #[arg(short, long, global = true, value_name = "PATH", env = env::FILE)]
+    pub file: Option<PathBuf>,
     /// Where the applied state is [default: sqlite:.xopero/state.db beside the file]
     #[arg(long, global = true, value_name = "URL", env = env::STATE, hide_env_values = true)]
     pub state: Option<String>,
@@ -72,7 +75,7 @@ pub struct Context {
     pub output: Output,
     /// Time.
     pub clock: SystemClock,
-    file: PathBuf,
+    file: Option<PathBuf>,
     state: Option<String>,
     identity: Option<PathBuf>,
 }
@@ -96,12 +99,17 @@ impl Context {
 
     /// The file.
     pub fn file(&self) -> &Path {
-        &self.file
+        self.file.as_deref().unwrap_or(Path::new(USUAL_FILE))
+    }
+
+    /// Whether somebody named the file, and not the usual one is meant.
+    pub const fn is_file_named(&self) -> bool {
+        self.file.is_some()
     }
 
     /// The directory of the file: relative paths in it begin there.
     pub fn base(&self) -> PathBuf {
-        match self.file.parent() {
+        match self.file().parent() {
             Some(parent) if parent != Path::new("") => parent.to_owned(),
             _ => PathBuf::from("."),
         }
@@ -109,13 +117,13 @@ impl Context {
 
     /// Reads the file and those that it names.
     pub fn source(&self) -> Result<SourceTree, CliError> {
-        Ok(read_tree(&self.file)?)
+        Ok(read_tree(self.file())?)
     }
 
     /// Reads and decodes the file. Diagnostics are told; errors among them end the command.
     pub fn declaration(&self) -> Result<(SourceTree, Decoded), CliError> {
         let tree = self.source()?;
-        match config::decode(tree.sources()) {
+        match tree.decode() {
             Ok(decoded) => {
                 self.tell_diagnostics(tree.sources(), &decoded.warnings);
                 Ok((tree, decoded))

@@ -15,6 +15,22 @@ pub const AUTO_APPLY: &str = "XOPERO_AUTO_APPLY";
 /// Where a test lets the process die; no release build reads it. See [`crate::crash`].
 #[cfg(debug_assertions)]
 pub const CRASH_AT: &str = "XOPERO_CRASH_AT";
+/// The repository whose branch is read, in place of a file.
+pub const GIT: &str = "XOPERO_GIT";
+/// The branch.
+pub const GIT_BRANCH: &str = "XOPERO_GIT_BRANCH";
+/// The path of the file in the repository.
+pub const GIT_PATH: &str = "XOPERO_GIT_PATH";
+/// The account whose token reads the repository.
+pub const GIT_ACCOUNT: &str = "XOPERO_GIT_ACCOUNT";
+/// The token that reads the repository.
+pub const GIT_TOKEN: &str = "XOPERO_GIT_TOKEN";
+/// The file with that token.
+pub const GIT_TOKEN_FILE: &str = "XOPERO_GIT_TOKEN_FILE";
+/// The certificates that are trusted for the repository's server.
+pub const GIT_CA: &str = "XOPERO_GIT_CA";
+/// The file with the keys that must have signed every commit.
+pub const REQUIRE_SIGNATURES: &str = "XOPERO_REQUIRE_SIGNATURES";
 /// Which log lines are written, such as `info` or `xopero::run=debug`.
 pub const LOG: &str = "XOPERO_LOG";
 

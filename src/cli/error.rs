@@ -3,6 +3,7 @@
 use super::exit_code;
 use crate::archive::ArchiveError;
 use crate::config::{EditError, FormatError};
+use crate::http::HttpError;
 use crate::lsp::LspError;
 use crate::reconcile::ReconcileError;
 use crate::restore::RestoreError;
@@ -139,6 +140,12 @@ impl From<StateError> for CliError {
 impl From<SecretError> for CliError {
     fn from(error: SecretError) -> Self {
         Self::from_error(exit_code::SECRETS, &error, error.hint())
+    }
+}
+
+impl From<HttpError> for CliError {
+    fn from(error: HttpError) -> Self {
+        Self::from_error(exit_code::FAILED, &error, error.hint())
     }
 }
 

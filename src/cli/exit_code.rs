@@ -22,6 +22,8 @@ pub const PARTIAL: u8 = 8;
 pub const DAMAGE: u8 = 9;
 /// The run had to end while repositories waited for budget: `run --resume` goes on with them.
 pub const THROTTLED: u8 = 10;
+/// A commit is not signed as it must be.
+pub const SIGNATURE: u8 = 11;
 /// The command line cannot be understood.
 pub const USAGE: u8 = 64;
 /// Interrupted by Ctrl-C or SIGTERM.

@@ -13,6 +13,7 @@ mod error;
 pub mod exit_code;
 mod export;
 mod fmt;
+mod git;
 mod history;
 mod hook;
 mod init;

@@ -1,21 +1,25 @@
 //! `xopero watch`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::git::GitArgs;
 use super::interrupt::Interrupt;
-use super::{CliError, Context, env, exit_code};
+use super::{CliError, Context, agree, env, exit_code};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::{Activator, AutoApply, Following, Watch, WatchSink};
 use crate::run::Turnstile;
+use crate::source::branch::PollPace;
 use crate::source::watch::{FileWatch, Notice, Pace};
 use crate::ui::watch::{WatchLines, WatchTalk};
 
 /// Follow the file, apply what is safe, and run the plans on their schedules
 ///
 /// The file is applied when it changes, as far as --auto-apply lets it; an invalid or missing file changes nothing.
+/// With --git it is a file in a branch, and the state is in the working directory unless --state says where.
 /// Runs begin when they are due, and go on after a restart where they were cut off. SIGHUP reads everything again.
 /// SIGTERM and Ctrl-C begin nothing new and let what is under way end in good order; a second one ends at once.
 #[derive(Debug, Args)]
@@ -26,6 +30,11 @@ pub struct WatchArgs {
     /// Look for changes, for file systems that tell of none (NFS)
     #[arg(long)]
     pub poll: bool,
+    #[command(flatten)]
+    pub git: GitArgs,
+    /// How often to ask for the branch, at least 30s
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval, requires = "git")]
+    pub interval: Duration,
 }
 
 /// How much is applied without a person.
@@ -39,10 +48,29 @@ pub enum Level {
     Guarded,
 }
 
+/// A server is not asked more often.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Reads how often to ask.
+fn interval(text: &str) -> Result<Duration, String> {
+    let read = agree::duration(text)?;
+    let bounds = SHORTEST_INTERVAL..=Duration::from_hours(24);
+    if bounds.contains(&read) { Ok(read) } else { Err("it is between 30s and 24h".to_owned()) }
+}
+
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliError> {
+    let branch = arguments.git.branch(context)?;
     let state = Arc::new(context.create_state().await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (source, source_name) = if let Some(branch) = branch {
+        let (name, pace) = (branch.name(), PollPace { interval: arguments.interval, ..PollPace::default() });
+        (Following::Branch(Box::new(branch.follow(&state, pace, &clock).await?)), name)
+    } else {
+        let notice = if arguments.poll { Notice::Poll } else { Notice::Events };
+        let file = FileWatch::new(context.file(), notice, Pace::default(), Arc::clone(&clock));
+        (Following::File(Box::new(file)), context.file().display().to_string())
+    };
     let sink: Arc<dyn WatchSink> = if context.output.is_json() {
         Arc::new(WatchLines::begin(Arc::clone(&clock)))
     } else {
@@ -59,7 +87,6 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
             let _already_asked = ask.try_send(());
         }
     });
-    let notice = if arguments.poll { Notice::Poll } else { Notice::Events };
     let watch = Watch {
         activator: Activator {
             state,
@@ -73,8 +100,8 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
             },
             clock: Arc::clone(&clock),
         },
-        source: Following::File(Box::new(FileWatch::new(context.file(), notice, Pace::default(), Arc::clone(&clock)))),
-        source_name: context.file().display().to_string(),
+        source,
+        source_name,
         proxies: env::proxies(),
         turnstile: Turnstile::new(clock),
         sink,

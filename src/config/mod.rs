@@ -15,6 +15,7 @@
 
 mod braces;
 mod decode;
+mod detached;
 mod document;
 mod edit;
 mod error;
@@ -41,6 +42,7 @@ mod sources;
 mod suggest;
 mod syntax;
 
+pub use detached::without_directory;
 pub use edit::{
     EditContext, EditError, NewCredential, Purpose, SealedValue, SecretAddress, Starter, StoreKey, add_recipient,
     declared_recipients, disable_credential, edit_context, enable_credential, enabling_plans, remove_credential,

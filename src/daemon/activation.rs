@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::change::{Counts, Glimpses, PlanId};
 use crate::clock::Clock;
-use crate::config::{Diagnostic, decode};
+use crate::config::Diagnostic;
 use crate::model::{Generation, Source, Uid};
 use crate::reconcile::{Approval, Outcome, Proposal, ReconcileError, apply, known, plan};
 use crate::secret::{IdentitySources, find_identities};
@@ -92,15 +92,12 @@ pub enum Activation {
 impl Activator {
     /// Puts what was read in force, as far as that is allowed without a person.
     pub async fn activate(&self, snapshot: &Snapshot) -> Activation {
-        let Snapshot { tree, tip } = snapshot;
-        let declaration = match decode(tree.sources()) {
+        let tree = &snapshot.tree;
+        let declaration = match tree.decode() {
             Ok(decoded) => decoded.declaration,
             Err(invalid) => return Activation::Invalid { diagnostics: invalid.diagnostics },
         };
-        let provenance = match tip {
-            Some(tip) => Provenance::Commit(tip.at.clone()),
-            None => Provenance::of(tree),
-        };
+        let provenance = Provenance::of(tree);
         let source = Source { commit: provenance.commit().map(str::to_owned), ..tree.source() };
         let identities = find_identities(&self.identities).ok();
         let proposal = Proposal {

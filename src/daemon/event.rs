@@ -10,6 +10,7 @@ use crate::config::Sources;
 use crate::model::{Generation, PlanName};
 use crate::run::{Event, EventSink, Summary};
 use crate::schedule::PassedOver;
+use crate::source::Tip;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum WatchEvent<'a> {
         activation: &'a Activation,
         /// What is in force after it.
         in_force: Option<Generation>,
+        /// The branch's last commit, if it was read from one.
+        tip: Option<&'a Tip>,
     },
     /// A file is missing, empty or cannot be read; what is in force stays so.
     SourceMissing {

@@ -107,6 +107,7 @@ impl Watch {
         }
         loop {
             let wait = self.round(&mut progress).await;
+            self.tell_source().await;
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
@@ -181,17 +182,23 @@ impl Watch {
         }
     }
 
+    /// Tells the source what is in force: somebody may have applied something by hand.
+    async fn tell_source(&mut self) {
+        let applied = self.activator.state.applied().await.ok().flatten();
+        if let Some(commit) = applied.and_then(|applied| applied.source.commit) {
+            self.source.applied(&commit);
+        }
+    }
+
     async fn activate(&mut self, progress: &mut Progress, snapshot: Box<Snapshot>) {
         crash::point(CrashPoint::ActivationDue);
         let activation = self.activator.activate(&snapshot).await;
         crash::point(CrashPoint::Activated);
         let applied = self.activator.state.applied().await.ok().flatten();
         let in_force = applied.as_ref().map(|applied| applied.generation);
-        if let Some(commit) = applied.and_then(|applied| applied.source.commit) {
-            self.source.applied(&commit);
-        }
         let sources = snapshot.tree.sources();
-        self.sink.tell(&WatchEvent::Activated { sources, activation: &activation, in_force });
+        let tip = snapshot.tip.as_ref();
+        self.sink.tell(&WatchEvent::Activated { sources, activation: &activation, in_force, tip });
         progress.again = match activation {
             Activation::Busy { .. } | Activation::Failed { .. } => Some(snapshot),
             Activation::Applied { .. }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::PrivateFileError;
 use crate::model::{PublicKey, SecretKind};
 
 /// The cause that the encryption reports, with its type hidden.
@@ -71,6 +72,15 @@ pub enum SecretError {
     EmptyIdentityFile {
         /// The file.
         path: PathBuf,
+    },
+    /// A file that should hold one secret cannot be used.
+    #[error("cannot use the secret in {}", path.display())]
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PrivateFileError,
     },
     /// A public key that cannot be encrypted to.
     #[error("{key} is not an age public key: {reason}")]
@@ -153,6 +163,18 @@ impl SecretError {
             Self::IdentityTooLarge { .. } | Self::EmptyIdentityFile { .. } | Self::MalformedIdentity { .. } => {
                 Some("an identity file has one `AGE-SECRET-KEY-1…` per line; lines with # are comments".to_owned())
             }
+            Self::SecretFile { path, source } => match source {
+                PrivateFileError::Read(_) | PrivateFileError::NotAFile => {
+                    Some("name a file that this user may read".to_owned())
+                }
+                PrivateFileError::Permissions(_) => Some(format!("chmod 600 {}", path.display())),
+                PrivateFileError::Owner(_) => {
+                    Some(format!("chown it to the user that runs xopero: {}", path.display()))
+                }
+                PrivateFileError::TooLarge(_) | PrivateFileError::NotOneLine => {
+                    Some("put the token into the file, on one line and with nothing else".to_owned())
+                }
+            },
             Self::PublicKey { .. } => {
                 Some("copy the `age1…` text from the `# public key:` line of the identity file".to_owned())
             }

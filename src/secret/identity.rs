@@ -2,18 +2,17 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use age::secrecy::{ExposeSecret, SecretString};
 use age::x25519::Identity;
 use jiff::Timestamp;
-use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
 use super::error::SecretError;
+use super::private::{self, PrivateFile, PrivateFileError, open};
 use crate::model::PublicKey;
 
 /// No honest identity file is longer.
@@ -132,41 +131,24 @@ pub fn locate_identities(sources: &IdentitySources) -> Result<FoundIdentities, S
     Err(SecretError::NoIdentity { looked_at })
 }
 
-/// Without waiting for the other end of a pipe: its kind is looked at afterwards.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
-}
-
-/// All checks are made on the open file, so the path cannot be exchanged in between.
 fn read(
     path: &Path,
     named_by: Option<&'static str>,
     file: File,
     any_mode: bool,
 ) -> Result<FoundIdentities, SecretError> {
-    let unreadable = |source| SecretError::ReadIdentity { path: path.to_owned(), named_by: None, source };
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(SecretError::NotAFile { path: path.to_owned() });
+    let path = path.to_owned();
+    match private::read(file, any_mode, LARGEST_FILE) {
+        Ok(PrivateFile { bytes, mode }) => {
+            let identities = parse(&path, &bytes)?;
+            Ok(FoundIdentities { path, named_by, mode, identities })
+        }
+        Err(PrivateFileError::Read(source)) => Err(SecretError::ReadIdentity { path, named_by: None, source }),
+        Err(PrivateFileError::Owner(owner)) => Err(SecretError::Owner { path, owner }),
+        Err(PrivateFileError::Permissions(mode)) => Err(SecretError::Permissions { path, mode }),
+        Err(PrivateFileError::TooLarge(_)) => Err(SecretError::IdentityTooLarge { path }),
+        Err(PrivateFileError::NotAFile | PrivateFileError::NotOneLine) => Err(SecretError::NotAFile { path }),
     }
-    if metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(SecretError::Owner { path: path.to_owned(), owner: metadata.uid() });
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 && !any_mode {
-        return Err(SecretError::Permissions { path: path.to_owned(), mode });
-    }
-    if metadata.len() > LARGEST_FILE as u64 {
-        return Err(SecretError::IdentityTooLarge { path: path.to_owned() });
-    }
-    // Room for all of it at once: a buffer that grows leaves copies of the key behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST_FILE + 1));
-    file.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > LARGEST_FILE {
-        return Err(SecretError::IdentityTooLarge { path: path.to_owned() });
-    }
-    Ok(FoundIdentities { path: path.to_owned(), named_by, mode, identities: parse(path, &bytes)? })
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Identities, SecretError> {

@@ -14,11 +14,13 @@ mod bounded;
 mod envelope;
 mod error;
 mod identity;
+mod private;
 mod scan;
 mod stream;
 
 pub use envelope::{Envelope, Expected, open, reseal, same_content, seal};
 pub use error::SecretError;
 pub use identity::{FoundIdentities, Identities, IdentitySources, find_identities, keygen, locate_identities};
+pub use private::{PrivateFileError, read_secret_file};
 pub use scan::{Leak, LeakKind, scan};
 pub use stream::{PublicKeys, SealingWriter};

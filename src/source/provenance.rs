@@ -40,8 +40,12 @@ pub struct AtCommit {
 }
 
 impl Provenance {
-    /// Where the files of a tree come from: the commit that is checked out around them, if they say the same.
+    /// Where the files of a tree come from: the commit that they were read out of, or the one that is checked out around
+    /// them, if they say the same.
     pub fn of(tree: &SourceTree) -> Self {
+        if let Some(commit) = tree.commit() {
+            return Self::Commit(commit.clone());
+        }
         Self::find(tree).unwrap_or_else(|why| Self::Unknown { why })
     }
 

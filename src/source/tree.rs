@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{SOURCE_LIMIT, SourceError, SourceText, read_file};
-use crate::config::{FileId, FileKind, SourceFile, Sources, Unreadable};
+use super::{AtCommit, SOURCE_LIMIT, SourceError, SourceText, read_file};
+use crate::config::{self, Decoded, FileId, FileKind, Invalid, SourceFile, Sources, Unreadable};
 use crate::model::{FileDigest, Source};
 
 /// The largest file with a sealed value: 64 KiB.
@@ -19,6 +19,8 @@ pub struct SourceTree {
     named: BTreeMap<String, SourceText>,
     unreadable: Vec<(String, Unreadable)>,
     sources: Sources,
+    /// The commit that it was read out of; nothing if it was read from files.
+    commit: Option<AtCommit>,
 }
 
 /// Texts that count instead of what the disk holds, by the paths of their files without links: what an editor has not
@@ -87,7 +89,25 @@ impl SourceTree {
                 Err(why)
             }
         });
-        Self { main, named, unreadable: failed, sources }
+        Self { main, named, unreadable: failed, sources, commit: None }
+    }
+
+    /// The same, read out of a commit.
+    #[must_use]
+    pub(super) fn of_commit(self, commit: AtCommit) -> Self {
+        Self { commit: Some(commit), ..self }
+    }
+
+    /// The commit that it was read out of; nothing if it was read from files.
+    pub const fn commit(&self) -> Option<&AtCommit> {
+        self.commit.as_ref()
+    }
+
+    /// What it declares. Out of a commit, it lies in no directory of this machine, and cannot name files beside it that
+    /// are read later.
+    pub fn decode(&self) -> Result<Decoded, Invalid> {
+        let decoded = config::decode(&self.sources)?;
+        if self.commit.is_some() { config::without_directory(decoded) } else { Ok(decoded) }
     }
 
     /// The main file.

@@ -12,7 +12,7 @@ use crate::config;
 use crate::daemon::{Activation, AutoApply, WatchEvent, WatchSink};
 use crate::model::{Generation, PlanName};
 use crate::run::{Event, Outcome, Summary, TaskResult, lines};
-use crate::source::short_commit;
+use crate::source::{Tip, short_commit};
 
 /// Lines for people, on stderr: a time, what it is about, what happened. On a terminal long ones are put on several.
 pub struct WatchTalk {
@@ -78,11 +78,15 @@ fn words(event: &WatchEvent<'_>) -> (String, Tone) {
             };
             (format!("following {}; {}; {level}", shown(source), in_force(*generation)), Tone::Plain)
         }
-        WatchEvent::Activated { activation, in_force, .. } => activated(activation, *in_force),
+        WatchEvent::Activated { activation, in_force, tip, .. } => {
+            let (text, tone) = activated(activation, *in_force);
+            let (text, commit) = (text, tip.map(|tip| format!(" ({})", commit_of(tip))));
+            (text + commit.as_deref().unwrap_or_default(), tone)
+        }
         WatchEvent::SourceMissing { path, reason } => {
             (format!("{}: {}; what is in force stays so", shown(&path.display().to_string()), shown(reason)), Tone::Bad)
         }
-        WatchEvent::SourceBack => ("the files are whole again, and say what they said".to_owned(), Tone::Good),
+        WatchEvent::SourceBack => ("it can be read again, and says what it said".to_owned(), Tone::Good),
         WatchEvent::SourceStale { reason, hint, since } => {
             let hint = hint.as_ref().map(|hint| format!("; {}", shown(hint))).unwrap_or_default();
             (format!("not read since {since:.0}: {}{hint}", shown(reason)), Tone::Bad)
@@ -91,7 +95,8 @@ fn words(event: &WatchEvent<'_>) -> (String, Tone) {
             let (applied, tip) = (short_commit(applied), short_commit(tip));
             let text = format!(
                 "the branch was set back or written anew: {tip} does not come from {applied}, which is in force; what \
-                 is in force stays so. If it is meant, apply it by hand from a clone"
+                 is in force stays so. If it is meant, look at it with `xopero plan` and the --git options of this \
+                 watch, and approve what that shows"
             );
             (text, Tone::Bad)
         }
@@ -135,6 +140,11 @@ fn words(event: &WatchEvent<'_>) -> (String, Tone) {
         }
         WatchEvent::Stopped => ("stopped".to_owned(), Tone::Plain),
     }
+}
+
+/// A branch's last commit, for people. Nobody has checked who its author says to be.
+fn commit_of(tip: &Tip) -> String {
+    format!("{} by {}", short_commit(tip.at.commit()), shown(&tip.author))
 }
 
 fn in_force(generation: Option<Generation>) -> String {
@@ -292,10 +302,15 @@ fn to_json(event: &WatchEvent<'_>) -> Value {
             };
             json!({ "type": "watch_started", "source": source, "generation": generation, "auto_apply": level })
         }
-        WatchEvent::Activated { activation, in_force, .. } => {
+        WatchEvent::Activated { activation, in_force, tip, .. } => {
             let mut line = activation_json(activation);
             line["type"] = json!("activated");
             line["generation"] = json!(in_force);
+            if let Some(tip) = tip {
+                line["commit"] = json!(tip.at.commit());
+                line["author"] = json!(tip.author);
+                line["signed_by"] = json!(tip.signed_by);
+            }
             line
         }
         WatchEvent::SourceMissing { path, reason } => {

@@ -8,6 +8,7 @@ mod support;
 
 mod archive;
 mod backup;
+mod branch;
 mod busy;
 mod credentials;
 mod deadline;

@@ -20,13 +20,14 @@ use crate::scene::PATIENCE;
 use crate::support::{Home, edit, file_text, send_signal, write_text};
 
 /// A watch under way. Killed when the test ends.
-struct Watching {
+pub struct Watching {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Watching {
-    fn start(home: &Home, more: &[&str]) -> Self {
+    /// Starts it with the identity of the file's secrets.
+    pub fn start(home: &Home, more: &[&str]) -> Self {
         let arguments = [&["watch", "--json"], more].concat();
         let mut command = home.xopero_command(&arguments);
         command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
@@ -36,7 +37,7 @@ impl Watching {
     }
 
     /// The next line of this type.
-    fn line(&mut self, kind: &str) -> Value {
+    pub fn line(&mut self, kind: &str) -> Value {
         loop {
             let line = self.lines.next().expect("it goes on").expect("lines are text");
             let line: Value = serde_json::from_str(&line).expect("lines are JSON");
@@ -47,12 +48,13 @@ impl Watching {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
         send_signal(&self.child, signal);
     }
 
     /// Waits for the end.
-    fn ended(mut self) -> Option<i32> {
+    pub fn ended(mut self) -> Option<i32> {
         for line in self.lines.by_ref() {
             drop(line);
         }

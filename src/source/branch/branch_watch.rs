@@ -1,32 +1,25 @@
 //! Asking the server whenever it is time to ask.
 
 use std::collections::VecDeque;
-use std::io::Write;
-use std::num::NonZeroU32;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::commit::{Rules, Verdict, judge};
-use super::objects::Objects;
+use super::commit::{Rewinds, Verdict};
+use super::looker::{Looked, Looker, Question};
 use super::{Branch, BranchError, PollPace, wait};
 use crate::clock::{Clock, random_bits};
-use crate::git::{Depth, FetchRequest, GitError, PackLimits, PackWalker, Remote, ServerFacts};
+use crate::git::Remote;
 use crate::http::{Authorization, Retry};
-use crate::model::{ObjectFormat, ObjectId};
+use crate::model::ObjectId;
 use crate::source::signature::AllowedSigners;
 use crate::source::{Flaw, Snapshot, SourceEvent};
 
-/// How far back the first request for history goes. Commits since the applied one are seldom more.
-const FIRST_DEPTH: NonZeroU32 = NonZeroU32::new(200).expect("it is not zero");
-
-/// A repository of settings is smaller.
-const LIMITS: PackLimits = PackLimits { bytes: 128 << 20, objects: 1 << 20, inflated: 512 << 20 };
-
-/// A look takes no longer than this.
-const LONGEST_LOOK: Duration = Duration::from_mins(5);
+/// A look under way, with what looks.
+type Looking = Pin<Box<dyn Future<Output = (Box<Looker>, Looked)> + Send>>;
 
 /// What to follow, and by which rules. All of it comes from this machine, never from the repository.
 #[derive(Debug, Clone)]
@@ -41,13 +34,9 @@ pub struct BranchSettings {
 
 /// Follows a file in a branch at a server.
 pub struct BranchWatch {
-    remote: Remote,
-    authorization: Authorization,
     settings: Arc<BranchSettings>,
     clock: Arc<dyn Clock>,
-    objects: Objects,
-    /// What is remembered of the server.
-    facts: Option<ServerFacts>,
+    work: Work,
     /// The commit that is applied, in hexadecimal.
     applied: Option<String>,
     /// The tip that was told last.
@@ -58,6 +47,16 @@ pub struct BranchWatch {
     failing_since: Option<Timestamp>,
     due: Instant,
     events: VecDeque<SourceEvent>,
+}
+
+/// Whether it is looked.
+enum Work {
+    /// It is not.
+    Resting(Box<Looker>),
+    /// It is. Kept here, so that a wait that is dropped does not drop the look.
+    Looking(Looking),
+    /// Only while one of the others becomes the other.
+    Changing,
 }
 
 impl BranchWatch {
@@ -71,12 +70,10 @@ impl BranchWatch {
         applied: Option<String>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let settings = Arc::new(settings);
         Self {
-            remote,
-            authorization,
-            settings: Arc::new(settings),
-            objects: Objects::new(place),
-            facts: None,
+            work: Work::Resting(Box::new(Looker::new(remote, authorization, Arc::clone(&settings), place))),
+            settings,
             applied,
             told: None,
             was_given: false,
@@ -103,25 +100,33 @@ impl BranchWatch {
         }
     }
 
-    /// Waits for what happens next. A call that is dropped loses nothing but the look that it was at.
+    /// Waits for what happens next. A call that is dropped loses nothing.
     pub async fn next(&mut self) -> SourceEvent {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            if self.clock.monotonic() < self.due {
+            if let Work::Looking(looking) = &mut self.work {
+                let (looker, looked) = looking.as_mut().await;
+                self.work = Work::Resting(looker);
+                self.looked(looked);
+            } else if self.clock.monotonic() < self.due {
                 tokio::time::sleep_until(self.due.into()).await;
-                continue;
+            } else {
+                self.begin();
             }
-            let looked = match tokio::time::timeout(LONGEST_LOOK, self.look()).await {
-                Ok(looked) => looked,
-                Err(_) => Err(BranchError::Timeout { after: LONGEST_LOOK }),
-            };
-            self.looked(looked);
         }
     }
 
-    fn looked(&mut self, looked: Result<Option<(ObjectId, Verdict)>, BranchError>) {
+    fn begin(&mut self) {
+        let question = Question { applied: self.applied.clone(), told: self.told, rewinds: Rewinds::Refused };
+        self.work = match std::mem::replace(&mut self.work, Work::Changing) {
+            Work::Resting(looker) => Work::Looking(Box::pin(looker.begin(question))),
+            other => other,
+        };
+    }
+
+    fn looked(&mut self, looked: Looked) {
         let mut asked = None;
         match looked {
             Ok(found) => {
@@ -169,84 +174,5 @@ impl BranchWatch {
                 SourceEvent::Rewound { applied: self.applied.clone().unwrap_or_default(), tip: tip.to_string() }
             }
         });
-    }
-
-    /// Asks for the tip, and fetches and judges it if it is another one than was told.
-    pub(super) async fn look(&mut self) -> Result<Option<(ObjectId, Verdict)>, BranchError> {
-        let tip = self.tip().await?;
-        if self.told == Some(tip) {
-            return Ok(None);
-        }
-        let first = if self.applied.is_some() { FIRST_DEPTH } else { NonZeroU32::MIN };
-        let mut verdict = Verdict::MoreHistory;
-        for depth in [Depth::Commits(first), Depth::All] {
-            let cuts = self.fetch(tip, depth).await?;
-            verdict = self.judge(tip, cuts).await?;
-            if !matches!(verdict, Verdict::MoreHistory) {
-                break;
-            }
-        }
-        Ok(Some((tip, verdict)))
-    }
-
-    async fn tip(&mut self) -> Result<ObjectId, BranchError> {
-        let facts = if let Some(facts) = &self.facts {
-            facts.clone()
-        } else {
-            let advertisement = self.remote.discover(&self.authorization).await?;
-            if advertisement.object_format != ObjectFormat::Sha1 {
-                return Err(BranchError::ObjectFormat);
-            }
-            self.facts.insert(advertisement.facts).clone()
-        };
-        let name = &self.settings.branch.name;
-        let listed = self.remote.list_below(&self.authorization, &facts, ObjectFormat::Sha1, &[name]).await;
-        // It may speak another protocol since then: the next look asks.
-        let listing = listed.inspect_err(|error| {
-            if matches!(error, GitError::NotV2 { .. }) {
-                self.facts = None;
-            }
-        })?;
-        let tip = listing.references.tips.iter().find(|tip| tip.name == *name);
-        // A tag stands for its commit.
-        tip.map(|tip| tip.peeled.unwrap_or(tip.oid)).ok_or_else(|| BranchError::Gone { branch: name.clone() })
-    }
-
-    /// Replaces what was fetched. Gives the commits where the history is cut off.
-    async fn fetch(&self, tip: ObjectId, depth: Depth) -> Result<Vec<ObjectId>, BranchError> {
-        let Some(facts) = &self.facts else {
-            return Err(BranchError::Gone { branch: self.settings.branch.name.clone() });
-        };
-        let request = FetchRequest { facts, format: ObjectFormat::Sha1, wants: &[tip], haves: &[] };
-        let mut stream = self.remote.fetch_to(&self.authorization, &request, depth).await?;
-        let mut walker = PackWalker::new(ObjectFormat::Sha1, LIMITS);
-        let mut spool = self.objects.spool()?;
-        let refused = |source| BranchError::Pack { source };
-        while let Some(bytes) = stream.next().await? {
-            walker.push(&bytes).map_err(refused)?;
-            spool.write_all(&bytes).map_err(|error| self.objects.failed(error))?;
-        }
-        walker.finish().map_err(refused)?;
-        let (objects, cuts) = (self.objects.clone(), stream.cuts().to_vec());
-        let stored = tokio::task::spawn_blocking(move || objects.replace(spool, &cuts).map(|()| cuts)).await;
-        stored.unwrap_or_else(|error| Err(self.objects.failed(error)))
-    }
-
-    async fn judge(&self, tip: ObjectId, cuts: Vec<ObjectId>) -> Result<Verdict, BranchError> {
-        let (objects, settings, applied) = (self.objects.clone(), Arc::clone(&self.settings), self.applied.clone());
-        let commit = tip.to_string();
-        let judged = tokio::task::spawn_blocking(move || {
-            let cuts: Vec<String> = cuts.iter().map(ToString::to_string).collect();
-            let rules = Rules {
-                branch: &settings.branch,
-                applied: applied.as_deref(),
-                signers: settings.signers.as_ref(),
-                cuts: &cuts,
-            };
-            judge(&objects.open()?, &commit, rules)
-        });
-        let unreadable =
-            |source: Box<dyn std::error::Error + Send + Sync>| BranchError::Objects { commit: tip.to_string(), source };
-        judged.await.map_err(|error| unreadable(error.into()))?.map_err(|error| unreadable(error.into()))
     }
 }

@@ -38,6 +38,15 @@ pub(super) enum Verdict {
     MoreHistory,
 }
 
+/// What becomes of a tip that does not come from the applied commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rewinds {
+    /// It is refused: nobody is there to decide.
+    Refused,
+    /// It is given to somebody who is told, and decides.
+    Given,
+}
+
 /// What a tip is judged by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
@@ -48,30 +57,20 @@ pub(super) struct Rules<'a> {
     pub(super) signers: Option<&'a AllowedSigners>,
     /// Where the history was cut off.
     pub(super) cuts: &'a [String],
+    /// Whether a tip that does not come from the applied commit is looked into.
+    pub(super) rewinds: Rewinds,
 }
 
 /// Judges the commit `id` of a repository.
 pub(super) fn judge(repository: &Repository, id: &str, rules: Rules<'_>) -> Result<Verdict, git2::Error> {
     let id = Oid::from_str(id)?;
-    let mut since = vec![id.to_string()];
-    if let Some(applied) = rules.applied {
-        // A number that is none of this repository's is that of another history.
-        let Ok(applied) = Oid::from_str(applied) else { return Ok(Verdict::Rewound) };
-        match descent(repository, applied, id)? {
-            Descent::Rewound => return Ok(Verdict::Rewound),
-            Descent::Shallow => return Ok(Verdict::MoreHistory),
-            Descent::Forward { more: true, .. } if rules.signers.is_some() => {
-                return Ok(Verdict::Unsigned(id.to_string(), SignatureError::TooMany { limit: MOST_COMMITS }));
-            }
-            Descent::Forward { commits, more: _ } => {
-                since = commits.into_iter().map(|commit| commit.commit).collect();
-                // Behind it there may be more commits that are not of the applied history.
-                if since.iter().any(|commit| rules.cuts.contains(commit)) {
-                    return Ok(Verdict::MoreHistory);
-                }
-            }
-        }
-    }
+    let since = match rules.applied {
+        None => vec![id.to_string()],
+        Some(applied) => match since(repository, applied, id, rules)? {
+            Ok(since) => since,
+            Err(verdict) => return Ok(verdict),
+        },
+    };
     let mut signed_by = None;
     if let Some(signers) = rules.signers {
         // The oldest first: that is where to look.
@@ -83,8 +82,36 @@ pub(super) fn judge(repository: &Repository, id: &str, rules: Rules<'_>) -> Resu
         }
     }
     Ok(match declaration(repository, id, &rules.branch.path)? {
-        Ok(tree) => Verdict::Good(tree, tip(repository, id, signed_by)?),
+        Ok(tree) => {
+            let tip = tip(repository, id, signed_by)?;
+            Verdict::Good(Box::new(tree.of_commit(tip.at.clone())), tip)
+        }
         Err(flaw) => Verdict::Flawed(flaw),
+    })
+}
+
+/// The commits that came after the applied one, newest first; or what the tip is worth without looking at them.
+fn since(
+    repository: &Repository,
+    applied: &str,
+    id: Oid,
+    rules: Rules<'_>,
+) -> Result<Result<Vec<String>, Verdict>, git2::Error> {
+    // A number that is none of this repository's is that of another history.
+    let found = Oid::from_str(applied).map_or(Ok(Descent::Rewound), |applied| descent(repository, applied, id))?;
+    Ok(match found {
+        // To whoever is asked, it is like the first time: the tip tells who stands for all of it.
+        Descent::Rewound if rules.rewinds == Rewinds::Given => Ok(vec![id.to_string()]),
+        Descent::Rewound => Err(Verdict::Rewound),
+        Descent::Shallow => Err(Verdict::MoreHistory),
+        Descent::Forward { more: true, .. } if rules.signers.is_some() => {
+            Err(Verdict::Unsigned(id.to_string(), SignatureError::TooMany { limit: MOST_COMMITS }))
+        }
+        Descent::Forward { commits, more: _ } => {
+            let since: Vec<String> = commits.into_iter().map(|commit| commit.commit).collect();
+            // Behind it there may be more commits that are not of the applied history.
+            if since.iter().any(|commit| rules.cuts.contains(commit)) { Err(Verdict::MoreHistory) } else { Ok(since) }
+        }
     })
 }
 
@@ -102,7 +129,7 @@ fn signer(
     Ok(signers.check(&payload, &signature, at).map(str::to_owned))
 }
 
-fn tip(repository: &Repository, id: Oid, signed_by: Option<String>) -> Result<Tip, git2::Error> {
+pub(super) fn tip(repository: &Repository, id: Oid, signed_by: Option<String>) -> Result<Tip, git2::Error> {
     let commit = repository.find_commit(id)?;
     let author = commit.author();
     let shown =
@@ -122,7 +149,11 @@ fn time(when: git2::Time) -> Timestamp {
 }
 
 /// The declaration whose main file is at `path`.
-fn declaration(repository: &Repository, id: Oid, path: &str) -> Result<Result<Box<SourceTree>, Flaw>, git2::Error> {
+pub(super) fn declaration(
+    repository: &Repository,
+    id: Oid,
+    path: &str,
+) -> Result<Result<Box<SourceTree>, Flaw>, git2::Error> {
     let files = Files { database: repository.odb()?, root: repository.find_commit(id)?.tree_id(), repository };
     let main = match files.read(path, SOURCE_LIMIT) {
         Ok(main) => main,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::git::{GitError, PackError};
 use crate::model::RefName;
 use crate::model::base_url::InvalidBaseUrl;
+use crate::source::short_commit;
+use crate::source::signature::SignatureError;
 
 /// Something that does not name a file in a branch of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +62,12 @@ pub enum BranchError {
     /// Objects are named by SHA-256.
     #[error("the repository names its objects by SHA-256, which cannot be followed")]
     ObjectFormat,
+    /// The server itself has only the end of the history.
+    #[error("the history of commit {commit} is cut off at the server before it reaches what is in force")]
+    CutOff {
+        /// The tip.
+        commit: String,
+    },
     /// The server was too slow.
     #[error("the server did not give it within {} seconds", after.as_secs())]
     Timeout {
@@ -99,6 +107,7 @@ impl BranchError {
         let hint = match self {
             Self::Git(error) => return error.hint(),
             Self::Gone { .. } => "check the name of the branch; what is applied stays in force",
+            Self::CutOff { .. } => "push the whole history: `git fetch --unshallow` where it is pushed from",
             Self::ObjectFormat => "keep the declaration in a repository of SHA-1, which is git's default",
             Self::Pack { source: PackError::Limit { .. } } => "keep the declaration in a small repository of its own",
             Self::Timeout { .. } | Self::Pack { .. } | Self::Objects { .. } => return None,
@@ -111,5 +120,43 @@ impl BranchError {
     pub(super) fn told(&self) -> String {
         let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
         causes.fold(self.to_string(), |told, cause| format!("{told}: {cause}"))
+    }
+}
+
+/// Why a branch that was read once gives no declaration.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing is known of it.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// A file is missing, empty or cannot be read.
+    #[error("{reason}, at the branch's last commit")]
+    Flawed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, with the file's name.
+        reason: String,
+    },
+    /// A commit since the applied one is not signed as it must be.
+    #[error("commit {} is not signed as demanded", short_commit(commit))]
+    Unsigned {
+        /// That commit.
+        commit: String,
+        /// What is wrong with its signature.
+        #[source]
+        why: SignatureError,
+    },
+}
+
+impl ReadError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Branch(error) => error.hint(),
+            Self::Flawed { .. } => {
+                Some("give the path of the file with `--path`, from the root of the repository".into())
+            }
+            Self::Unsigned { why, .. } => Some(why.hint().to_owned()),
+        }
     }
 }

@@ -8,18 +8,21 @@
 //! A tip that does not come from the applied commit is told and not given. If signatures are demanded, so is one with a
 //! commit since then that no allowed signer signed; before anything is applied, the tip alone must be signed.
 //!
-//! [`wait`] decides when to look again. [`BranchWatch`] looks.
+//! [`wait`] decides when to look again. [`BranchWatch`] looks again and again, [`read_branch`] once.
 
 mod address;
 mod branch_watch;
 mod commit;
 mod error;
+mod looker;
 mod objects;
 mod polling;
+mod read;
 #[cfg(test)]
 mod tests;
 
 pub use address::{Branch, branch_of, repository_address};
 pub use branch_watch::{BranchSettings, BranchWatch};
-pub use error::{AddressError, BranchError};
+pub use error::{AddressError, BranchError, ReadError};
 pub use polling::{PollPace, wait};
+pub use read::read_branch;

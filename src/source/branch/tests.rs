@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fake_bitbucket::{Account, FakeBitbucket, Options, Repository as Served, Server, World};
+use fake_bitbucket::{Account, Action, FakeBitbucket, Gate, Kind, Options, Repository as Served, Server, When, World};
 use git2::{Oid, Repository};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
-use super::{BranchSettings, BranchWatch, PollPace, branch_of, repository_address};
+use super::commit::Rewinds;
+use super::looker::{Looker, Question};
+use super::{BranchSettings, BranchWatch, PollPace, ReadError, branch_of, read_branch, repository_address};
 use crate::clock::SystemClock;
 use crate::git::Remote;
 use crate::http::{Authorization, HttpClient, Proxies};
@@ -86,26 +88,40 @@ impl Place {
         applied: Option<Oid>,
         signers: Option<&str>,
     ) -> Watched {
-        let client =
-            HttpClient::new(&repository_address(address).unwrap(), None, &Proxies::default(), timeout).unwrap();
-        let account = AccountName::new("watcher").unwrap();
-        let settings = BranchSettings {
-            branch: branch_of("main", path).unwrap(),
-            pace: PollPace { interval: Duration::from_millis(10), longest: Duration::from_millis(40), stale_after: 3 },
-            signers: signers.map(|text| AllowedSigners::parse(text, &TimeZone::UTC).unwrap()),
-        };
+        let (remote, authorization) = access(address, timeout, token);
         Watched(BranchWatch::new(
-            Remote::at_base(client),
-            Authorization::bearer(account, &SecretString::from(token)).unwrap(),
-            settings,
+            remote,
+            authorization,
+            settings(path, signers),
             &self.store(),
             applied.map(|commit| commit.to_string()),
             Arc::new(SystemClock),
         ))
     }
 
+    /// Reads once what a person would be shown.
+    async fn read(&self, applied: Option<Oid>, signers: Option<&str>) -> Result<Snapshot, ReadError> {
+        let (remote, authorization) = access(&self.server.clone_url(&self.served), Duration::from_secs(20), "token-1");
+        let applied = applied.map(|commit| commit.to_string());
+        read_branch(remote, authorization, settings("xopero.kdl", signers), &self.store(), applied).await
+    }
+
     fn store(&self) -> std::path::PathBuf {
         self.state.path().join(".xopero/source.git")
+    }
+}
+
+fn access(address: &str, timeout: Duration, token: &str) -> (Remote, Authorization) {
+    let client = HttpClient::new(&repository_address(address).unwrap(), None, &Proxies::default(), timeout).unwrap();
+    let account = AccountName::new("watcher").unwrap();
+    (Remote::at_base(client), Authorization::bearer(account, &SecretString::from(token)).unwrap())
+}
+
+fn settings(path: &str, signers: Option<&str>) -> BranchSettings {
+    BranchSettings {
+        branch: branch_of("main", path).unwrap(),
+        pace: PollPace { interval: Duration::from_millis(10), longest: Duration::from_millis(40), stale_after: 3 },
+        signers: signers.map(|text| AllowedSigners::parse(text, &TimeZone::UTC).unwrap()),
     }
 }
 
@@ -163,13 +179,64 @@ async fn a_branch_is_followed_from_commit_to_commit() {
 async fn unchanged_it_costs_one_request() {
     let place = Place::new(Options::new());
     let first = place.file("one", &[]);
-    let mut watch = place.watch(None, None);
-    watch.says("one").await;
+    let (remote, authorization) = access(&place.server.clone_url(&place.served), Duration::from_secs(20), "token-1");
+    let mut looker = Looker::new(remote, authorization, Arc::new(settings("xopero.kdl", None)), &place.store());
+    let question = Question { applied: None, told: None, rewinds: Rewinds::Refused };
+    let (tip, _) = looker.look(&question).await.unwrap().unwrap();
+    assert_eq!(tip.to_string(), first.to_string());
     let before = place.server.log().len();
-    assert!(watch.0.look().await.unwrap().is_none());
+    assert!(looker.look(&Question { told: Some(tip), ..question }).await.unwrap().is_none());
     assert_eq!(place.server.log().len(), before + 1);
-    place.file("two", &[first]);
-    watch.says("two").await;
+}
+
+/// A watch has more to do than to wait for a server: what it drops meanwhile is the wait, not the look.
+#[tokio::test]
+async fn a_look_survives_a_wait_that_is_dropped() {
+    let place = Place::new(Options::new());
+    place.file("one", &[]);
+    let gate = Gate::new();
+    place.server.fault(When::kind(Kind::FETCH).first(1), Action::Hang(gate.clone()));
+    let mut watch = place.watch(None, None);
+    let waited = async {
+        tokio::select! {
+            biased;
+            event = watch.0.next() => panic!("{event:?}"),
+            () = gate.reached() => {}
+        }
+    };
+    waited.await;
+    gate.release();
+    watch.says("one").await;
+    assert_eq!(place.server.log().count(|entry| entry.kind == Kind::FETCH), 1);
+}
+
+#[tokio::test]
+async fn who_reads_it_once_is_given_what_was_set_back_and_not_what_nobody_signed() {
+    let mut place = Place::new(Options::new());
+    let list = TestKey::new(1).line("ada@example.com");
+    place.key = Some(TestKey::new(1));
+    let first = place.file("one", &[]);
+    let second = place.file("two", &[first]);
+    place.file("another two", &[first]);
+    let snapshot = place.read(Some(second), Some(&list)).await.unwrap();
+    assert_eq!(snapshot.tree.main().text, "another two");
+    assert_eq!(snapshot.tree.commit().unwrap().since(&second.to_string()).unwrap(), Descent::Rewound);
+    place.key = None;
+    let unsigned = place.file("unsigned", &[first]);
+    place.key = Some(TestKey::new(1));
+    place.file("signed", &[unsigned]);
+    match place.read(Some(first), Some(&list)).await {
+        Err(ReadError::Unsigned { commit, .. }) => assert_eq!(commit, unsigned.to_string()),
+        other => panic!("{other:?}"),
+    }
+    // Where nothing leads to, the tip stands for what is behind it.
+    for applied in [Some(second), None] {
+        place.read(applied, Some(&list)).await.unwrap();
+    }
+    let gone = place.push(&[("other", "x", FILE)], "gone", &[first]);
+    assert!(matches!(place.read(None, None).await, Err(ReadError::Flawed { .. })), "{gone}");
+    place.repository.find_reference("refs/heads/main").unwrap().delete().unwrap();
+    assert!(matches!(place.read(None, None).await, Err(ReadError::Branch(_))));
 }
 
 #[tokio::test]

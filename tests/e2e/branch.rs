@@ -1,0 +1,197 @@
+//! `xopero watch --git`: the declaration in a branch, and what is not taken from it.
+
+#![expect(clippy::unwrap_used, reason = "the folder is the one that was just made, or the test ends")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use fake_bitbucket::{Repository, World};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::file;
+use crate::proof::stock;
+use crate::scene::{readers, tidy};
+use crate::support::{Home, file_text, token_of};
+use crate::watch::Watching;
+
+/// Makes a commit of one file at the branch: repository, file, options of git, options of the commit, parents.
+const COMMIT: &str = r#"
+set -e
+export GIT_DIR="$1" GIT_AUTHOR_NAME=Ada GIT_AUTHOR_EMAIL=ada@example.com
+export GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.com
+tree=$(printf '100644 blob %s\txopero.kdl\n' "$(git hash-object -w "$2")" | git mktree)
+parents=""
+for parent in $4; do parents="$parents -p $parent"; done
+commit=$(git $3 commit-tree $5 $parents -m 'a change' "$tree")
+git update-ref refs/heads/main "$commit"
+echo "$commit"
+"#;
+
+/// A home whose file is in a repository of the server, and what reads it.
+pub struct Source {
+    pub home: Home,
+    served: Repository,
+    /// What a machine has, and no backup: the token and keys.
+    machine: tempfile::TempDir,
+    /// The file as it is pushed first.
+    pub text: String,
+}
+
+impl Source {
+    pub fn new() -> Self {
+        let world = World::new();
+        world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+        let served = world.project("OPS").repository("backup", |recipe| recipe.empty());
+        let home = Home::new(world, readers(&["main", "watcher"]));
+        home.write_file(&["nas"], &(file::project("PAY") + &file::plan("nightly", "PAY", "", &["nas"])));
+        home.add_credential("PAY", None, "main");
+        let text = file_text(&home);
+        fs::remove_file(home.path().join("xopero.kdl")).unwrap();
+        let source = Self { home, served, machine: tempfile::tempdir().unwrap(), text };
+        source.keep("token", &token_of("watcher"), 0o600);
+        source
+    }
+
+    /// Puts a file on the machine.
+    pub fn keep(&self, name: &str, text: &str, mode: u32) -> String {
+        let path = self.machine.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Commits a file with these parents, and gives the commit.
+    pub fn push(&self, text: &str, parents: &[&str]) -> String {
+        self.push_with("", "", text, parents)
+    }
+
+    /// The same, signed with the key of this name.
+    pub fn push_signed(&self, key: &str, text: &str, parents: &[&str]) -> String {
+        let options = format!("-c gpg.format=ssh -c user.signingkey={}", self.machine.path().join(key).display());
+        self.push_with(&options, "-S", text, parents)
+    }
+
+    fn push_with(&self, git: &str, commit: &str, text: &str, parents: &[&str]) -> String {
+        let file = self.keep("pushed.kdl", text, 0o600);
+        let (repository, parents) = (self.served.path(), parents.join(" "));
+        let arguments = ["-c", COMMIT, "sh", repository.to_str().unwrap(), &file, git, &parents, commit];
+        stock(&self.home, "sh", &arguments).trim().to_owned()
+    }
+
+    /// Makes a key of SSH, and gives its line among the allowed signers.
+    fn key(&self, name: &str) -> String {
+        let path = self.machine.path().join(name);
+        stock(&self.home, "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path.to_str().unwrap()]);
+        let public: PathBuf = path.with_extension("pub");
+        format!("{name}@example.com {}", fs::read_to_string(public).unwrap())
+    }
+
+    /// The address of the repository.
+    pub fn address(&self) -> String {
+        self.home.server.clone_url(&self.served)
+    }
+
+    /// The options that name the branch.
+    pub fn options<'a>(&'a self, address: &'a str, token: &'a str) -> Vec<&'a str> {
+        vec!["--git", address, "--git-account", "watcher", "--git-token-file", token]
+    }
+
+    /// A watch that follows the branch, with further options.
+    fn watch(&self, more: &[&str]) -> Watching {
+        let (address, token) = (self.address(), self.machine.path().join("token"));
+        let options = self.options(&address, token.to_str().unwrap());
+        Watching::start(&self.home, &[&options, more].concat())
+    }
+}
+
+/// Asks at once, and waits for what comes of it.
+fn after_a_hint(watch: &mut Watching, kind: &str) -> Value {
+    watch.signal(Signal::HUP);
+    watch.line(kind)
+}
+
+#[test]
+fn a_watch_follows_a_branch() {
+    let source = Source::new();
+    let first = source.push(&source.text, &[]);
+    let mut watch = source.watch(&[]);
+    let started = watch.line("watch_started");
+    assert_eq!(started["source"], format!("{} refs/heads/main:xopero.kdl", source.address()));
+    let applied = watch.line("activated");
+    assert_eq!((&applied["result"], &applied["generation"]), (&"applied".into(), &1.into()), "{applied}");
+    assert_eq!((&applied["commit"], &applied["author"]), (&first.clone().into(), &"Ada <ada@example.com>".into()));
+
+    let second = source.push(&source.text.replace("keep last=100", "keep last=200"), &[&first]);
+    assert_eq!(after_a_hint(&mut watch, "activated")["generation"], 2);
+    let history = source.home.xopero(&["history", "--json"]).success().json();
+    assert!(history.iter().any(|line| line["source"]["commit"] == *second), "{history:?}");
+
+    let guarded = source.push(&source.text.replace("keep last=100", "keep last=5"), &[&second]);
+    let pending = after_a_hint(&mut watch, "activated");
+    assert_eq!((&pending["result"], &pending["generation"]), (&"pending-approval".into(), &2.into()), "{pending}");
+    // The pull request approves it, too.
+    let tail = source.text.replace("keep last=100", "keep last=200") + "// a remark\n";
+    let back = source.push(&tail, &[&guarded]);
+    let in_sync = after_a_hint(&mut watch, "activated");
+    assert_eq!((&in_sync["result"], &in_sync["commit"]), (&"in-sync".into(), &back.into()), "{in_sync}");
+
+    source.push(&source.text.replace("url \"", "ca-file \"pki/root.pem\"\n    url \""), &[&guarded]);
+    let problem = after_a_hint(&mut watch, "diagnostic");
+    assert_eq!(problem["code"], "xopero::relative-ca-file", "{problem}");
+    assert_eq!(watch.line("activated")["result"], "invalid");
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+    tidy(&source.home, &source.home.xopero(&["history"]).success());
+}
+
+#[test]
+fn a_branch_that_was_set_back_or_is_not_signed_changes_nothing() {
+    let source = Source::new();
+    let allowed = source.key("ada");
+    source.key("eve");
+    let list = source.keep("signers", &allowed, 0o644);
+    let first = source.push_signed("ada", &source.text, &[]);
+    let mut watch = source.watch(&["--require-signatures", &list]);
+    let applied = watch.line("activated");
+    assert_eq!((&applied["result"], &applied["signed_by"]), (&"applied".into(), &"ada@example.com".into()));
+
+    let other = source.text.replace("keep last=100", "keep last=200");
+    let foreign = source.push_signed("eve", &other, &[&first]);
+    let tip = source.push_signed("ada", &other, &[&foreign]);
+    let refused = after_a_hint(&mut watch, "source_unsigned");
+    assert_eq!(refused["commit"], foreign, "not only the last commit counts: {tip}");
+    let written_anew = source.push_signed("ada", &source.text, &[]);
+    let rewound = after_a_hint(&mut watch, "source_rewound");
+    assert_eq!((&rewound["applied"], &rewound["tip"]), (&first.clone().into(), &written_anew.into()));
+    source.push_signed("ada", &other, &[&first]);
+    assert_eq!(after_a_hint(&mut watch, "activated")["generation"], 2);
+}
+
+#[test]
+fn what_cannot_be_followed_is_told_before_anything_begins() {
+    let source = Source::new();
+    let home = &source.home;
+    let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
+    let options = source.options(&address, &token);
+    let watch = |more: &[&str]| home.xopero(&[&["watch"], more].concat());
+    let ssh = "ssh://git@bitbucket.example.com:7999/ops/backup.git";
+    for address in [ssh, "git@bitbucket.example.com:ops/backup.git"] {
+        watch(&["--git", address]).expect(64).says("over ssh").says("https address").says("token");
+    }
+    watch(&["--git", "http://bitbucket.example.com/scm/ops/backup.git"]).expect(64).says("https");
+    watch(&[&options[..], &["-f", "other.kdl"]].concat()).expect(64).says("leave out -f");
+    watch(&[&options[..], &["--path", "../xopero.kdl"]].concat()).expect(64).says("git ls-files");
+    watch(&[&options[..], &["--interval", "5s"]].concat()).expect(64).says("between 30s and 24h");
+    watch(&["--require-signatures", "signers"]).expect(64).says("--git");
+    watch(&["--git", &address]).expect(64).says("--git-token-file");
+    let list = source.keep("signers", "nobody\n", 0o644);
+    watch(&[&options[..], &["--require-signatures", &list]].concat()).expect(1).says("line 1");
+    source.keep("signers", "nobody\n", 0o664);
+    watch(&[&options[..], &["--require-signatures", &list]].concat()).expect(1).says("chmod go-w");
+    source.keep("token", &token_of("watcher"), 0o640);
+    let open = watch(&options).expect(7).says("open to other users").says("chmod 600");
+    tidy(home, &open);
+    assert!(!home.path().join(".xopero").exists());
+}
