@@ -23,15 +23,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::size::{FASTEST, Size, TOKEN, nanos};
+use super::size::{FASTEST, LONGEST_REST, Size, TOKEN, nanos};
 use super::watch::Watch;
 use crate::model::{Limit, LimitSource, RateLimit};
 
 /// The shortest rest after a 429 that names no time.
 const FIRST_REST: Duration = Duration::from_secs(1);
-
-/// The longest rest that is taken, whatever the server asks for. A jitter of a sixteenth comes on top.
-const LONGEST_REST: Duration = Duration::from_mins(10);
 
 /// The shortest rest, whatever the server asks for.
 const SHORTEST_REST: Duration = Duration::from_millis(50);

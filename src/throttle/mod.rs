@@ -18,6 +18,8 @@
 //! A credential that the server rejects leaves its rotation for good. One that merely lacks a permission is ruled out
 //! by whoever asks.
 //!
+//! Where several processes use one account, a [`SharedBudget`] between them hands out tokens in blocks.
+//!
 //! What concerns a server as a whole is not a matter of budgets: [`Pressure`] says how many requests at once it is
 //! given.
 
@@ -25,6 +27,7 @@ mod bucket;
 mod budgets;
 mod lease;
 mod pressure;
+mod shared;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -33,3 +36,4 @@ mod watch;
 pub use budgets::Budgets;
 pub use lease::{Answer, Arrival, Ask, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket};
 pub use pressure::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};
+pub use shared::{Block, Share, SharedBudget};

@@ -16,6 +16,9 @@ pub(super) const SLOWEST: u64 = 2;
 /// No limit is believed to be faster.
 pub(super) const FASTEST: u64 = 10_000_000;
 
+/// The longest rest that is taken, whatever the server asks for. A jitter of a sixteenth comes on top.
+pub(super) const LONGEST_REST: Duration = Duration::from_mins(10);
+
 /// A bucket of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {

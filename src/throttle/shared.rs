@@ -1,0 +1,252 @@
+//! A budget that several processes share.
+//!
+//! Each process keeps its pace with [`Budgets`](super::Budgets) of its own. Where several use one account, what they
+//! may send together is one value that they keep in a common place: whoever needs tokens reads it, reserves a block,
+//! and writes it back before anybody else reads it. A block is spent without asking anybody; what is left of it is
+//! given back.
+//!
+//! All who share it must ask with one clock, which is the common place's. Levels are integers, exact, and do not drift.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::size::{FASTEST, LONGEST_REST, SLOWEST, Size, TOKEN, nanos};
+use crate::model::Limit;
+
+/// Units of one token. A bucket of more than eighteen million tokens is full with so many.
+#[expect(clippy::cast_possible_truncation, reason = "a trillion fits")]
+const UNITS: u64 = TOKEN as u64;
+
+/// What several processes may send together in the name of one account. It is stored as it is: what is told of the
+/// account comes with [`SharedBudget::tell`] whenever it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedBudget {
+    /// Tokens of a full bucket.
+    capacity: u32,
+    /// Thousandths of a token that come back each second.
+    rate: u64,
+    /// Trillionths of a token that are there.
+    level: u64,
+    /// When that was.
+    at: Timestamp,
+    /// Until when the account rests after a 429.
+    rests_until: Option<Timestamp>,
+    /// Counts the rests.
+    epoch: u64,
+}
+
+/// Tokens that one process may spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "what is not spent is given back"]
+pub struct Block {
+    /// How many.
+    pub tokens: u32,
+    epoch: u64,
+}
+
+/// What a process gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// A block, of as many tokens as were wanted or as there are.
+    Granted(Block),
+    /// Nothing is there before this time, and then one token if nobody else takes it.
+    NoneUntil(Timestamp),
+}
+
+impl SharedBudget {
+    /// A full bucket; nothing if there is no limit.
+    pub fn full(limit: Limit, now: Timestamp) -> Option<Self> {
+        let Size { capacity, rate } = Size::told(limit)?;
+        let mut budget = Self { capacity, rate, level: 0, at: now, rests_until: None, epoch: 0 };
+        budget.level = budget.full_level();
+        Some(budget)
+    }
+
+    /// Takes what is told from here on: what was taken is gone, whatever the size. Nothing changes while the same is
+    /// told; a limit that is lifted leaves the last one.
+    pub fn tell(&mut self, limit: Limit, now: Timestamp) {
+        let Some(told) = Size::told(limit) else { return };
+        if told == self.size() {
+            return;
+        }
+        self.advance(now);
+        let missing = self.full_level() - self.level;
+        (self.capacity, self.rate) = (told.capacity, told.rate);
+        self.level = self.full_level().saturating_sub(missing);
+    }
+
+    /// Reserves up to `want` tokens, and at least one if any is there.
+    pub fn reserve(&mut self, now: Timestamp, want: u32) -> Share {
+        self.advance(now);
+        let there = u32::try_from(self.level / UNITS).unwrap_or(u32::MAX);
+        let tokens = want.max(1).min(there);
+        if tokens == 0 || self.rests_until.is_some() {
+            let missing = u128::from(UNITS.saturating_sub(self.level)).div_ceil(u128::from(self.size().rate));
+            let next = self.at.saturating_add(nanos(missing)).unwrap_or(Timestamp::MAX);
+            return Share::NoneUntil(self.rests_until.map_or(next, |until| until.max(next)));
+        }
+        self.level -= u64::from(tokens) * UNITS;
+        Share::Granted(Block { tokens, epoch: self.epoch })
+    }
+
+    /// Gives back tokens of a block with which nothing was sent. After a 429 nothing comes back: they were not there.
+    pub fn give_back(&mut self, now: Timestamp, block: Block) {
+        if block.epoch == self.epoch {
+            self.advance(now);
+            let level = u64::from(block.tokens).saturating_mul(UNITS).saturating_add(self.level);
+            self.level = level.min(self.full_level());
+        }
+    }
+
+    /// Notes that the server refused the account, which rests until then, and that the bucket was empty. A block that
+    /// was reserved before must not be spent after it.
+    pub fn refused(&mut self, now: Timestamp, until: Timestamp) {
+        self.advance(now);
+        let until = until.min(after_longest(now));
+        self.rests_until = Some(self.rests_until.map_or(until, |earlier| earlier.max(until)));
+        (self.level, self.epoch) = (0, self.epoch.wrapping_add(1));
+    }
+
+    /// Whether a block may be spent: nothing was refused since it was reserved.
+    pub fn is_current(&self, block: Block) -> bool {
+        block.epoch == self.epoch
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        let last = after_longest(now);
+        // A time far ahead was read from a clock that went back since.
+        if self.at > last {
+            self.at = now;
+        }
+        let elapsed = u128::try_from(now.duration_since(self.at).as_nanos()).unwrap_or(0);
+        let came = u64::try_from(elapsed.saturating_mul(u128::from(self.size().rate))).unwrap_or(u64::MAX);
+        self.level = self.level.saturating_add(came).min(self.full_level());
+        self.at = self.at.max(now);
+        self.rests_until = self.rests_until.map(|until| until.min(last)).filter(|until| *until > now);
+    }
+
+    fn full_level(&self) -> u64 {
+        u64::from(self.size().capacity).saturating_mul(UNITS)
+    }
+
+    /// What is stored may come from anywhere.
+    fn size(&self) -> Size {
+        Size { capacity: self.capacity.max(1), rate: self.rate.clamp(SLOWEST, FASTEST) }
+    }
+}
+
+fn after_longest(now: Timestamp) -> Timestamp {
+    now.saturating_add(LONGEST_REST).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{LimitSource, RateLimit};
+
+    fn limit(burst: u32, refill_per_second: u32) -> Limit {
+        Limit { limit: RateLimit::Bucket { burst, refill_per_second }, source: LimitSource::File }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_800_000_000_000 + millis).unwrap()
+    }
+
+    fn granted(share: Share) -> Block {
+        match share {
+            Share::Granted(block) => block,
+            Share::NoneUntil(until) => panic!("nothing until {until}"),
+        }
+    }
+
+    #[test]
+    fn a_block_is_what_is_wanted_or_what_is_there_and_comes_back_at_the_rate() {
+        let mut budget = SharedBudget::full(limit(60, 5), at(0)).unwrap();
+        assert_eq!(granted(budget.reserve(at(0), 50)).tokens, 50);
+        assert_eq!(granted(budget.reserve(at(0), 50)).tokens, 10);
+        assert_eq!(budget.reserve(at(199), 50), Share::NoneUntil(at(200)));
+        assert_eq!(granted(budget.reserve(at(1000), 50)).tokens, 5);
+        assert_eq!(granted(budget.reserve(at(3_600_000), 500)).tokens, 60);
+    }
+
+    #[test]
+    fn unused_tokens_come_back_unless_the_account_was_refused() {
+        let mut budget = SharedBudget::full(limit(10, 1), at(0)).unwrap();
+        let (one, other) = (granted(budget.reserve(at(0), 5)), granted(budget.reserve(at(0), 5)));
+        budget.give_back(at(0), Block { tokens: 3, ..one });
+        assert_eq!(granted(budget.reserve(at(0), 9)).tokens, 3);
+        budget.refused(at(0), at(4000));
+        assert!(!budget.is_current(other));
+        budget.give_back(at(0), other);
+        assert_eq!(budget.reserve(at(0), 1), Share::NoneUntil(at(4000)));
+        assert_eq!(granted(budget.reserve(at(4000), 9)).tokens, 4);
+    }
+
+    #[test]
+    fn what_is_told_anew_keeps_what_was_taken() {
+        let mut budget = SharedBudget::full(limit(60, 5), at(0)).unwrap();
+        let _ = granted(budget.reserve(at(0), 50));
+        budget.tell(limit(60, 5), at(0));
+        budget.tell(limit(100, 10), at(0));
+        assert_eq!(granted(budget.reserve(at(0), 99)).tokens, 50);
+        assert_eq!(budget.reserve(at(0), 1), Share::NoneUntil(at(100)));
+        assert!(SharedBudget::full(Limit { limit: RateLimit::Unlimited, ..limit(1, 1) }, at(0)).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_went_back_and_a_rest_without_end_stop_nobody_for_long() {
+        let mut budget = SharedBudget::full(limit(10, 1), at(0)).unwrap();
+        let _ = granted(budget.reserve(at(86_400_000), 10));
+        assert_eq!(budget.reserve(at(0), 1), Share::NoneUntil(at(1000)));
+        budget.refused(at(0), Timestamp::MAX);
+        assert_eq!(budget.reserve(at(0), 1), Share::NoneUntil(at(600_000)));
+    }
+
+    #[test]
+    fn what_was_stored_by_nobody_we_know_does_no_harm() {
+        let stored = r#"{"capacity":0,"rate":0,"level":18446744073709551615,"at":"9999-12-30T22:00:00Z","rests_until":null,"epoch":18446744073709551615}"#;
+        let mut budget: SharedBudget = serde_json::from_str(stored).unwrap();
+        assert_eq!(granted(budget.reserve(at(0), 9)).tokens, 1);
+        assert_eq!(budget.reserve(at(0), 1), Share::NoneUntil(at(500_000)));
+        budget.refused(at(0), at(1));
+        budget.tell(limit(u32::MAX, u32::MAX), at(2));
+        assert!(matches!(budget.reserve(at(60_000), u32::MAX), Share::Granted(_)));
+    }
+
+    proptest! {
+        /// In no time do all processes together get more than a full bucket and what came back in that time; they get
+        /// all of that; and it does not matter that it is stored in between.
+        #[test]
+        fn all_together_get_what_one_would(
+            capacity in 1u32..20,
+            rate in 1u32..50,
+            steps in proptest::collection::vec((0i64..700, 1u32..8, proptest::option::of(1u32..4)), 1..80),
+        ) {
+            let mut now = 0;
+            let mut budget = SharedBudget::full(limit(capacity, rate), at(0)).unwrap();
+            // Thousandths of a token.
+            let mut level = i64::from(capacity) * 1000;
+            for (step, want, unused) in steps {
+                now += step;
+                level = (level + step * i64::from(rate)).min(i64::from(capacity) * 1000);
+                let stored = serde_json::to_string(&budget).unwrap();
+                budget = serde_json::from_str(&stored).unwrap();
+                match budget.reserve(at(now), want) {
+                    Share::Granted(block) => {
+                        prop_assert_eq!(i64::from(block.tokens), i64::from(want).min(level / 1000));
+                        let unused = unused.unwrap_or(0).min(block.tokens);
+                        budget.give_back(at(now), Block { tokens: unused, ..block });
+                        level -= i64::from(block.tokens - unused) * 1000;
+                    }
+                    Share::NoneUntil(until) => {
+                        prop_assert!(level < 1000);
+                        let millis = (1000 - level + i64::from(rate) - 1) / i64::from(rate);
+                        prop_assert!(until > at(now + millis - 1) && until <= at(now + millis), "{until}");
+                    }
+                }
+            }
+        }
+    }
+}
