@@ -93,4 +93,28 @@ pub(super) const STEPS: &[&[&str]] = &[
         "ALTER TABLE runs ADD COLUMN repository TEXT",
         "CREATE INDEX tasks_by_name ON tasks (run, project, slug, repository, server)",
     ],
+    &[
+        "CREATE TABLE queue_runs (
+        run TEXT NOT NULL PRIMARY KEY REFERENCES runs (id),
+        owner TEXT NOT NULL,
+        open_until BIGINT NOT NULL)",
+        "CREATE TABLE queue (
+        run TEXT NOT NULL REFERENCES runs (id),
+        server TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        place BIGINT NOT NULL,
+        project TEXT NOT NULL,
+        body TEXT NOT NULL,
+        state TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        epoch BIGINT NOT NULL,
+        losses BIGINT NOT NULL,
+        lease_until BIGINT NOT NULL,
+        not_before BIGINT NOT NULL,
+        PRIMARY KEY (run, server, repository))",
+        "CREATE UNIQUE INDEX queue_one_worker ON queue (server, repository) WHERE state = 'running'",
+        "CREATE INDEX queue_of_project ON queue (run, project, state, place)",
+        "CREATE INDEX queue_of_owner ON queue (owner, state)",
+        "CREATE TABLE workers (id TEXT NOT NULL PRIMARY KEY, who TEXT NOT NULL, seen_until BIGINT NOT NULL)",
+    ],
 ];

@@ -6,7 +6,7 @@
 //! - **observed**: what servers, credentials, projects and destinations turned out to be, the repositories that were
 //!   listed, the conditions that followed, and which destination is bound to which identity. It is never part of a plan;
 //! - **runs**: runs, their tasks, the catalogue of snapshots and, per destination and repository, the chain that the
-//!   next run continues.
+//!   next run continues. The tasks of runs under way are in a [`queue`] that several processes may work on.
 //!
 //! Contract: a snapshot and the chain that ends in it are recorded in one transaction ([`StateStore::publish`]), and
 //! the caller does so only after the manifest is stored, so a kill leaves the chain as it was. The database is a
@@ -27,6 +27,7 @@ mod location;
 mod lock;
 mod migrations;
 mod observed;
+pub mod queue;
 mod row;
 mod runs;
 mod standing;

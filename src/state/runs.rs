@@ -158,22 +158,28 @@ impl StateStore {
             .execute(&mut *transaction)
             .await
             .map_err(self.failed(ATTEMPT))?;
+        self.close_queue(&mut transaction, id).await?;
         crash::point(CrashPoint::RunEndWritten);
         transaction.commit().await.map_err(self.failed(ATTEMPT))?;
         crash::point(CrashPoint::RunEnded);
         Ok(())
     }
 
-    /// Marks the runs that still count as running. For the holder of the lock only: it knows that nobody runs them.
-    /// Gives their number.
+    /// Marks the runs that still count as running, and clears the queue of what was theirs: nobody goes on with it. What
+    /// a living worker of another process has claimed stays its own until it is done. For the holder of the lock only: it
+    /// knows that nobody runs them. Gives their number.
     pub async fn abandon_running(&self, at: Timestamp) -> Result<u64, StateError> {
+        const ATTEMPT: &str = "mark interrupted runs";
+        let mut transaction = self.begin(ATTEMPT).await?;
         let done = sqlx::query("UPDATE runs SET state = $1, finished = $2 WHERE state = $3")
             .bind(ABANDONED)
             .bind(at.as_millisecond())
             .bind(RUNNING)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await
-            .map_err(self.failed("mark interrupted runs"))?;
+            .map_err(self.failed(ATTEMPT))?;
+        self.clear_queue(&mut transaction).await?;
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
         crash::point(CrashPoint::RunsAbandoned);
         Ok(done.rows_affected())
     }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::{StateError, StateStore};
-use crate::crash::{self, CrashPoint};
 use crate::model::{ProjectKey, RepoId, RepoSlug, RunId, TaskState, Uid};
 
 /// Tasks that one statement records: it takes as long as a statement for each of few.
@@ -44,8 +43,15 @@ pub struct TaskRow {
 impl StateStore {
     /// Remembers how far tasks are, in place of what was known of them: all of them, or none.
     pub async fn record_tasks(&self, tasks: &[TaskRow]) -> Result<(), StateError> {
-        let failed = || self.failed("record tasks");
-        let mut transaction = self.begin("record tasks").await?;
+        self.settle(tasks, &[]).await.map(drop)
+    }
+
+    /// The same within a transaction.
+    pub(super) async fn insert_tasks(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        tasks: &[&TaskRow],
+    ) -> Result<(), StateError> {
         for some in tasks.chunks(TASKS_AT_ONCE) {
             let mut query = sqlx::query(AssertSqlSafe(insert_tasks(some.len())));
             for task in some {
@@ -59,11 +65,8 @@ impl StateStore {
                     .bind(task.detail.to_string())
                     .bind(task.changed.as_millisecond());
             }
-            query.execute(&mut *transaction).await.map_err(failed())?;
+            query.execute(&mut **transaction).await.map_err(self.failed("record tasks"))?;
         }
-        crash::point(CrashPoint::TasksWritten);
-        transaction.commit().await.map_err(failed())?;
-        crash::point(CrashPoint::TasksRecorded);
         Ok(())
     }
 
@@ -121,7 +124,7 @@ impl StateStore {
         Ok(rows.iter().filter_map(|row| self.read("a task", row).json("detail").ok()).collect())
     }
 
-    fn task_of(&self, run: RunId, row: &AnyRow) -> Result<TaskRow, StateError> {
+    pub(super) fn task_of(&self, run: RunId, row: &AnyRow) -> Result<TaskRow, StateError> {
         let read = self.read("a task", row);
         Ok(TaskRow {
             run,
