@@ -20,6 +20,7 @@ mod format;
 mod hostile;
 mod increments;
 mod init;
+mod killed;
 mod kills;
 mod limits;
 mod listed;

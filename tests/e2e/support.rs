@@ -144,8 +144,12 @@ impl Home {
 
     /// Starts `xopero` with text on standard input and does not wait for it.
     pub fn start_with_input(&self, arguments: &[&str], input: &str) -> Running {
+        self.input(self.xopero_command(arguments), input)
+    }
+
+    /// The same for a command that was prepared.
+    pub fn input(&self, mut command: Command, input: &str) -> Running {
         use std::io::Write;
-        let mut command = self.xopero_command(arguments);
         command.env("XOPERO_IDENTITY_FILE", self.path().join("identity.txt"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the executable starts");

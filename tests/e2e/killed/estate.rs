@@ -1,0 +1,234 @@
+//! What processes are killed in: a server with projects and limits, a file in force, and everything that changes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fake_bitbucket::{Action, Allowance, Control, Kind, Repository, When, World};
+use jiff::Timestamp;
+use xopero::clock::{Clock, SystemClock};
+use xopero::model::Address;
+use xopero::source::{SOURCE_LIMIT, read_file};
+use xopero::state::{AgendaRow, StateLocation, StateStore};
+
+use super::dice::Dice;
+use super::inquest::Memory;
+use super::life::{Deed, End, Life, Moment};
+use crate::file;
+use crate::scene::{PATIENCE, readers};
+use crate::support::{Home, file_text, write_text};
+
+/// Both plans run every five minutes, and never by themselves while a test lasts: their times are set back.
+const SCHEDULE: &str = "    schedule \"*/5 * * * *\" tz=\"UTC\"\n";
+
+/// What the state remembers of that schedule.
+const TIMETABLE: &str = "*/5 * * * * UTC";
+
+/// So long ago a time was missed.
+const MISSED: Duration = Duration::from_mins(20);
+
+/// The accounts, which have limits.
+const ACCOUNTS: [&str; 2] = ["main", "one"];
+
+/// What an account may do: enough for a life that is not meant to wait.
+const ALLOWANCE: Allowance = Allowance::Bucket { capacity: 200, per_second: 100.0 };
+
+pub struct Estate {
+    pub home: Home,
+    pub repositories: Vec<Repository>,
+    /// The texts that may be in force: the number in each, by digest.
+    pub versions: BTreeMap<String, u32>,
+    /// The number in the text that is written next.
+    number: u32,
+    listener: Arc<Mutex<Option<Sender<Deed>>>>,
+    /// Repositories that were fetched twice at the same time.
+    twice: Arc<Mutex<Vec<String>>>,
+    pub memory: Memory,
+}
+
+impl Estate {
+    /// Declared, and not applied.
+    pub fn declared() -> Self {
+        let world = World::new();
+        let (pay, ops) = (world.project("PAY"), world.project("OPS"));
+        let repositories = vec![
+            pay.repository("ledger", |recipe| recipe.commits(3)),
+            pay.repository("web", |recipe| recipe.commits(2).branches(2).tag("v1")),
+            pay.repository("large", |recipe| recipe.bulk(3, 900_000)),
+            ops.repository("tools", |recipe| recipe.commits(2)),
+            ops.repository("scripts", |recipe| recipe),
+        ];
+        let home = Home::new(world, readers(&ACCOUNTS).allowance(ALLOWANCE));
+        let (listener, twice) = (Arc::default(), Arc::default());
+        home.server.fault(When::any(), watch(&listener, &twice));
+        let scheduled = |plan: String| plan.replace("    retention", &format!("{SCHEDULE}    retention"));
+        let nightly = file::plan("nightly", "PAY", "enable-credentials \"extra-1\"", &["nas", "offsite"]);
+        let nightly = nightly.replace("    parts", "    project \"OPS\"\n    parts");
+        let hot = file::plan("hot", "PAY", "repositories include=\"ledger\"", &["nas"]);
+        let declared = [file::project("PAY"), file::project("OPS"), scheduled(nightly), scheduled(hot)].concat();
+        home.write_file(&["nas", "offsite"], &declared);
+        home.add_credential("PAY", None, "main");
+        home.add_credential("PAY", Some("extra-1"), "one");
+        home.add_credential("OPS", None, "main");
+        let mut estate = Self {
+            home,
+            repositories,
+            versions: BTreeMap::new(),
+            number: 100,
+            listener,
+            twice,
+            memory: Memory::default(),
+        };
+        estate.know_version();
+        estate
+    }
+
+    /// Declared and applied.
+    pub fn applied() -> Self {
+        let estate = Self::declared();
+        estate.home.apply();
+        estate
+    }
+
+    /// A process that is killed at a moment. What it did so far is what the inquest finds.
+    pub fn life(&self, arguments: &[&str], moment: Moment) -> End {
+        Life::begin(self, arguments, None, moment).live(Duration::ZERO, |_| {})
+    }
+
+    /// Whoever hears of requests.
+    pub fn listen(&self, listener: Sender<Deed>) {
+        *self.listener.lock().expect("no holder panics") = Some(listener);
+    }
+
+    /// Nobody does any more; waits until the server is done with the dead.
+    pub fn over(&self) {
+        *self.listener.lock().expect("no holder panics") = None;
+        let log = self.home.server.log();
+        assert!(log.wait_for_blocking(PATIENCE, |entries| entries.iter().all(fake_bitbucket::Entry::is_over)));
+        log.clear();
+        let twice = self.twice.lock().expect("no holder panics");
+        assert!(twice.is_empty(), "fetched twice at the same time: {twice:?}");
+    }
+
+    /// Remembers that what the file says may come into force.
+    pub fn know_version(&mut self) {
+        let source = read_file(&self.home.path().join("xopero.kdl"), SOURCE_LIMIT).expect("the file is there");
+        self.versions.insert(source.sha256, self.number);
+    }
+
+    /// The text of the next version, which is safe to apply.
+    pub fn next_version(&mut self) -> String {
+        let text = file_text(&self.home)
+            .replace(&format!("keep last={}", self.number), &format!("keep last={}", self.number + 1));
+        self.number += 1;
+        text
+    }
+
+    /// The file says something new, which is safe.
+    pub fn change_file(&mut self) {
+        let text = self.next_version();
+        write_text(&self.home, &text);
+        self.know_version();
+    }
+
+    /// Pushes, and a limit that is hit.
+    pub fn stir(&self, dice: &mut Dice) -> String {
+        let mut told = String::new();
+        for _ in 0..dice.below(3) {
+            let repository = dice.one_of(&self.repositories);
+            if repository.slug() == "large" && dice.once_in(3) {
+                repository.commit_large("main", 1_300_000);
+            } else {
+                repository.commit("main");
+            }
+            told = format!("{told}, a push to {}", repository.slug());
+        }
+        let dry = dice.once_in(5);
+        for account in ACCOUNTS {
+            let buckets = self.home.server.buckets();
+            if dry {
+                buckets.drain(account);
+            } else {
+                buckets.refill(account, 200);
+            }
+        }
+        if dry { told + ", no budget" } else { told }
+    }
+
+    /// Lets both plans have missed a time.
+    pub fn miss(&self) {
+        on_runtime(async {
+            let location = StateLocation::beside(self.home.path());
+            let state = StateStore::open_existing(&location, &SystemClock).await.expect("it opens");
+            let state = state.expect("there is one");
+            let applied = state.applied().await.expect("it can be read").expect("something is applied");
+            let dealt_with = now().saturating_sub(MISSED).expect("a time");
+            for plan in ["nightly", "hot"] {
+                let uid = applied.uids[&Address::plan(&plan.parse().expect("a name"))];
+                let row = AgendaRow { timetable: TIMETABLE.into(), dealt_with };
+                state.deal_with(uid, &row).await.expect("it can be written");
+            }
+            state.close().await;
+        });
+    }
+
+    /// Runs both plans to their ends, and demands that everything is backed up and nothing is left over.
+    pub fn settle(&mut self) {
+        for account in ACCOUNTS {
+            self.home.server.buckets().refill(account, 200);
+        }
+        for plan in ["nightly", "hot"] {
+            let end = self.life(&["run", plan, "--json"], Moment::Never);
+            assert_eq!(end.code, 0, "{plan}: {}\n{}", end.stderr, end.lines.join("\n"));
+        }
+        self.inquest();
+        self.demand_settled();
+    }
+
+    /// No file that a write did not finish, but for those that the next edit of the file takes away.
+    pub fn strays(&self) -> Vec<String> {
+        let all = crate::scene::files(self.home.path()).into_iter().map(|path| path.display().to_string());
+        all.filter(|path| path.contains('#') || path.contains(xopero::staged::PREFIX)).collect()
+    }
+
+    /// As it was before anything was applied.
+    pub fn forget(&mut self) {
+        for name in [".xopero", "destinations"] {
+            match fs::remove_dir_all(self.home.path().join(name)) {
+                Ok(()) => {}
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+            }
+        }
+        self.memory = Memory::default();
+    }
+}
+
+/// Tells the listener of every request, and notes what is fetched twice at a time.
+fn watch(listener: &Arc<Mutex<Option<Sender<Deed>>>>, twice: &Arc<Mutex<Vec<String>>>) -> Action {
+    let (listener, twice) = (Arc::clone(listener), Arc::clone(twice));
+    Action::run(move |control: &Control| {
+        let mut under_way = BTreeMap::<String, usize>::new();
+        for entry in control.log().snapshot() {
+            if entry.kind == Kind::FETCH && !entry.is_over() {
+                *under_way.entry(entry.path).or_default() += 1;
+            }
+        }
+        let several = under_way.into_iter().filter(|(_, count)| *count > 1).map(|(path, _)| path);
+        twice.lock().expect("no holder panics").extend(several);
+        if let Some(listener) = &*listener.lock().expect("no holder panics") {
+            let _over = listener.send(Deed::Asked);
+        }
+    })
+}
+
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// Runs something asynchronous to its end.
+pub fn on_runtime<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(work)
+}

@@ -1,0 +1,149 @@
+//! Random moments.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use xopero::clock::random_bits;
+
+use super::dice::Dice;
+use super::estate::Estate;
+use super::life::{Life, Moment};
+use super::points;
+use crate::support::{file_text, write_text};
+
+/// Kills of the ordinary test.
+const KILLS: u64 = 150;
+
+/// Kills in one home: its chains grow with every commit.
+const OF_A_HOME: u64 = 150;
+
+/// After so many kills everything must come to a good end.
+const SETTLE: u64 = 10;
+
+/// After so many of those a repository is restored and compared.
+const PROVE: u64 = 3;
+
+/// The longest delay after an event, in microseconds.
+const DELAY: u64 = 30_000;
+
+/// Says how to see it again, if the test ends in a panic.
+struct Story {
+    seed: u64,
+    told: String,
+}
+
+impl Story {
+    fn tell(&mut self, line: &str) {
+        // Only the last chapters are of interest.
+        if self.told.len() > 4_000 {
+            let cut = self.told.find('\n').map_or(0, |end| end + 1);
+            self.told.drain(..cut);
+        }
+        writeln!(self.told, "{line}").expect("strings take everything");
+    }
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _reader_gone = writeln!(std::io::stderr(), "{}seed: XOPERO_KILLS_SEED={}", self.told, self.seed);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test is told how long to go on by its environment")]
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+fn killed_anywhere() {
+    go_on(KILLS);
+}
+
+#[test]
+#[ignore = "takes as long as it is told to: XOPERO_KILLS=10000"]
+fn killed_anywhere_for_long() {
+    go_on(asked("XOPERO_KILLS").unwrap_or(10_000));
+}
+
+fn go_on(kills: u64) {
+    let seed = asked("XOPERO_KILLS_SEED").unwrap_or_else(|| u64::try_from(random_bits() >> 96).expect("32 bits"));
+    let mut story = Story { seed, told: String::new() };
+    let mut dice = Dice::new(seed);
+    let (mut killed, mut lives) = (0, 0);
+    while killed < kills {
+        let mut estate = Estate::applied();
+        let until = (killed + OF_A_HOME).min(kills);
+        while killed < until {
+            lives += 1;
+            killed += u64::from(one_life(&mut estate, &mut dice, &mut story, lives));
+            estate.inquest();
+            if lives % SETTLE == 0 {
+                story.tell("everything comes to its end");
+                estate.settle();
+                if (lives / SETTLE) % PROVE == 0 {
+                    estate.prove(lives / SETTLE);
+                }
+            }
+        }
+        estate.settle();
+        story.tell(&format!("{killed} kills in {lives} lives, {} snapshots", estate.memory.snapshots()));
+    }
+}
+
+/// Whether it ended by a kill.
+fn one_life(estate: &mut Estate, dice: &mut Dice, story: &mut Story, number: u64) -> bool {
+    let stirred = estate.stir(dice);
+    let (arguments, expected): (&[&str], &[i32]) = match dice.below(10) {
+        0..=5 => (&["watch", "--json"], &[]),
+        6 | 7 => (&["run", "nightly", "--json"], &[0]),
+        8 => (&["run", "hot", "--json"], &[0]),
+        _ => (&["apply", "--auto-approve", "--json"], &[0]),
+    };
+    let watches = expected.is_empty();
+    if watches && !dice.once_in(3) {
+        estate.miss();
+    }
+    let applies = arguments[0] == "apply";
+    if applies {
+        estate.change_file();
+    }
+    let points = points::of_backups();
+    let moment = match dice.below(3) {
+        0 => Moment::Asked(1 + dice.below(30)),
+        1 => Moment::Said(1 + dice.below(25)),
+        _ => Moment::Perhaps(format!("{}#{}", dice.one_of(&points), 1 + dice.below(4))),
+    };
+    let delay = Duration::from_micros(if dice.once_in(3) { 0 } else { dice.below(DELAY) });
+    let change = (watches && dice.once_in(2)).then(|| 1 + dice.below(12));
+    let torn = dice.once_in(3);
+    story.tell(&format!(
+        "life {number}{stirred}: {}, {moment:?} and {delay:?} later{}",
+        arguments.join(" "),
+        change.map(|at| format!(", a change at {at}{}", if torn { " in two writes" } else { "" })).unwrap_or_default()
+    ));
+    let text = change.is_some().then(|| estate.next_version());
+    let before = file_text(&estate.home);
+    let life = Life::begin(estate, arguments, None, moment);
+    let end = life.live(delay, |deed| {
+        if let Some(text) = text.as_ref().filter(|_| Some(deed) == change) {
+            if torn {
+                write_text(&estate.home, &text[..text.len() / 2]);
+            }
+            write_text(&estate.home, text);
+        }
+    });
+    if text.is_some() {
+        // What was not written, because the life was short, is written for the next one.
+        let text = text.filter(|_| file_text(&estate.home) == before);
+        if let Some(text) = text {
+            write_text(&estate.home, &text);
+        }
+        estate.know_version();
+    }
+    let may_end = end.was_killed() || expected.contains(&end.code);
+    assert!(may_end, "it ended with {}: {}\n{}", end.code, end.stderr, end.lines.join("\n"));
+    end.was_killed()
+}

@@ -1,0 +1,268 @@
+//! Every named point: a process dies there, the invariants hold, and what comes next finishes the work.
+
+use fake_bitbucket::{Account, Options, Permission, World};
+use rustix::process::Signal;
+use xopero::crash::CrashPoint;
+
+use super::estate::Estate;
+use super::life::{End, Moment};
+use crate::file;
+use crate::scene::strays;
+use crate::support::{Home, file_text, token_of};
+
+/// What comes to a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scenario {
+    /// The first apply, into an empty folder.
+    FirstApply,
+    /// A run over repositories with new commits.
+    Run,
+    /// `run --resume` after a run that was killed.
+    Resume,
+    /// A watch that begins to follow schedules.
+    FirstWatch,
+    /// A watch with a time that was missed.
+    Watch,
+    /// A watch after a run that was killed.
+    WatchResumes,
+    /// An edit of the file.
+    Edit,
+    /// The first half of a rotation: the new token comes.
+    TokenComes,
+    /// The second half: the old one goes.
+    TokenGoes,
+}
+
+const fn scenario(point: CrashPoint) -> Scenario {
+    match point {
+        CrashPoint::DirectoryMade
+        | CrashPoint::DatabaseMade
+        | CrashPoint::SchemaWritten
+        | CrashPoint::SchemaCommitted
+        | CrashPoint::GenerationWritten
+        | CrashPoint::GenerationRecorded
+        | CrashPoint::DestinationBound
+        | CrashPoint::ObservationsWritten
+        | CrashPoint::ObservationsRecorded
+        | CrashPoint::ConditionsWritten
+        | CrashPoint::ConditionsRecorded
+        | CrashPoint::MarkerDue
+        | CrashPoint::MarkerStored
+        | CrashPoint::ChangeAgreed
+        | CrashPoint::DestinationsReady => Scenario::FirstApply,
+        CrashPoint::ListingWritten
+        | CrashPoint::ListingRecorded
+        | CrashPoint::RunsAbandoned
+        | CrashPoint::RunStartWritten
+        | CrashPoint::RunStarted
+        | CrashPoint::TasksWritten
+        | CrashPoint::TasksRecorded
+        | CrashPoint::SnapshotWritten
+        | CrashPoint::SnapshotRecorded
+        | CrashPoint::RunEndWritten
+        | CrashPoint::RunEnded
+        | CrashPoint::DestinationSwept
+        | CrashPoint::PackPartSent
+        | CrashPoint::PackDue
+        | CrashPoint::PackStored
+        | CrashPoint::ManifestDue
+        | CrashPoint::ManifestStored
+        | CrashPoint::ReportDue
+        | CrashPoint::ReportStored => Scenario::Run,
+        CrashPoint::RunCarried => Scenario::Resume,
+        CrashPoint::TimeDealtWith => Scenario::FirstWatch,
+        CrashPoint::ActivationDue | CrashPoint::Activated | CrashPoint::RunHandedOver | CrashPoint::RunReturned => {
+            Scenario::Watch
+        }
+        CrashPoint::ResumeDue => Scenario::WatchResumes,
+        CrashPoint::FileStaged | CrashPoint::FilePut => Scenario::Edit,
+        CrashPoint::RotationBegun
+        | CrashPoint::TokenMade
+        | CrashPoint::TokenSafe
+        | CrashPoint::TokenProven
+        | CrashPoint::TokenInstalled => Scenario::TokenComes,
+        CrashPoint::TokenLeaves | CrashPoint::TokenRevoked | CrashPoint::RotationForgotten => Scenario::TokenGoes,
+    }
+}
+
+fn points(wanted: &[Scenario]) -> Vec<CrashPoint> {
+    CrashPoint::ALL.iter().copied().filter(|point| wanted.contains(&scenario(*point))).collect()
+}
+
+/// The points that a process under way comes to, for whoever chooses one.
+pub fn of_backups() -> Vec<CrashPoint> {
+    points(&[Scenario::Run, Scenario::Resume, Scenario::FirstWatch, Scenario::Watch, Scenario::WatchResumes])
+}
+
+fn at(point: CrashPoint) -> Moment {
+    Moment::Point(point.as_str().to_owned())
+}
+
+fn demand_killed(point: CrashPoint, end: &End) {
+    assert!(end.was_killed(), "{point} is not reached: {}\n{}\n{}", end.code, end.stderr, end.lines.join("\n"));
+}
+
+/// Waits until a watch has done what was due, and ends it.
+fn finish(estate: &Estate, runs: usize) {
+    let mut watch = crate::watch::Watching::start(&estate.home, &[]);
+    for _ in 0..runs {
+        let ended = watch.line("run_ended");
+        assert_eq!(ended["outcome"], "done", "{ended}");
+    }
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+    estate.over();
+}
+
+#[test]
+fn an_apply_that_is_killed_at_any_point_is_made_again() {
+    let mut estate = Estate::declared();
+    for point in points(&[Scenario::FirstApply]) {
+        estate.forget();
+        let end = estate.life(&["apply", "--auto-approve"], at(point));
+        demand_killed(point, &end);
+        estate.inquest();
+        let end = estate.life(&["apply", "--auto-approve"], Moment::Never);
+        assert_eq!(end.code, 0, "{point}: {}", end.stderr);
+        let ignored = std::fs::read_to_string(estate.home.path().join(".xopero/.gitignore")).unwrap_or_default();
+        assert_eq!(ignored, "*\n", "{point}");
+        estate.inquest();
+    }
+    estate.settle();
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_point_is_repeated() {
+    let mut estate = Estate::applied();
+    for (number, point) in points(&[Scenario::Run]).into_iter().enumerate() {
+        for repetition in 1..=2 {
+            for repository in &estate.repositories {
+                if repository.slug() == "large" {
+                    repository.commit_large("main", 1_200_000);
+                } else {
+                    repository.commit("main");
+                }
+            }
+            let moment = Moment::Point(format!("{point}#{repetition}"));
+            let end = estate.life(&["run", "nightly", "--json"], moment);
+            if repetition == 1 || end.code != 0 {
+                demand_killed(point, &end);
+            }
+            estate.inquest();
+        }
+        estate.settle();
+        if number % 8 == 0 {
+            estate.prove(number as u64);
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_that_is_killed_is_resumed_again() {
+    let mut estate = Estate::applied();
+    for point in points(&[Scenario::Resume]) {
+        let end = estate.life(&["run", "nightly", "--json"], at(CrashPoint::TasksRecorded));
+        demand_killed(CrashPoint::TasksRecorded, &end);
+        let end = estate.life(&["run", "nightly", "--resume", "--json"], at(point));
+        demand_killed(point, &end);
+        estate.inquest();
+        let end = estate.life(&["run", "nightly", "--resume", "--json"], Moment::Never);
+        assert_eq!(end.code, 0, "{}", end.stderr);
+        estate.inquest();
+        estate.settle();
+    }
+}
+
+#[test]
+fn a_watch_that_is_killed_at_any_point_loses_no_run() {
+    let mut estate = Estate::applied();
+    for point in points(&[Scenario::FirstWatch]) {
+        demand_killed(point, &estate.life(&["watch", "--json"], at(point)));
+        estate.inquest();
+    }
+    for point in points(&[Scenario::Watch]) {
+        estate.repositories[0].commit("main");
+        estate.miss();
+        estate.change_file();
+        demand_killed(point, &estate.life(&["watch", "--json"], at(point)));
+        estate.inquest();
+        // What was missed runs; what had begun is gone on with. Only what had ended was dealt with.
+        finish(&estate, if point == CrashPoint::RunReturned { 1 } else { 2 });
+        estate.inquest();
+        assert_eq!(estate.strays(), Vec::<String>::new());
+    }
+    for point in points(&[Scenario::WatchResumes]) {
+        let end = estate.life(&["run", "nightly", "--json"], at(CrashPoint::TasksRecorded));
+        demand_killed(CrashPoint::TasksRecorded, &end);
+        demand_killed(point, &estate.life(&["watch", "--json"], at(point)));
+        estate.inquest();
+        finish(&estate, 1);
+        estate.inquest();
+    }
+    // A run that was handed over, and had not counted as under way, is begun by the next watch for the same time.
+    for point in [CrashPoint::RunStartWritten, CrashPoint::RunStarted] {
+        estate.miss();
+        demand_killed(point, &estate.life(&["watch", "--json"], at(point)));
+        finish(&estate, 2);
+    }
+    estate.settle();
+}
+
+#[test]
+fn an_edit_that_is_killed_leaves_the_old_text_or_the_new_one() {
+    let mut estate = Estate::applied();
+    let old = file_text(&estate.home);
+    let disable = ["credential", "disable", "nightly", "PAY", "extra-1"];
+    let enable = ["credential", "enable", "nightly", "PAY", "extra-1"];
+    for point in points(&[Scenario::Edit]) {
+        let end = estate.life(&disable, at(point));
+        demand_killed(point, &end);
+        assert_eq!(file_text(&estate.home) == old, point == CrashPoint::FileStaged, "{point}");
+        estate.inquest();
+        estate.home.xopero(&["validate"]).success();
+        if point == CrashPoint::FileStaged {
+            estate.home.xopero(&disable).success();
+        }
+        estate.home.xopero(&enable).success();
+        assert_eq!((file_text(&estate.home), estate.strays()), (old.clone(), Vec::new()), "{point}");
+    }
+}
+
+const PASSWORD: &str = "the-password-of-main";
+
+#[test]
+fn a_rotation_that_is_killed_at_any_point_goes_on() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe);
+    let account = Account::new("main").password(PASSWORD).everywhere(Permission::Read);
+    let account = account.named_token(&token_of("main"), "made by hand", &["PROJECT_READ", "REPO_READ"], Some(90));
+    let home = Home::new(world, Options::new().account(account));
+    home.write_file(&["nas"], &[file::project("PAY"), file::plan("nightly", "PAY", "", &["nas"])].concat());
+    home.add_credential("PAY", None, "main");
+    home.apply();
+    let rotate = ["credential", "rotate", "PAY", "main", "--with-password"];
+    let killed_at = |point: CrashPoint| {
+        let mut command = home.xopero_command(&rotate);
+        command.env("XOPERO_CRASH_AT", point.as_str());
+        let ended = home.input(command, PASSWORD).wait();
+        assert_eq!(ended.code, -9, "{point} is not reached: {}", ended.stderr);
+        home.run("nightly");
+        assert!(home.server.token_names("main").len() <= 2, "{point}: {:?}", home.server.token_names("main"));
+    };
+    let mut going = points(&[Scenario::TokenGoes]).into_iter();
+    for point in points(&[Scenario::TokenComes]) {
+        killed_at(point);
+        home.xopero_with_input(&rotate, PASSWORD).success().says("is not revoked yet");
+        home.apply();
+        if let Some(point) = going.next() {
+            killed_at(point);
+            if point == CrashPoint::RotationForgotten {
+                continue;
+            }
+        }
+        home.xopero_with_input(&rotate, PASSWORD).success().says("the old token is revoked");
+        assert_eq!(home.server.token_names("main").len(), 1, "{point}");
+        strays(&home);
+    }
+    assert_eq!(going.next(), None, "every point has its rotation");
+}
