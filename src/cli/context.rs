@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use secrecy::SecretString;
 
+use super::state_location::StateOptions;
 use super::{CliError, env, exit_code};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Decoded, Sources};
@@ -24,9 +26,21 @@ pub struct GlobalArgs {
     /// The file that declares the backups [default: xopero.kdl]
     #[arg(short, long, global = true, value_name = "PATH", env = env::FILE)]
     pub file: Option<PathBuf>,
-    /// Where the applied state is [default: sqlite:.xopero/state.db beside the file]
-    #[arg(long, global = true, value_name = "URL", env = env::STATE, hide_env_values = true)]
+    /// Where the applied state is: an SQLite file, or a database that several hosts share
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = env::STATE,
+        hide_env_values = true,
+        long_help = "Where the applied state is [default: sqlite:.xopero/state.db beside the file], or \
+        postgres://USER@HOST/DATABASE for several hosts. Its password is taken from --state-password-file, \
+        $CREDENTIALS_DIRECTORY/xopero-state-password, PGPASSWORD, PGPASSFILE or ~/.pgpass, or stands in XOPERO_STATE"
+    )]
     pub state: Option<String>,
+    /// The file with the password of the state's server
+    #[arg(long, global = true, value_name = "FILE", env = env::STATE_PASSWORD_FILE, hide_env_values = true)]
+    pub state_password_file: Option<PathBuf>,
     /// The age identity that opens sealed values and backups
     #[arg(
         long,
@@ -76,13 +90,13 @@ pub struct Context {
     /// Time.
     pub clock: SystemClock,
     file: Option<PathBuf>,
-    state: Option<String>,
+    state: StateOptions,
     identity: Option<PathBuf>,
 }
 
 impl Context {
-    /// Resolves the options.
-    pub fn new(arguments: &GlobalArgs) -> Self {
+    /// Resolves the options. `state_typed` is whether the address of the state stands in the arguments.
+    pub fn new(arguments: &GlobalArgs, state_typed: bool) -> Self {
         let color = match arguments.color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
@@ -92,7 +106,11 @@ impl Context {
             output: Output::new(arguments.json, color, env::no_color()),
             clock: SystemClock,
             file: arguments.file.clone(),
-            state: arguments.state.clone(),
+            state: StateOptions {
+                address: arguments.state.clone().map(SecretString::from),
+                typed: state_typed,
+                password_file: arguments.state_password_file.clone(),
+            },
             identity: arguments.identity.clone(),
         }
     }
@@ -179,10 +197,7 @@ impl Context {
 
     /// Where the state is.
     pub fn location(&self) -> Result<StateLocation, CliError> {
-        Ok(match &self.state {
-            Some(text) => StateLocation::parse(text, &self.base())?,
-            None => StateLocation::beside(&self.base()),
-        })
+        self.state.location(&self.base())
     }
 
     /// Opens the state, and creates it where there is none.
@@ -217,7 +232,7 @@ impl Context {
             let holder = holder.map_or_else(|| "somebody".to_owned(), ToString::to_string);
             self.output.say(&format!("waiting for {holder} to be done with the state"));
         };
-        Ok(StateLock::acquire_within(self.location()?.directory(), exclusive, body, wait, waiting).await?)
+        Ok(StateLock::acquire_within(&self.location()?, exclusive, body, wait, waiting).await?)
     }
 
     /// What to do when the user asks to stop: to say that it was heard.

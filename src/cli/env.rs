@@ -8,6 +8,8 @@ use crate::http::Proxies;
 pub const FILE: &str = "XOPERO_FILE";
 /// Where the state is, in place of `.xopero/state.db` beside the file.
 pub const STATE: &str = "XOPERO_STATE";
+/// The file with the password of the state's server.
+pub const STATE_PASSWORD_FILE: &str = "XOPERO_STATE_PASSWORD_FILE";
 /// The identity file.
 pub const IDENTITY_FILE: &str = "XOPERO_IDENTITY_FILE";
 /// How much `xopero watch` applies without a person.
@@ -52,6 +54,25 @@ pub fn text(name: &str) -> Option<String> {
 /// Whether the user wants no colour anywhere.
 pub fn no_color() -> bool {
     read("NO_COLOR").is_some()
+}
+
+// The connection to a PostgreSQL server reads libpq's variables by itself: PGHOSTADDR, PGHOST, PGPORT, PGUSER,
+// PGPASSWORD, PGPASSFILE, PGDATABASE, PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY and PGOPTIONS. Those below also
+// decide how the server has to prove who it is.
+
+/// The PostgreSQL server, if an address names none.
+pub fn postgres_host() -> Option<String> {
+    text("PGHOSTADDR").or_else(|| text("PGHOST"))
+}
+
+/// How a connection to a PostgreSQL server is protected, if an address does not say it.
+pub fn postgres_ssl_mode() -> Option<String> {
+    text("PGSSLMODE")
+}
+
+/// Whether the authority of PostgreSQL servers is named.
+pub fn has_postgres_root_certificate() -> bool {
+    read("PGSSLROOTCERT").is_some()
 }
 
 /// systemd's directory of credentials.

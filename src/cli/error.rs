@@ -132,7 +132,26 @@ impl From<LspError> for CliError {
 
 impl From<StateError> for CliError {
     fn from(error: StateError) -> Self {
-        let code = if matches!(error, StateError::Locked { .. }) { exit_code::LOCKED } else { exit_code::FAILED };
+        let code = match error {
+            StateError::Locked { .. } => exit_code::LOCKED,
+            StateError::PasswordTyped | StateError::Address { .. } | StateError::Unsupported { .. } => exit_code::USAGE,
+            StateError::CreateDirectory { .. }
+            | StateError::CreateDatabase { .. }
+            | StateError::Open { .. }
+            | StateError::Newer { .. }
+            | StateError::Migrate { .. }
+            | StateError::Access { .. }
+            | StateError::Damaged { .. }
+            | StateError::Moved { .. }
+            | StateError::OtherLineage { .. }
+            | StateError::NothingApplied { .. }
+            | StateError::LockLost { .. }
+            | StateError::Lock { .. }
+            | StateError::UnknownSnapshot { .. }
+            | StateError::UnknownRun { .. }
+            | StateError::AmbiguousRun { .. }
+            | StateError::AmbiguousSnapshot { .. } => exit_code::FAILED,
+        };
         Self::from_error(code, &error, error.hint())
     }
 }

@@ -32,6 +32,7 @@ mod runs;
 mod schema;
 mod secrets;
 mod snapshots;
+mod state_location;
 mod status;
 mod validate;
 mod verify;
@@ -40,6 +41,7 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -98,9 +100,12 @@ pub fn main() -> ExitCode {
 pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Whatever is made holds names of repositories at least: nobody else may read it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let parsed = Cli::command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches_from(arguments).and_then(|matches| {
+        let typed = matches.value_source("state") == Some(ValueSource::CommandLine);
+        Ok((Cli::from_arg_matches(&matches)?, typed))
+    });
+    let (cli, state_typed) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             let asked_for = !error.use_stderr();
             let _reader_gone = error.print();
@@ -108,7 +113,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     start_log(cli.global.log_format);
-    let context = Context::new(&cli.global);
+    let context = Context::new(&cli.global, state_typed);
     #[cfg(debug_assertions)]
     if let Some(Err(why)) = env::text(env::CRASH_AT).map(|text| crate::crash::arm(&text)) {
         let error = CliError::usage(format!("{}: {why}", env::CRASH_AT));

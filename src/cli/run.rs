@@ -42,6 +42,7 @@ const LATEST: &str = "latest";
 pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError> {
     let state = context.existing_state().await?;
     let lock = context.lock(Exclusive::Runs, &format!("run {}", arguments.plan), Duration::ZERO).await?;
+    state.publish_under(&lock);
     state.abandon_running(context.clock.now()).await?;
     let applied = state.applied().await?.ok_or_else(|| state.location().nothing_applied())?;
     if let Ok(source) = read_file(context.file(), SOURCE_LIMIT)
@@ -96,9 +97,11 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         turnstile: Turnstile::new(Arc::clone(&clock)),
         clock,
         events,
-        stop: interrupt.token,
+        stop: interrupt.token.clone(),
     };
+    lock.cancel_if_lost(interrupt.token);
     let summary = execute(execution).await?;
+    let lost = lock.loss();
     drop(lock);
     if !context.output.is_json() {
         context.output.data(&summary::render(
@@ -107,6 +110,9 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
             context.output.width(),
             context.output.is_terminal(),
         ));
+    }
+    if let Some(error) = lost {
+        return Err(error.into());
     }
     Ok(ended(summary.outcome, summary.is_throttled()))
 }

@@ -94,9 +94,9 @@ async fn list(context: &Context, state: &StateStore, arguments: &RunsArgs) -> Re
 
 async fn show(context: &Context, state: &StateStore, arguments: &ShowArgs) -> Result<u8, CliError> {
     let output = context.output;
-    let idle = state.is_idle();
+    let idle = state.is_idle().await;
     let row = found(state, &arguments.run).await?;
-    let row = row.settled(idle && state.is_idle());
+    let row = row.settled(idle && state.is_idle().await);
     let run = record::detail(state, row).await?;
     if output.is_json() {
         output.json(&runs::run_line(&run.record));

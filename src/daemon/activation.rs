@@ -147,8 +147,8 @@ impl Activator {
             operation: "watch".to_owned(),
             since: self.clock.now(),
         };
-        let directory = self.state.location().directory();
-        let lock = StateLock::acquire_within(directory, Exclusive::Applying, body, FOR_OTHERS, |_| {}).await?;
+        let location = self.state.location();
+        let lock = StateLock::acquire_within(location, Exclusive::Applying, body, FOR_OTHERS, |_| {}).await?;
         Ok(match apply(&self.state, &lock, proposal, &approval, &*self.clock).await? {
             Outcome::Applied { generation, change_set } => {
                 Activation::Applied { generation, counts: change_set.counts() }

@@ -58,6 +58,8 @@ struct Progress {
     held: BTreeSet<Uid>,
     /// Held while a run is under way, so that a run by hand does not meddle.
     lock: Option<StateLock>,
+    /// Cancelled to stop the runs: with everything else, and when the lock is lost.
+    work: CancellationToken,
     /// What was read last, while it may fare better without being changed.
     again: Option<Box<Snapshot>>,
     trouble: Option<Vec<String>>,
@@ -99,6 +101,7 @@ impl Watch {
             under_way: BTreeMap::new(),
             held: BTreeSet::new(),
             lock: None,
+            work: self.stop.child_token(),
             again: None,
             trouble: None,
         };
@@ -137,9 +140,9 @@ impl Watch {
     async fn resume_cut_off(&self, progress: &mut Progress, applied: &Applied) -> Result<(), StateError> {
         let state = &self.activator.state;
         // Somebody else's run is alive, and would look the same.
-        let Ok(lock) = self.lock() else { return Ok(()) };
+        let Ok(lock) = self.lock().await else { return Ok(()) };
         state.abandon_running(self.activator.clock.now()).await?;
-        progress.lock = Some(lock);
+        progress.hold(lock, &self.stop);
         let newest = state.newest_runs().await?;
         for plan in scheduled(applied, &state.agenda().await?) {
             let Some(last) = newest.iter().filter(|run| run.plan == plan.uid).max_by_key(|run| run.id) else {
@@ -295,9 +298,9 @@ impl Watch {
         } else if progress.lock.is_some() {
             return Ok(true);
         } else {
-            match self.lock() {
+            match self.lock().await {
                 Ok(lock) => {
-                    progress.lock = Some(lock);
+                    progress.hold(lock, &self.stop);
                     self.activator.state.abandon_running(self.activator.clock.now()).await?;
                     return Ok(true);
                 }
@@ -340,7 +343,7 @@ impl Watch {
             turnstile: self.turnstile.clone(),
             clock: Arc::clone(&self.activator.clock),
             events: Arc::new(OfRun { plan: plan.name.clone(), sink: Arc::clone(&self.sink) }),
-            stop: self.stop.child_token(),
+            stop: progress.work.child_token(),
         };
         let handle = progress.runs.spawn(execute(execution));
         progress.under_way.insert(handle.id(), UnderWay { plan: plan.uid, name: plan.name.clone(), scheduled });
@@ -348,7 +351,7 @@ impl Watch {
         true
     }
 
-    fn lock(&self) -> Result<StateLock, StateError> {
+    async fn lock(&self) -> Result<StateLock, StateError> {
         let body = LockBody {
             id: Uid::mint(&*self.activator.clock).to_string(),
             who: self.activator.who.clone(),
@@ -356,7 +359,9 @@ impl Watch {
             operation: "watch".to_owned(),
             since: self.activator.clock.now(),
         };
-        StateLock::acquire(self.activator.state.location().directory(), Exclusive::Runs, &body)
+        let lock = StateLock::acquire(self.activator.state.location(), Exclusive::Runs, &body).await?;
+        self.activator.state.publish_under(&lock);
+        Ok(lock)
     }
 
     async fn ended(&self, progress: &mut Progress, ended: RunEnd) {
@@ -385,9 +390,21 @@ impl Watch {
                 self.sink.tell(&WatchEvent::RunFailed { plan: &plan, error: &error, hint: None });
             }
         }
-        if progress.runs.is_empty() {
-            progress.lock = None;
+        if progress.runs.is_empty()
+            && let Some(lock) = progress.lock.take()
+            && let Some(lost) = lock.loss()
+        {
+            self.sink.tell(&WatchEvent::Trouble { error: &lines(&lost) });
         }
+    }
+}
+
+impl Progress {
+    /// Goes on under a lock: what is begun ends when it is lost.
+    fn hold(&mut self, lock: StateLock, stop: &CancellationToken) {
+        self.work = stop.child_token();
+        lock.cancel_if_lost(self.work.clone());
+        self.lock = Some(lock);
     }
 }
 

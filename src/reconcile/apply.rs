@@ -156,7 +156,7 @@ mod tests {
 
         async fn apply(&self, declaration: &Declaration, approval: Approval) -> Result<Outcome, ReconcileError> {
             let proposal = proposal(declaration, self.home.path());
-            apply(&self.store, &lock(&self.store), proposal, &approval, &self.clock).await
+            apply(&self.store, &lock(&self.store).await, proposal, &approval, &self.clock).await
         }
 
         async fn take_back(&self, number: u64) -> Outcome {
@@ -166,7 +166,7 @@ mod tests {
             let id = plan(Some(&applied), &declaration, &Known::default(), self.clock.now()).plan_id;
             let proposal = Proposal { rollback_of: Some(&earlier), ..proposal(&declaration, self.home.path()) };
             let approval = Approval::Approved(id);
-            apply(&self.store, &lock(&self.store), proposal, &approval, &self.clock).await.unwrap()
+            apply(&self.store, &lock(&self.store).await, proposal, &approval, &self.clock).await.unwrap()
         }
 
         async fn applied(&self) -> Applied {
@@ -198,7 +198,7 @@ mod tests {
         declared.plans.insert("hot".parse().unwrap(), plan);
     }
 
-    fn lock(store: &StateStore) -> StateLock {
+    async fn lock(store: &StateStore) -> StateLock {
         let body = LockBody {
             id: "1".into(),
             who: "ada@vault".into(),
@@ -206,7 +206,7 @@ mod tests {
             operation: "apply".into(),
             since: Timestamp::UNIX_EPOCH,
         };
-        StateLock::acquire(store.location().directory(), Exclusive::Applying, &body).unwrap()
+        StateLock::acquire(store.location(), Exclusive::Applying, &body).await.unwrap()
     }
 
     #[tokio::test]
@@ -361,7 +361,7 @@ mod tests {
         let (store, base) = (world.store.clone(), world.home.path().to_owned());
         let task = async move {
             let proposal = proposal(&sample::declaration(), &base);
-            apply(&store, &lock(&store), proposal, &Approval::Auto, &SystemClock).await
+            apply(&store, &lock(&store).await, proposal, &Approval::Auto, &SystemClock).await
         };
         tokio::spawn(task).await.unwrap().unwrap();
     }

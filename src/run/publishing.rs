@@ -86,6 +86,8 @@ impl Attempt<'_> {
         let mut packs = last.map(|last| last.git.packs.clone()).unwrap_or_default();
         packs.extend(pack);
         let manifest = self.manifest(listed, destination, chain, packs);
+        // Whoever took the lock from this run may have swept the pack, which nothing listed.
+        self.context.state.hold_lock().await?;
         let key = keys::manifest(self.task.server.uid, self.task.repository.id, manifest.snapshot);
         crash::point(CrashPoint::ManifestDue);
         let stored = write_document(&destination.store, &key, &manifest, &destination.keys).await?;

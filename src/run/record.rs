@@ -148,9 +148,9 @@ pub async fn runs(
 ) -> Result<bool, StateError> {
     let (mut left, mut last) = (limit, None);
     loop {
-        let idle = state.is_idle();
+        let idle = state.is_idle().await;
         let page = state.runs_before(filter, last, left.saturating_add(1).min(RUNS_AT_ONCE)).await?;
-        let idle = idle && state.is_idle();
+        let idle = idle && state.is_idle().await;
         if page.is_empty() {
             return Ok(false);
         }

@@ -110,9 +110,14 @@ impl StateStore {
 
     /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already.
     pub async fn publish(&self, record: &SnapshotRecord, chain: &[u8], begins: Begins) -> Result<(), StateError> {
+        self.undisturbed(|| self.publish_once(record, chain, begins)).await
+    }
+
+    async fn publish_once(&self, record: &SnapshotRecord, chain: &[u8], begins: Begins) -> Result<(), StateError> {
         const ATTEMPT: &str = "record a snapshot";
         let body = serde_json::to_string(record).map_err(|error| self.damaged("a new snapshot", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
+        self.demand_lock(&mut transaction, ATTEMPT).await?;
         sqlx::query(
             "INSERT INTO snapshots
                 (id, created, plan, plan_name, destination, server, repository, project, slug, body)
@@ -204,7 +209,7 @@ impl StateStore {
 
     /// The snapshot with this id, or the only one whose id begins like this. Case does not matter.
     pub async fn snapshot(&self, text: &str) -> Result<SnapshotRecord, StateError> {
-        let unknown = || StateError::UnknownSnapshot { path: self.path(), text: text.chars().take(64).collect() };
+        let unknown = || StateError::UnknownSnapshot { place: self.place(), text: text.chars().take(64).collect() };
         let prefix = text.to_ascii_uppercase();
         let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !plain || prefix.is_empty() || prefix.len() > ID_LENGTH {
@@ -219,7 +224,7 @@ impl StateStore {
         match rows.as_slice() {
             [] => Err(unknown()),
             [row] => self.read("a snapshot", row).json("body"),
-            [_, _, ..] => Err(StateError::AmbiguousSnapshot { path: self.path(), text: text.to_owned() }),
+            [_, _, ..] => Err(StateError::AmbiguousSnapshot { place: self.place(), text: text.to_owned() }),
         }
     }
 
@@ -274,6 +279,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::super::store::tests::fresh;
+    use super::super::{Exclusive, LockBody, StateLock};
     use super::*;
     use crate::model::{DestinationName, RunId};
 
@@ -332,6 +338,31 @@ mod tests {
         assert_eq!(held(first.plan).await.unwrap(), [(repository, HeldRow { chain: chain.clone(), own })].into());
         let other = held(Uid::from_parts(7, 7)).await.unwrap();
         assert_eq!(other, [(repository, HeldRow { chain, own: None })].into(), "another plan shares the chain");
+    }
+
+    #[tokio::test]
+    async fn who_lost_the_lock_publishes_nothing() {
+        let (_home, store) = fresh().await;
+        let body = |id: &str| LockBody {
+            id: id.into(),
+            who: format!("{id}@vault"),
+            pid: 7,
+            operation: "run nightly".into(),
+            since: Timestamp::UNIX_EPOCH,
+        };
+        let lock = StateLock::acquire(store.location(), Exclusive::Runs, &body("ada")).await.unwrap();
+        store.publish_under(&lock);
+        store.publish(&record(1, "ledger", 1), b"", Begins::Anew).await.unwrap();
+        if lock.token().is_none() {
+            // Beside a file the lock cannot be lost.
+            return;
+        }
+        drop(lock);
+        let _other = StateLock::acquire(store.location(), Exclusive::Runs, &body("bob")).await.unwrap();
+        let error = store.publish(&record(2, "ledger", 1), b"", Begins::Continues).await.unwrap_err();
+        assert!(matches!(error, StateError::LockLost { .. }), "{error}");
+        assert!(error.to_string().contains("bob@vault"), "{error}");
+        assert_eq!(store.snapshots(&SnapshotFilter::default(), 9).await.unwrap().len(), 1);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,16 +1,57 @@
 //! What can go wrong with the state, and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::LockBody;
+use super::{LockBody, StatePlace};
 use crate::model::{Generation, Lineage};
 
 /// What the database said.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct DatabaseError(#[from] sqlx::Error);
+
+impl DatabaseError {
+    /// Whether the same may work at once: others were in the way, and nothing was done.
+    pub(super) fn is_contention(&self) -> bool {
+        // Serialisation failure, deadlock.
+        matches!(self.code().as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// The five letters and digits that PostgreSQL has for a failure.
+    fn code(&self) -> Option<Cow<'_, str>> {
+        self.0.as_database_error()?.code()
+    }
+
+    /// What the person can do about a failure of a server.
+    fn server_hint(&self) -> &'static str {
+        match (&self.0, self.code().as_deref()) {
+            (_, Some("28P01" | "28000")) => {
+                "check the user in the address, and where its password comes from: --state-password-file, \
+                 XOPERO_STATE, PGPASSWORD or ~/.pgpass"
+            }
+            (_, Some("3D000")) => "create the database: CREATE DATABASE … OWNER …, then try again",
+            (_, Some("42501")) => {
+                "xopero needs SELECT, INSERT, UPDATE and DELETE on its tables, and CREATE on its schema to make or \
+                 change them"
+            }
+            (_, Some("42P07")) => {
+                "another program has a table of this name: give xopero a database or a schema of its own"
+            }
+            (_, Some("53300")) => "the server has no connection left: raise max_connections, or close others",
+            (sqlx::Error::Tls(_), _) => {
+                "name the authority of the server's certificate with `?sslrootcert=FILE` in the address; \
+                 `?sslmode=require` encrypts without asking who it is"
+            }
+            (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut, _) | (_, Some("57P01" | "57P02" | "57P03")) => {
+                "check that the server runs and can be reached from here; what was begun is taken up by the next try"
+            }
+            _ => "the server's log says more; the backups in the destinations are not touched",
+        }
+    }
+}
 
 /// A failed attempt on the state. Every variant names the database it happened to.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +62,15 @@ pub enum StateError {
         /// What was asked for, without its user name and password.
         kind: String,
     },
+    /// The address of a server cannot be used. It is not shown: it may hold a password.
+    #[error("the address of the state database cannot be used: {problem}")]
+    Address {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A password was given where others can read it.
+    #[error("the address of the state on the command line holds a password, which others on this host can read")]
+    PasswordTyped,
     /// The directory of the database cannot be made.
     #[error("cannot create the state directory {}", path.display())]
     CreateDirectory {
@@ -40,29 +90,29 @@ pub enum StateError {
         source: io::Error,
     },
     /// The database cannot be opened.
-    #[error("cannot open the state database {}", path.display())]
+    #[error("cannot open the state database {place}")]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// Why.
         #[source]
         source: DatabaseError,
     },
     /// The database was written by a newer xopero.
-    #[error("the state database {} has schema {found}; this xopero knows schemas up to {known}", path.display())]
+    #[error("the state database {place} has schema {found}; this xopero knows schemas up to {known}")]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// The schema it has.
         found: i64,
         /// The newest schema that this program knows.
         known: i64,
     },
     /// The schema could not be brought up to date. The database is as it was.
-    #[error("cannot bring the state database {} to schema {version}", path.display())]
+    #[error("cannot bring the state database {place} to schema {version}")]
     Migrate {
-        /// The file.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// The schema that was to be reached.
         version: i64,
         /// Why.
@@ -70,10 +120,10 @@ pub enum StateError {
         source: DatabaseError,
     },
     /// A read or a write failed.
-    #[error("cannot {attempt} in the state database {}", path.display())]
+    #[error("cannot {attempt} in the state database {place}")]
     Access {
-        /// The file.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// What was attempted, as a verb phrase.
         attempt: &'static str,
         /// Why.
@@ -81,47 +131,55 @@ pub enum StateError {
         source: DatabaseError,
     },
     /// A stored value is not what it should be.
-    #[error("{what} in the state database {} is damaged: {problem}", path.display())]
+    #[error("{what} in the state database {place} is damaged: {problem}")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// What was read.
         what: &'static str,
         /// What is wrong with it.
         problem: String,
     },
     /// Somebody else has applied meanwhile.
-    #[error("the state {} moved: expected {}, found {}", path.display(), Shown(*expected), Shown(*found))]
+    #[error("the state {place} moved: expected {}, found {}", Shown(*expected), Shown(*found))]
     Moved {
-        /// The database.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// The generation that the decision was based on.
         expected: Option<Generation>,
         /// The generation that is in force.
         found: Option<Generation>,
     },
     /// A generation of another state was to be recorded.
-    #[error("the state {} is of lineage {own}, not {other}", path.display())]
+    #[error("the state {place} is of lineage {own}, not {other}")]
     OtherLineage {
-        /// The database.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// Its lineage.
         own: Lineage,
         /// The lineage of what was to be recorded.
         other: Lineage,
     },
     /// Nothing was applied yet.
-    #[error("nothing is applied yet: no generation in {}", path.display())]
+    #[error("nothing is applied yet: no generation in {place}")]
     NothingApplied {
         /// Where the state would be.
-        path: PathBuf,
+        place: StatePlace,
     },
     /// Another process holds the lock.
-    #[error("the state {} is locked{}", path.display(), holder.as_deref().map(|body| format!(" by {body}")).unwrap_or_default())]
+    #[error("the state {place} is locked{}", holder.as_deref().map(|body| format!(" by {body}")).unwrap_or_default())]
     Locked {
-        /// The lock file.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// Who, as far as they said.
+        holder: Option<Box<LockBody>>,
+    },
+    /// The connection that held the lock broke, and somebody else may have worked on the state since.
+    #[error("the lock on the state {place} was lost{}", holder.as_deref().map(|body| format!(" to {body}")).unwrap_or_default())]
+    LockLost {
+        /// Which one.
+        place: StatePlace,
+        /// Who has taken it, as far as it is known.
         holder: Option<Box<LockBody>>,
     },
     /// The lock could not be asked for.
@@ -134,52 +192,70 @@ pub enum StateError {
         source: io::Error,
     },
     /// No snapshot has this id.
-    #[error("no snapshot {text:?} in the state {}", path.display())]
+    #[error("no snapshot {text:?} in the state {place}")]
     UnknownSnapshot {
-        /// The database.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// What was asked for.
         text: String,
     },
     /// No run has this id.
-    #[error("no run {text:?} in the state {}", path.display())]
+    #[error("no run {text:?} in the state {place}")]
     UnknownRun {
-        /// The database.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// What was asked for.
         text: String,
     },
     /// Several runs begin like this.
-    #[error("{text:?} is the beginning of more than one run in the state {}", path.display())]
+    #[error("{text:?} is the beginning of more than one run in the state {place}")]
     AmbiguousRun {
-        /// The database.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// What was asked for.
         text: String,
     },
     /// Several snapshots begin like this.
-    #[error("{text:?} is the beginning of more than one snapshot in the state {}", path.display())]
+    #[error("{text:?} is the beginning of more than one snapshot in the state {place}")]
     AmbiguousSnapshot {
-        /// The database.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
         /// What was asked for.
         text: String,
     },
 }
 
 impl StateError {
+    /// Whether the same may work at once.
+    pub(super) fn is_contention(&self) -> bool {
+        match self {
+            Self::Access { source, .. } => source.is_contention(),
+            _ => false,
+        }
+    }
+
     /// What the person can do next.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Unsupported { .. } => {
-                "use an SQLite file, for example `--state sqlite:.xopero/state.db`; this version cannot keep the \
-                 state anywhere else"
+                "use an SQLite file, `--state sqlite:.xopero/state.db`, or PostgreSQL, \
+                 `--state postgres://USER@HOST/DATABASE`"
+            }
+            Self::Address { .. } => "write postgres://USER@HOST:PORT/DATABASE, as for psql",
+            Self::PasswordTyped => {
+                "change that password; then put the new one into a file for `--state-password-file`, into ~/.pgpass, \
+                 or the whole address into XOPERO_STATE"
             }
             Self::CreateDirectory { .. } | Self::CreateDatabase { .. } | Self::Lock { .. } => {
                 "check that this user may write there, or choose another place with `--state sqlite:PATH`"
             }
-            Self::Open { .. } | Self::Migrate { .. } | Self::Access { .. } => {
-                "check free space and permissions; if the file itself is broken, restore it from a copy"
+            Self::Open { place, source } | Self::Migrate { place, source, .. } | Self::Access { place, source, .. } => {
+                match place {
+                    StatePlace::File(_) => {
+                        "check free space and permissions; if the file itself is broken, restore it from a copy"
+                    }
+                    StatePlace::Server(_) => source.server_hint(),
+                }
             }
             Self::Newer { found, .. } => {
                 return Some(format!("use a version of xopero that knows state schema {found}, or a newer one"));
@@ -190,6 +266,9 @@ impl StateError {
             Self::NothingApplied { .. } => "look with `xopero plan`, then put the file in force with `xopero apply`",
             Self::Locked { .. } => {
                 "wait until it ends; the lock goes away with its process, there is nothing to delete"
+            }
+            Self::LockLost { .. } => {
+                "check that the database can be reached; what is stored is in order, and the next run goes on with it"
             }
             Self::UnknownSnapshot { .. } => "list them with `xopero snapshots`",
             Self::UnknownRun { .. } => "list them with `xopero runs`",

@@ -37,9 +37,13 @@ impl StateStore {
 
     /// Puts a generation in force, provided that `expected` still is, and that this one follows it.
     pub async fn record_applied(&self, applied: &Applied, expected: Option<Generation>) -> Result<(), StateError> {
+        self.undisturbed(|| self.record_applied_once(applied, expected)).await
+    }
+
+    async fn record_applied_once(&self, applied: &Applied, expected: Option<Generation>) -> Result<(), StateError> {
         const ATTEMPT: &str = "record a generation";
         if applied.lineage != self.lineage() {
-            return Err(StateError::OtherLineage { path: self.path(), own: self.lineage(), other: applied.lineage });
+            return Err(StateError::OtherLineage { place: self.place(), own: self.lineage(), other: applied.lineage });
         }
         let body = serde_json::to_string(applied).map_err(|error| self.damaged("a new generation", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
@@ -49,7 +53,7 @@ impl StateStore {
             .map_err(self.failed(ATTEMPT))?;
         let found = row.map(|row| self.read("a generation", &row).count("generation")).transpose()?.map(Generation);
         if found != expected || applied.generation != Generation::after(expected) {
-            return Err(StateError::Moved { path: self.path(), expected, found });
+            return Err(StateError::Moved { place: self.place(), expected, found });
         }
         let number = i64::try_from(applied.generation.0).map_err(|error| self.damaged("a new generation", error))?;
         sqlx::query("INSERT INTO generations (generation, applied_at, plan_id, body) VALUES ($1, $2, $3, $4)")
@@ -125,6 +129,27 @@ mod tests {
         let error = store.record_applied(&foreign, Some(Generation(1))).await.unwrap_err();
         assert!(matches!(error, StateError::OtherLineage { .. }), "{error}");
         assert_eq!(store.history(10).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn one_of_those_who_apply_at_the_same_time_gets_through() {
+        let (_home, store) = fresh().await;
+        for number in 1..=3 {
+            let expected = Generation(number).0.checked_sub(1).filter(|before| *before > 0).map(Generation);
+            let apply = || {
+                let (store, generation) = (store.clone(), generation(&store, number));
+                tokio::spawn(async move { store.record_applied(&generation, expected).await })
+            };
+            let mut recorded = 0;
+            for task in (0..8).map(|_| apply()).collect::<Vec<_>>() {
+                match task.await.unwrap() {
+                    Ok(()) => recorded += 1,
+                    Err(StateError::Moved { found, .. }) => assert_eq!(found, Some(Generation(number))),
+                    Err(error) => panic!("{error}: {error:?}"),
+                }
+            }
+            assert_eq!(recorded, 1);
+        }
     }
 
     #[tokio::test]

@@ -47,6 +47,16 @@ impl StateStore {
         observed_at: Timestamp,
         repositories: &BTreeMap<RepoId, Remembered>,
     ) -> Result<(), StateError> {
+        self.undisturbed(|| self.record_listing_once(server, project, observed_at, repositories)).await
+    }
+
+    async fn record_listing_once(
+        &self,
+        server: Uid,
+        project: &ProjectKey,
+        observed_at: Timestamp,
+        repositories: &BTreeMap<RepoId, Remembered>,
+    ) -> Result<(), StateError> {
         const ATTEMPT: &str = "record a listing";
         let mut transaction = self.begin(ATTEMPT).await?;
         sqlx::query(

@@ -1,30 +1,27 @@
 //! One process at a time changes what is in force, and one takes backups.
 //!
-//! Each lock is the operating system's advisory lock on a file in `.xopero`: it ends with the process that took it,
-//! however that ends. The file holds who took it, for the message that others see, and is never a lock by itself.
+//! Each lock ends with the process that took it, however that ends: beside an SQLite file it is the operating system's,
+//! on a PostgreSQL server it is a session's. What is written down of the holder is for the message that others see, and
+//! never a lock by itself.
+
+mod file_lock;
+mod server_lock;
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
-use super::StateError;
-use super::store::create_directory;
-
-/// A body longer than this was not written by us.
-const BODY_LIMIT: u64 = 4096;
+use super::{StateError, StateLocation, StateStore};
+use file_lock::FileLock;
+use server_lock::ServerLock;
+pub(super) use server_lock::holder_key;
 
 /// How often somebody who waits looks again. The lock tells nobody when it becomes free, and waiting for it in the
 /// operating system could not be given up.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// How often the lock is tried again while somebody only looks at it.
-const LOOKS: u32 = 1000;
 
 /// Who holds the lock, and what for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,75 +54,49 @@ pub enum Exclusive {
     Runs,
 }
 
-impl Exclusive {
-    const fn file(self) -> &'static str {
-        match self {
-            Self::Applying => "lock",
-            Self::Runs => "runs.lock",
-        }
-    }
-}
-
 /// A lock, held as long as this value lives.
 #[derive(Debug)]
 pub struct StateLock {
-    file: File,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    File { _lock: FileLock },
+    Server(ServerLock),
 }
 
 impl StateLock {
-    /// Takes a lock of the state in `directory`, or tells who holds it. Never waits.
-    pub fn acquire(directory: &Path, exclusive: Exclusive, body: &LockBody) -> Result<Self, StateError> {
-        create_directory(directory)?;
-        let path = directory.join(exclusive.file());
-        let failed = |source: io::Error| StateError::Lock { path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        let mut looks = 0;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                // Shared with somebody who only looks whether it is free: that one is done in a moment.
-                Err(TryLockError::WouldBlock) if looks < LOOKS && file.try_lock_shared().is_ok() => {
-                    looks += 1;
-                    file.unlock().map_err(failed)?;
-                    std::thread::yield_now();
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(StateError::Locked { holder: read_body(&file).map(Box::new), path });
-                }
-                Err(TryLockError::Error(source)) => return Err(failed(source)),
+    /// Takes a lock of the state, or tells who holds it. Never waits for the holder.
+    pub async fn acquire(location: &StateLocation, exclusive: Exclusive, body: &LockBody) -> Result<Self, StateError> {
+        let held = match location {
+            StateLocation::File { .. } => {
+                Held::File { _lock: FileLock::acquire(location.directory(), exclusive, body)? }
             }
-        }
-        let text = serde_json::to_vec(body).expect("strings and numbers are JSON");
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&text)).map_err(failed)?;
-        Ok(Self { file })
+            StateLocation::Server { server, .. } => {
+                Held::Server(ServerLock::acquire(server, &location.place(), exclusive, body).await?)
+            }
+        };
+        Ok(Self { held })
     }
-}
 
-impl StateLock {
     /// The same, but waits for `wait` until the holder is done. `waiting` is called once, with what is known of the
     /// holder, if there is something to wait for. `body` is made anew for each attempt: the lock is held since then.
     pub async fn acquire_within(
-        directory: &Path,
+        location: &StateLocation,
         exclusive: Exclusive,
         body: impl Fn() -> LockBody,
         wait: Duration,
         waiting: impl FnOnce(Option<&LockBody>),
     ) -> Result<Self, StateError> {
-        match Self::acquire(directory, exclusive, &body()) {
+        match Self::acquire(location, exclusive, &body()).await {
             Err(StateError::Locked { holder, .. }) if !wait.is_zero() => waiting(holder.as_deref()),
             ended => return ended,
         }
         let free = async {
             loop {
                 tokio::time::sleep(LOOK_AGAIN).await;
-                match Self::acquire(directory, exclusive, &body()) {
+                match Self::acquire(location, exclusive, &body()).await {
                     Err(StateError::Locked { .. }) => {}
                     ended => return ended,
                 }
@@ -133,44 +104,52 @@ impl StateLock {
         };
         match tokio::time::timeout(wait, free).await {
             Ok(ended) => ended,
-            Err(_elapsed) => Self::acquire(directory, exclusive, &body()),
+            Err(_elapsed) => Self::acquire(location, exclusive, &body()).await,
         }
     }
-}
 
-impl StateLock {
-    /// Whether nobody holds a lock of the state in `directory`. What cannot be looked at counts as held.
-    pub fn is_free(directory: &Path, exclusive: Exclusive) -> bool {
-        match File::open(directory.join(exclusive.file())) {
-            // Shared, so that two who look do not take each other for a holder.
-            Ok(file) => file.try_lock_shared().is_ok_and(|()| file.unlock().is_ok()),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
+    /// Whether nobody holds a lock of a state. What cannot be looked at counts as held.
+    pub(super) async fn is_free(store: &StateStore, exclusive: Exclusive) -> bool {
+        match store.location() {
+            StateLocation::File { .. } => FileLock::is_free(store.location().directory(), exclusive),
+            StateLocation::Server { .. } => ServerLock::is_free(&store.pool, exclusive).await,
         }
     }
-}
 
-impl Drop for StateLock {
-    fn drop(&mut self) {
-        // A body that stays behind does no harm: nobody reads it while the lock is free.
-        let _ = self.file.set_len(0);
-        // Closing is not enough: a child process that was just begun shares the open file until it executes.
-        let _closed_next = self.file.unlock();
+    /// Cancels `work`, which is done under the lock, if it is lost although it is held. A lock beside a file is never
+    /// lost.
+    pub fn cancel_if_lost(&self, work: CancellationToken) {
+        match &self.held {
+            Held::File { .. } => {}
+            Held::Server(lock) => lock.cancel_if_lost(work),
+        }
     }
-}
 
-fn read_body(file: &File) -> Option<LockBody> {
-    let mut text = Vec::new();
-    file.take(BODY_LIMIT).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    /// How the lock was lost, if it was.
+    pub fn loss(&self) -> Option<StateError> {
+        match &self.held {
+            Held::File { .. } => None,
+            Held::Server(lock) => lock.loss(),
+        }
+    }
+
+    /// Which holder this is, where others could take over without this process knowing at once.
+    pub(super) fn token(&self) -> Option<&str> {
+        match &self.held {
+            Held::File { .. } => None,
+            Held::Server(lock) => Some(lock.id()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::store::tests::{fresh, fresh_file};
     use super::*;
 
     fn body(operation: &str) -> LockBody {
         LockBody {
-            id: "1".into(),
+            id: operation.into(),
             who: "ada@vault".into(),
             pid: 7,
             operation: operation.into(),
@@ -178,27 +157,33 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_second_one_learns_who_was_first() {
-        let home = tempfile::tempdir().unwrap();
-        let directory = home.path().join(".xopero");
-        let first = StateLock::acquire(&directory, Exclusive::Runs, &body("apply")).unwrap();
-        let error = StateLock::acquire(&directory, Exclusive::Runs, &body("run nightly")).unwrap_err();
+    #[tokio::test]
+    async fn the_second_one_learns_who_was_first() {
+        let (_home, store) = fresh().await;
+        let location = store.location();
+        let first = StateLock::acquire(location, Exclusive::Runs, &body("apply")).await.unwrap();
+        let error = StateLock::acquire(location, Exclusive::Runs, &body("run nightly")).await.unwrap_err();
         assert!(matches!(&error, StateError::Locked { holder: Some(holder), .. } if **holder == body("apply")));
         assert!(error.to_string().contains("ada@vault (process 7, `apply`, since 1970-01-01T00:00:00Z)"), "{error}");
-        assert!(!StateLock::is_free(&directory, Exclusive::Runs));
+        assert!(!StateLock::is_free(&store, Exclusive::Runs).await);
+        assert!(StateLock::is_free(&store, Exclusive::Applying).await);
         drop(first);
-        assert!(StateLock::is_free(&directory, Exclusive::Runs));
-        StateLock::acquire(&directory, Exclusive::Runs, &body("run nightly")).unwrap();
+        let second = StateLock::acquire(location, Exclusive::Runs, &body("run nightly")).await.unwrap();
+        assert!(!store.is_idle().await);
+        drop(second);
+        // A server hears of it a moment later.
+        while !store.is_idle().await {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
     async fn who_waits_gets_the_lock_when_it_is_free_and_gives_up_in_time() {
-        let home = tempfile::tempdir().unwrap();
-        let first = StateLock::acquire(home.path(), Exclusive::Runs, &body("run nightly")).unwrap();
+        let (_home, store) = fresh().await;
+        let first = StateLock::acquire(store.location(), Exclusive::Runs, &body("run nightly")).await.unwrap();
         let acquire = |told, wait| {
             StateLock::acquire_within(
-                home.path(),
+                store.location(),
                 Exclusive::Runs,
                 || body("apply"),
                 wait,
@@ -220,17 +205,17 @@ mod tests {
         second.unwrap();
     }
 
-    #[test]
-    fn what_is_in_force_can_change_during_a_run() {
-        let home = tempfile::tempdir().unwrap();
-        let _run = StateLock::acquire(home.path(), Exclusive::Runs, &body("run nightly")).unwrap();
-        StateLock::acquire(home.path(), Exclusive::Applying, &body("apply")).unwrap();
+    #[tokio::test]
+    async fn what_is_in_force_can_change_during_a_run() {
+        let (_home, store) = fresh().await;
+        let _run = StateLock::acquire(store.location(), Exclusive::Runs, &body("run nightly")).await.unwrap();
+        StateLock::acquire(store.location(), Exclusive::Applying, &body("apply")).await.unwrap();
     }
 
-    #[test]
-    fn what_a_crash_left_in_the_file_does_not_lock() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("lock"), "{\"id\":\"half").unwrap();
-        StateLock::acquire(home.path(), Exclusive::Runs, &body("apply")).unwrap();
+    #[tokio::test]
+    async fn what_a_crash_left_in_the_file_does_not_lock() {
+        let (home, store) = fresh_file().await;
+        std::fs::write(home.path().join(".xopero/runs.lock"), "{\"id\":\"half").unwrap();
+        StateLock::acquire(store.location(), Exclusive::Runs, &body("apply")).await.unwrap();
     }
 }

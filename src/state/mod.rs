@@ -1,6 +1,7 @@
 //! What xopero remembers between two commands: the only room that names `sqlx`.
 //!
-//! One database beside the file, `.xopero/state.db`, holds three kinds of memory with different lifetimes:
+//! One database, the file `.xopero/state.db` beside the declaration or one of a PostgreSQL server that several hosts
+//! share, holds three kinds of memory with different lifetimes:
 //!
 //! - **applied**: immutable generations, moved only from the generation that was looked at ([`StateStore::record_applied`]);
 //! - **observed**: what servers, credentials, projects and destinations turned out to be, the repositories that were
@@ -13,14 +14,18 @@
 //! cache of what destinations hold, except for the generations. It never holds a secret: sealed values are stored
 //! as they stand in the file.
 //!
-//! The SQL keeps to what SQLite and PostgreSQL share: BIGINT, TEXT, BLOB and `$1`. Times are milliseconds since 1970.
-//! There is one connection per process, so that writers queue in the pool instead of polling a busy database.
+//! The SQL keeps to what SQLite and PostgreSQL share: BIGINT, TEXT, BLOB and `$1`; what they do not share stands in
+//! `engine`. Times are milliseconds since 1970. A file has one connection per process, so that writers queue in the
+//! pool instead of polling a busy database; a server has a few, and what got in each other's way there is done again.
 //! Other processes are kept out by [`StateLock`] while something is changed.
 
 mod agenda;
 mod catalogue;
+mod contention;
+mod engine;
 mod error;
 mod facts;
+mod fence;
 mod generations;
 mod listings;
 mod location;
@@ -30,16 +35,23 @@ mod observed;
 pub mod queue;
 mod row;
 mod runs;
+mod schema;
+mod server;
+mod server_address;
+mod sqlite;
 mod standing;
 mod store;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use agenda::AgendaRow;
 pub use catalogue::{Begins, ChainRow, HeldRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
-pub use location::StateLocation;
+pub use location::{StateLocation, StatePlace};
 pub use lock::{Exclusive, LockBody, StateLock};
 pub use runs::{ABANDONED, DONE, RUNNING, RunFilter, RunRow, RunStart};
+pub use server_address::{ServerAddress, Surroundings};
 pub use standing::Holding;
 pub use store::StateStore;
 pub use tasks::TaskRow;

@@ -42,6 +42,10 @@ impl StateStore {
 
     /// Remembers what was seen of servers, credentials, projects and destinations, in place of what was known of them.
     pub async fn record_observations(&self, seen: &Observations) -> Result<(), StateError> {
+        self.undisturbed(|| self.record_observations_once(seen)).await
+    }
+
+    async fn record_observations_once(&self, seen: &Observations) -> Result<(), StateError> {
         const ATTEMPT: &str = "record what was observed";
         let mut rows = Vec::new();
         self.rows(SERVER, &seen.servers, &mut rows)?;
@@ -69,6 +73,10 @@ impl StateStore {
 
     /// The conditions that are known, also those that do not hold.
     pub async fn conditions(&self) -> Result<Conditions, StateError> {
+        self.undisturbed(|| self.conditions_once()).await
+    }
+
+    async fn conditions_once(&self) -> Result<Conditions, StateError> {
         const ATTEMPT: &str = "read the conditions";
         let mut transaction = self.begin(ATTEMPT).await?;
         let conditions = self.conditions_in(&mut transaction, ATTEMPT).await?;
@@ -78,6 +86,15 @@ impl StateStore {
 
     /// Lets the conditions follow from what was seen, and gives those that are news.
     pub async fn settle_conditions(
+        &self,
+        sightings: &[Sighting],
+        generation: Option<Generation>,
+        now: Timestamp,
+    ) -> Result<Vec<Transition>, StateError> {
+        self.undisturbed(|| self.settle_conditions_once(sightings, generation, now)).await
+    }
+
+    async fn settle_conditions_once(
         &self,
         sightings: &[Sighting],
         generation: Option<Generation>,

@@ -1,7 +1,6 @@
 //! From columns to values, with the name of the database in every complaint.
 
 use std::fmt::Display;
-use std::path::Path;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -9,18 +8,18 @@ use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{ColumnIndex, Decode, Row as _, Type};
 
-use super::StateError;
+use super::{StateError, StatePlace};
 
 /// A row and what it is a row of.
 pub(super) struct Reader<'a> {
     pub(super) row: &'a AnyRow,
     pub(super) what: &'static str,
-    pub(super) path: &'a Path,
+    pub(super) place: &'a StatePlace,
 }
 
 impl Reader<'_> {
     fn damaged(&self, problem: impl Display) -> StateError {
-        StateError::Damaged { path: self.path.to_owned(), what: self.what, problem: problem.to_string() }
+        StateError::Damaged { place: self.place.clone(), what: self.what, problem: problem.to_string() }
     }
 
     /// The value of a column as the database has it.

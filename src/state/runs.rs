@@ -92,6 +92,14 @@ impl StateStore {
         run: RunStart<'_>,
         destinations: &[DestinationId],
     ) -> Result<Vec<DestinationId>, StateError> {
+        self.undisturbed(|| self.start_run_once(run, destinations)).await
+    }
+
+    async fn start_run_once(
+        &self,
+        run: RunStart<'_>,
+        destinations: &[DestinationId],
+    ) -> Result<Vec<DestinationId>, StateError> {
         const ATTEMPT: &str = "record the start of a run";
         let RunStart { id, plan, plan_name, generation, only, resumes, scheduled, at } = run;
         let number = i64::try_from(generation.0).map_err(|error| self.damaged("a generation", error))?;
@@ -140,8 +148,25 @@ impl StateStore {
         summary: &Value,
         in_order: &[DestinationId],
     ) -> Result<(), StateError> {
+        self.undisturbed(|| self.finish_run_once(id, outcome, at, summary, in_order)).await
+    }
+
+    async fn finish_run_once(
+        &self,
+        id: RunId,
+        outcome: &str,
+        at: Timestamp,
+        summary: &Value,
+        in_order: &[DestinationId],
+    ) -> Result<(), StateError> {
         const ATTEMPT: &str = "record the end of a run";
         let mut transaction = self.begin(ATTEMPT).await?;
+        let in_order = match self.demand_lock(&mut transaction, ATTEMPT).await {
+            Ok(()) => in_order,
+            // Somebody else may be at work there.
+            Err(StateError::LockLost { .. }) => &[],
+            Err(error) => return Err(error),
+        };
         for destination in in_order {
             sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
                 .bind(orderly(*destination))
@@ -169,6 +194,10 @@ impl StateStore {
     /// a living worker of another process has claimed stays its own until it is done. For the holder of the lock only: it
     /// knows that nobody runs them. Gives their number.
     pub async fn abandon_running(&self, at: Timestamp) -> Result<u64, StateError> {
+        self.undisturbed(|| self.abandon_running_once(at)).await
+    }
+
+    async fn abandon_running_once(&self, at: Timestamp) -> Result<u64, StateError> {
         const ATTEMPT: &str = "mark interrupted runs";
         let mut transaction = self.begin(ATTEMPT).await?;
         let done = sqlx::query("UPDATE runs SET state = $1, finished = $2 WHERE state = $3")
@@ -186,8 +215,8 @@ impl StateStore {
 
     /// Whether nobody takes backups at this moment. A run begins under the lock and ends under it: one that counts
     /// as running between two moments like that was killed.
-    pub fn is_idle(&self) -> bool {
-        StateLock::is_free(self.location().directory(), Exclusive::Runs)
+    pub async fn is_idle(&self) -> bool {
+        StateLock::is_free(self, Exclusive::Runs).await
     }
 
     /// The runs that fit, newest first: at most `limit` of those that are older than `before`.
@@ -215,7 +244,7 @@ impl StateStore {
 
     /// The run with this id, or the only one whose id begins like this. Case does not matter.
     pub async fn run(&self, text: &str) -> Result<RunRow, StateError> {
-        let unknown = || StateError::UnknownRun { path: self.path(), text: text.chars().take(64).collect() };
+        let unknown = || StateError::UnknownRun { place: self.place(), text: text.chars().take(64).collect() };
         let prefix = text.to_ascii_uppercase();
         let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !plain || prefix.is_empty() || prefix.len() > ID_LENGTH {
@@ -233,7 +262,7 @@ impl StateStore {
         match rows.as_slice() {
             [] => Err(unknown()),
             [row] => self.run_of(row),
-            [_, _, ..] => Err(StateError::AmbiguousRun { path: self.path(), text: text.to_owned() }),
+            [_, _, ..] => Err(StateError::AmbiguousRun { place: self.place(), text: text.to_owned() }),
         }
     }
 
@@ -315,7 +344,7 @@ pub(super) mod tests {
         let (done, killed) = (start(&store, 1).await, start(&store, 2).await);
         store.finish_run(done, "complete", at(5), &json!({"new": 2}), &[]).await.unwrap();
         let left = store.run(&killed.to_string()).await.unwrap();
-        assert!(store.is_idle());
+        assert!(store.is_idle().await);
         assert_eq!((left.state.as_str(), left.finished), (RUNNING, None));
         assert_eq!((left.clone().settled(false).state, left.settled(true).state), (RUNNING.into(), ABANDONED.into()));
         assert_eq!(store.abandon_running(at(9)).await.unwrap(), 1);

@@ -9,7 +9,7 @@ use fake_bitbucket::{Action, Gate, Kind, When, World};
 use nix::pty::{Winsize, openpty};
 use rustix::process::Signal;
 use serde_json::Value;
-use xopero::state::{Exclusive, LockBody, StateLock};
+use xopero::state::{Exclusive, LockBody, StateLocation, StateLock};
 
 use crate::json_schema::demand_valid;
 use crate::proof::usual;
@@ -169,7 +169,9 @@ fn one_apply_waits_for_another_or_says_who_it_is() {
         operation: "apply".into(),
         since: "2026-11-22T00:00:00Z".parse().unwrap(),
     };
-    let held = StateLock::acquire(&path(&home, ".xopero"), Exclusive::Applying, &body).unwrap();
+    let location = StateLocation::beside(home.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let held = runtime.block_on(StateLock::acquire(&location, Exclusive::Applying, &body)).unwrap();
     let told = home.xopero(&["apply", "--auto-approve"]).expect(6).says("ada@vault").says("2026-11-22T00:00:00Z");
     safe(&told.stderr);
     home.xopero(&["apply", "--auto-approve", "--wait", "1ms"]).expect(6).says("waiting for ada@vault");

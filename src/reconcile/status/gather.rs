@@ -35,9 +35,9 @@ pub enum Place {
 /// Finds out what is known. Nothing is changed, and no server is asked; relative paths begin at `base`.
 pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known, ReconcileError> {
     let applied = store.applied().await?;
-    let idle = store.is_idle();
+    let idle = store.is_idle().await;
     let runs = store.newest_runs().await?;
-    let idle = idle && store.is_idle();
+    let idle = idle && store.is_idle().await;
     let mut runs: Vec<_> = runs.into_iter().map(|run| run.settled(idle)).collect();
     let only = |run: &RunRow| run.summary.as_ref().is_some_and(|summary| !summary["only"].is_null());
     let of_one: Vec<_> = runs.iter().filter(|run| run.state == DONE && only(run)).collect();

@@ -56,10 +56,21 @@ impl StateStore {
         most: usize,
         lease: Duration,
     ) -> Result<Vec<Claimed>, StateError> {
+        self.undisturbed(|| self.claim_once(owner, run, project, most, lease)).await
+    }
+
+    async fn claim_once(
+        &self,
+        owner: Uid,
+        run: RunId,
+        project: &ProjectSelector,
+        most: usize,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, StateError> {
+        // Apart, so that no plan of the database reads it twice and takes more than that.
         let (now, skip) = (self.now_sql(), self.skip_locked());
         let statement = format!(
-            "UPDATE queue SET state = '{RUNNING}', owner = $1, epoch = epoch + 1, lease_until = {now} + $2
-             WHERE (run, server, repository) IN (
+            "WITH next AS MATERIALIZED (
                 SELECT waiting.run, waiting.server, waiting.repository FROM queue AS waiting
                 WHERE waiting.run = $3 AND waiting.project = $4 AND waiting.state = '{QUEUED}'
                   AND waiting.not_before <= {now}
@@ -68,6 +79,8 @@ impl StateStore {
                   AND NOT EXISTS (SELECT 1 FROM queue AS other WHERE other.state = '{RUNNING}'
                     AND other.server = waiting.server AND other.repository = waiting.repository)
                 ORDER BY waiting.place LIMIT $5 {skip})
+             UPDATE queue SET state = '{RUNNING}', owner = $1, epoch = epoch + 1, lease_until = {now} + $2
+             WHERE (run, server, repository) IN (SELECT run, server, repository FROM next)
              RETURNING run, server, repository, owner, epoch, place, body"
         );
         let mut size = i64::try_from(most).unwrap_or(i64::MAX);
@@ -103,6 +116,10 @@ impl StateStore {
 
     /// Renews all claims of an owner, and gives those that it holds.
     pub async fn renew(&self, owner: Uid, lease: Duration) -> Result<BTreeSet<Claim>, StateError> {
+        self.undisturbed(|| self.renew_once(owner, lease)).await
+    }
+
+    async fn renew_once(&self, owner: Uid, lease: Duration) -> Result<BTreeSet<Claim>, StateError> {
         let statement = format!(
             "UPDATE queue SET lease_until = {} + $2 WHERE owner = $1 AND state = '{RUNNING}'
              RETURNING run, server, repository, owner, epoch",
@@ -119,6 +136,10 @@ impl StateStore {
 
     /// Gives tasks back that were not begun. What is not held any more stays as it is.
     pub async fn release(&self, claims: &[Claim]) -> Result<(), StateError> {
+        self.undisturbed(|| self.release_once(claims)).await
+    }
+
+    async fn release_once(&self, claims: &[Claim]) -> Result<(), StateError> {
         const ATTEMPT: &str = "give tasks back";
         for some in claims.chunks(AT_ONCE) {
             let statement =

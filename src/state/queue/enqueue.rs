@@ -32,6 +32,10 @@ impl StateStore {
     /// Puts the tasks of a run into the queue, in their order: all of them, or none. `owner` is its coordinator. Others
     /// get nothing of it until it is opened to them.
     pub async fn enqueue(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<(), StateError> {
+        self.undisturbed(|| self.enqueue_once(run, owner, tasks)).await
+    }
+
+    async fn enqueue_once(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<(), StateError> {
         const ATTEMPT: &str = "enqueue tasks";
         let mut transaction = self.begin(ATTEMPT).await?;
         // What was left by runs that are over is of no use to anybody, unless somebody still works on it.

@@ -102,6 +102,10 @@ impl StateStore {
     /// Takes note of the tasks of a run that ended elsewhere than at `owner`, its coordinator, or were set aside. Each is
     /// given once.
     pub async fn gather(&self, run: RunId, owner: Uid) -> Result<Vec<Gathered>, StateError> {
+        self.undisturbed(|| self.gather_once(run, owner)).await
+    }
+
+    async fn gather_once(&self, run: RunId, owner: Uid) -> Result<Vec<Gathered>, StateError> {
         const ATTEMPT: &str = "gather what other workers did";
         let statement = format!(
             "UPDATE queue SET state = '{GATHERED}' WHERE run = $1 AND owner <> $2

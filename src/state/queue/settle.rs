@@ -25,6 +25,10 @@ impl StateStore {
     /// Records how far tasks are: `free` ones, which nobody has claimed, and those whose claims are held. All of them, or
     /// none. Gives the claims that are not held any more: nothing is recorded of their tasks.
     pub async fn settle(&self, free: &[TaskRow], progress: &[Progress]) -> Result<BTreeSet<Claim>, StateError> {
+        self.undisturbed(|| self.settle_once(free, progress)).await
+    }
+
+    async fn settle_once(&self, free: &[TaskRow], progress: &[Progress]) -> Result<BTreeSet<Claim>, StateError> {
         const ATTEMPT: &str = "record tasks";
         let mut transaction = self.begin(ATTEMPT).await?;
         let mut kept = BTreeSet::new();
