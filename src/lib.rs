@@ -32,6 +32,7 @@
 //!   -- outside --
 //! daemon                what runs by itself, and when
 //! lsp                   what an editor asks: diagnostics, hover, completion, actions
+//! web                   health, figures and webhooks over HTTP, on this machine
 //! ui                    text, tables, progress, JSON lines: the only printer
 //! cli                   one file per command
 //! ```
@@ -64,3 +65,4 @@ pub mod state;
 pub mod store;
 pub mod throttle;
 pub mod ui;
+pub mod web;

@@ -39,12 +39,14 @@ const LAYERS: &[(&str, u32)] = &[
     ("daemon", 95),
     ("lsp", 100),
     ("ui", 100),
+    ("web", 100),
     ("cli", 110),
 ];
 
 /// Foreign crates that are named in one room only, and the room.
 const HIDDEN: &[(&str, &[&str])] = &[
     ("age", &["secret"]),
+    ("axum", &["web"]),
     ("comfy_table", &["ui"]),
     ("croner", &["schedule"]),
     ("gix_features", &["git"]),

@@ -80,6 +80,11 @@ pub fn credentials_directory() -> Option<PathBuf> {
     path("CREDENTIALS_DIRECTORY")
 }
 
+/// systemd's directory for what lives as long as the process: the first, if there are several.
+pub fn runtime_directory() -> Option<PathBuf> {
+    text("RUNTIME_DIRECTORY")?.split(':').next().map(PathBuf::from)
+}
+
 /// The user's directory of settings.
 pub fn config_home() -> Option<PathBuf> {
     path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))

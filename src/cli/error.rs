@@ -14,6 +14,7 @@ use crate::source::SourceError;
 use crate::state::StateError;
 use crate::store::StoreError;
 use crate::ui::Output;
+use crate::web::WebError;
 
 /// Why a command ends.
 #[derive(Debug)]
@@ -121,6 +122,13 @@ impl From<SourceError> for CliError {
             SourceError::Changed { .. } | SourceError::Write { .. } => exit_code::FAILED,
         };
         Self::from_error(code, &error, error.hint())
+    }
+}
+
+impl From<WebError> for CliError {
+    fn from(error: WebError) -> Self {
+        let hint = error.hint();
+        Self::from_error(exit_code::FAILED, &error, hint)
     }
 }
 

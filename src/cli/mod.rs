@@ -31,6 +31,7 @@ mod run;
 mod runs;
 mod schema;
 mod secrets;
+mod serving;
 mod snapshots;
 mod state_location;
 mod status;

@@ -8,13 +8,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::git::GitArgs;
 use super::interrupt::Interrupt;
+use super::serving::ServingArgs;
 use super::{CliError, Context, agree, env, exit_code};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::{Activator, AutoApply, Following, Watch, WatchSink};
+use crate::daemon::{Activator, AutoApply, Everybody, Following, Pulse, Watch, WatchSink};
 use crate::run::Turnstile;
 use crate::source::branch::PollPace;
 use crate::source::watch::{FileWatch, Notice, Pace};
 use crate::ui::watch::{WatchLines, WatchTalk};
+use crate::web::Site;
 
 /// Follow the file, apply what is safe, and run the plans on their schedules
 ///
@@ -35,6 +37,8 @@ pub struct WatchArgs {
     /// How often to ask for the branch, at least 30s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval, requires = "git")]
     pub interval: Duration,
+    #[command(flatten)]
+    pub serving: ServingArgs,
 }
 
 /// How much is applied without a person.
@@ -71,12 +75,15 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         let file = FileWatch::new(context.file(), notice, Pace::default(), Arc::clone(&clock));
         (Following::File(Box::new(file)), context.file().display().to_string())
     };
-    let sink: Arc<dyn WatchSink> = if context.output.is_json() {
+    let pulse = Arc::new(Pulse::new(Arc::clone(&clock)));
+    let talk: Arc<dyn WatchSink> = if context.output.is_json() {
         Arc::new(WatchLines::begin(Arc::clone(&clock)))
     } else {
         let (style, terminal) = (context.output.talk_style(), context.output.draws_progress());
         Arc::new(WatchTalk::new(style, context.output.width(), terminal, Arc::clone(&clock)))
     };
+    let sink: Arc<dyn WatchSink> = Arc::new(Everybody(vec![talk, Arc::clone(&pulse) as Arc<dyn WatchSink>]));
+    let serving = arguments.serving.start(context, Site { pulse, hook: None }, &sink)?;
     let interrupt = Interrupt::listen(|| {});
     let (ask, reload) = tokio::sync::mpsc::channel(1);
     let mut hangups = signal(SignalKind::hangup())
@@ -108,6 +115,10 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         reload,
         stop: interrupt.token,
     };
-    watch.run().await?;
+    let ended = watch.run().await;
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
+    ended?;
     Ok(exit_code::DONE)
 }

@@ -15,6 +15,11 @@ use crate::source::Tip;
 /// Something that happened.
 #[derive(Debug)]
 pub enum WatchEvent<'a> {
+    /// Health and figures can be asked for.
+    Listening {
+        /// Where: `unix:/run/xopero/xopero.sock`, `http://127.0.0.1:9477`.
+        address: String,
+    },
     /// The watch begins.
     Started {
         /// What is followed.
@@ -136,6 +141,12 @@ pub trait WatchSink: Send + Sync {
 
     /// Takes an event of a run of this plan.
     fn tell_of_run(&self, plan: &PlanName, event: &Event);
+
+    /// The loop turned: it read what there is to know, and waits for the next reason.
+    fn turned(&self) {}
+
+    /// The run of this plan is alive, although it has nothing to tell.
+    fn is_alive(&self, _plan: &PlanName) {}
 }
 
 /// The events of one run, on their way to whoever watches.
@@ -147,5 +158,9 @@ pub(super) struct OfRun {
 impl EventSink for OfRun {
     fn emit(&self, event: &Event) {
         self.sink.tell_of_run(&self.plan, event);
+    }
+
+    fn is_alive(&self) {
+        self.sink.is_alive(&self.plan);
     }
 }

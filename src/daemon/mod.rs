@@ -8,11 +8,15 @@
 mod activation;
 mod calendar;
 mod event;
+mod everybody;
 mod following;
+mod pulse;
 mod watch;
 
 pub use activation::{Activation, Activator, AutoApply};
 pub use calendar::{NextRuns, Outlook, ScheduledPlan, next_runs, scheduled};
 pub use event::{WatchEvent, WatchSink};
+pub use everybody::Everybody;
 pub use following::Following;
+pub use pulse::{NotReady, Pulse, Verdict};
 pub use watch::Watch;

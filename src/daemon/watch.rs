@@ -111,6 +111,7 @@ impl Watch {
         loop {
             let wait = self.round(&mut progress).await;
             self.tell_source().await;
+            self.sink.turned();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,

@@ -194,4 +194,7 @@ pub enum Event {
 pub trait EventSink: Send + Sync {
     /// Takes one event. Must not block for long.
     fn emit(&self, event: &Event);
+
+    /// Hears that the run is alive while it has nothing to tell: it waits for hours in which it may go on.
+    fn is_alive(&self) {}
 }

@@ -31,6 +31,7 @@ pub(super) async fn work(context: &Arc<Context>, tasks: Vec<Task>) -> Result<Vec
     let parking = Arc::clone(&context.credentials.parking);
     loop {
         let closed = closed(context);
+        context.events.is_alive();
         while closed.is_none()
             && !context.deadline.is_reached()
             && let Some(group) = queue.next(|project| parking.count(project))

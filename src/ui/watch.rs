@@ -70,6 +70,7 @@ enum Tone {
 
 fn words(event: &WatchEvent<'_>) -> (String, Tone) {
     match event {
+        WatchEvent::Listening { address } => (format!("health and figures at {}", shown(address)), Tone::Plain),
         WatchEvent::Started { source, generation, level } => {
             let level = match level {
                 AutoApply::None => "nothing is applied without you",
@@ -294,6 +295,7 @@ impl WatchSink for WatchLines {
 
 fn to_json(event: &WatchEvent<'_>) -> Value {
     match event {
+        WatchEvent::Listening { address } => json!({ "type": "listening", "address": address }),
         WatchEvent::Started { source, generation, level } => {
             let level = match level {
                 AutoApply::None => "none",

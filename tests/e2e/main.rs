@@ -35,6 +35,7 @@ mod runs;
 mod scope;
 mod secrets_scan;
 mod selection;
+mod service;
 mod shapes;
 mod shrink;
 mod status;

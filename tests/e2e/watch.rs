@@ -26,11 +26,15 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Starts it with the identity of the file's secrets.
     pub fn start(home: &Home, more: &[&str]) -> Self {
+        Self::start_in(home, &[], more)
+    }
+
+    /// Starts it with these variables in its environment.
+    pub fn start_in(home: &Home, variables: &[(&str, &str)], more: &[&str]) -> Self {
         let arguments = [&["watch", "--json"], more].concat();
         let mut command = home.xopero_command(&arguments);
-        command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
+        command.envs(variables.iter().copied()).env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the executable starts");
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         Self { child, lines }
@@ -69,7 +73,7 @@ impl Drop for Watching {
     }
 }
 
-fn world() -> World {
+pub fn world() -> World {
     let world = World::new();
     world.project("PAY").repository("ledger", |recipe| recipe.commits(2));
     world.project("PAY").repository("web", |recipe| recipe.commits(2));
@@ -77,7 +81,7 @@ fn world() -> World {
 }
 
 /// A schedule, and a state that says that its last time was dealt with so long ago.
-fn miss(home: &Home, ago: Duration) {
+pub fn miss(home: &Home, ago: Duration) {
     edit(home, "parts \"git\"", "parts \"git\"\n    schedule \"*/5 * * * *\"");
     home.apply();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");

@@ -1,0 +1,60 @@
+//! What long-running commands serve while they go on.
+
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{CliError, Context, env};
+use crate::daemon::{WatchEvent, WatchSink};
+use crate::web::{Listen, Listener, Site, serve};
+
+/// The name of the usual socket.
+const SOCKET: &str = "xopero.sock";
+
+/// Options of what is served.
+#[derive(Debug, Args)]
+pub struct ServingArgs {
+    /// Serve /healthz and /readyz at a unix socket, or at ADDRESS
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = Listen::USUAL,
+        long_help = "Serve /healthz and /readyz at ADDRESS: unix:PATH, or an address of this machine such as \
+        127.0.0.1:9477. Without ADDRESS at the unix socket xopero.sock in $RUNTIME_DIRECTORY, or else beside the state"
+    )]
+    pub listen: Option<Listen>,
+}
+
+/// Something that is served.
+pub struct Serving {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl ServingArgs {
+    /// Begins to serve, if that was asked for, and tells where.
+    pub fn start(&self, context: &Context, site: Site, sink: &Arc<dyn WatchSink>) -> Result<Option<Serving>, CliError> {
+        let Some(listen) = &self.listen else { return Ok(None) };
+        let usual = match env::runtime_directory() {
+            Some(directory) => directory.join(SOCKET),
+            None => context.location()?.directory().join(SOCKET),
+        };
+        let listener = Listener::bind(listen, &usual)?;
+        sink.tell(&WatchEvent::Listening { address: listener.address() });
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, site, stop.clone()));
+        Ok(Some(Serving { stop, task }))
+    }
+}
+
+impl Serving {
+    /// Ends it, once the answers under way are given.
+    pub async fn end(self) {
+        self.stop.cancel();
+        // What it died of was told by then.
+        let _died = self.task.await;
+    }
+}

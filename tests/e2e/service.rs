@@ -1,0 +1,84 @@
+//! `xopero watch --listen`: health for whoever supervises it.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::proof::usual;
+use crate::scene::PATIENCE;
+use crate::support::{edit, file_text, write_text};
+use crate::watch::{Watching, world};
+
+/// Asks for a page, and gives the status and the body.
+fn get(mut stream: impl Read + Write, page: &str, host: &str) -> (u16, String) {
+    let mut request = String::new();
+    write!(request, "GET {page} HTTP/1.1\r\nHost: {host}\r\n\r\n").expect("strings take everything");
+    stream.write_all(request.as_bytes()).expect("it listens");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers in UTF-8");
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("an answer has a status");
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
+
+/// Asks at a unix socket.
+pub fn get_at(socket: &Path, page: &str) -> (u16, String) {
+    let stream = UnixStream::connect(socket).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
+    get(stream, page, "xopero")
+}
+
+#[test]
+fn health_is_served_at_a_socket_while_the_watch_goes_on() {
+    let home = usual(world());
+    let mut watch = Watching::start(&home, &["--listen"]);
+    let socket = home.path().join(".xopero/xopero.sock");
+    assert_eq!(watch.line("listening")["address"], "unix:./.xopero/xopero.sock");
+    assert_eq!(socket.metadata().expect("it is there").permissions().mode() & 0o777, 0o660);
+    watch.line("activated");
+    assert_eq!(get_at(&socket, "/healthz"), (200, "ok\n".into()));
+    assert_eq!(get_at(&socket, "/readyz"), (200, "ok\n".into()));
+    home.xopero(&["watch", "--listen"]).expect(1).says("somebody else listens at");
+
+    let good = file_text(&home);
+    write_text(&home, "");
+    watch.line("source_missing");
+    assert_eq!(get_at(&socket, "/readyz"), (503, "source-missing\n".into()));
+    assert_eq!(get_at(&socket, "/healthz"), (200, "ok\n".into()));
+    write_text(&home, &good);
+    watch.line("source_back");
+    assert_eq!(get_at(&socket, "/readyz"), (200, "ok\n".into()));
+    edit(&home, "keep last=100", "keep last=200");
+    watch.line("activated");
+    watch.signal(Signal::KILL);
+    assert_eq!(watch.ended(), None);
+
+    // What a kill leaves behind is in nobody's way.
+    assert!(socket.exists());
+    let mut watch = Watching::start(&home, &["--listen"]);
+    watch.line("activated");
+    assert_eq!(get_at(&socket, "/readyz").0, 200);
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn over_tcp_only_this_machine_is_answered() {
+    let home = usual(world());
+    for foreign in ["0.0.0.0:0", "192.0.2.7:9477", "[::]:9477"] {
+        home.xopero(&["watch", "--listen", foreign]).expect(64).says("can be reached from other machines");
+    }
+    let mut watch = Watching::start(&home, &["--listen", "127.0.0.1:0"]);
+    let address = watch.line("listening")["address"].as_str().expect("it is text").to_owned();
+    let address = address.strip_prefix("http://").expect("it is TCP");
+    let ask = |host: &str| get(TcpStream::connect(address).expect("it listens"), "/healthz", host).0;
+    assert_eq!((ask(address), ask("evil.example.com"), ask("localhost")), (200, 421, 421));
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+}
