@@ -27,10 +27,12 @@ pub enum Act {
     Move,
     /// Let many repositories leave a plan.
     Narrow,
+    /// Tell nobody any more.
+    Silence,
 }
 
 impl Act {
-    const ALL: [Self; 4] = [Self::Retire, Self::Tighten, Self::Move, Self::Narrow];
+    const ALL: [Self; 5] = [Self::Retire, Self::Tighten, Self::Move, Self::Narrow, Self::Silence];
 
     /// The word in the trailer.
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Act {
             Self::Tighten => "tighten",
             Self::Move => "move",
             Self::Narrow => "narrow",
+            Self::Silence => "silence",
         }
     }
 
@@ -50,6 +53,7 @@ impl Act {
             RailKind::TightenedRetention => Some(Self::Tighten),
             RailKind::ServerMoved => Some(Self::Move),
             RailKind::RepositoriesLeave => Some(Self::Narrow),
+            RailKind::AlertsLeave => Some(Self::Silence),
             RailKind::NoPlans | RailKind::SealedElsewhere | RailKind::MoveConflict | RailKind::SourceRewound => None,
         }
     }
@@ -66,7 +70,9 @@ pub struct Allowance {
 
 /// A trailer that allows nothing, because it cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a trailer allows `retire`, `tighten`, `move` or `narrow` of one address, such as `retire plan/old-weekly`")]
+#[error(
+    "a trailer allows `retire`, `tighten`, `move`, `narrow` or `silence` of one address, such as `retire plan/old-weekly`"
+)]
 pub struct InvalidAllowance;
 
 impl FromStr for Allowance {

@@ -66,6 +66,11 @@ pub(super) fn findings(before: &Declaration, after: &Declaration) -> Findings {
             }
         }
     }
+    for (address, of_alerts) in super::alerting::findings(before, after) {
+        for finding in of_alerts {
+            found(address.clone(), finding);
+        }
+    }
     all
 }
 

@@ -9,6 +9,7 @@
 //!
 //! Everything here is a function of values. Nothing in a change set can delete a backup: the language cannot say it.
 
+mod alerting;
 mod allow;
 mod catalogue;
 mod change_set;

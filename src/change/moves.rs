@@ -158,11 +158,20 @@ fn name<T: FromStr>(address: &Address) -> Option<T> {
 
 /// Gives what is at `from` the name `to`, here and where it is referred to.
 fn rename(declaration: &mut Declaration, from: &Address, to: &Address) {
-    let Declaration { recipients: _, servers, destinations, retentions, projects, plans, moved: _, retired: _ } =
+    let Declaration { recipients: _, servers, destinations, retentions, projects, plans, alerts, moved: _, retired: _ } =
         declaration;
     match to.kind() {
         "plan" => {
-            rekey(plans, from, to);
+            if let Some((old, new)) = rekey(plans, from, to) {
+                for alerts in alerts.values_mut() {
+                    if alerts.plans.remove(&old) {
+                        alerts.plans.insert(new.clone());
+                    }
+                }
+            }
+        }
+        "alerts" => {
+            rekey(alerts, from, to);
         }
         "server" => {
             if let Some((old, new)) = rekey(servers, from, to) {

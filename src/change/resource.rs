@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::Value;
 use crate::model::{
-    Address, BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination, Guard, KeepRules,
-    Missed, Part, Pause, Place, PlanRetention, PlannedProject, Project, Recipient, Retention, S3Place, Server,
-    Timetable, TokenBucket, Verification,
+    Address, AlertAddress, Alerts, BackupPlan, Concurrency, Credential, CredentialRole, Cron, Declaration, Destination,
+    Email, Guard, KeepRules, Missed, Ntfy, Occasion, Part, Pause, Place, PlanRetention, PlannedProject, Project,
+    Recipient, Retention, S3Place, Server, Timetable, TokenBucket, Verification, Webhook,
 };
 
 /// One declared thing.
@@ -33,7 +33,7 @@ impl Resource {
 pub fn resources(declaration: &Declaration) -> BTreeMap<Address, Resource> {
     // Every field of the declaration is taken apart by name, so that one that is added cannot be forgotten here.
     // What was moved or retired is no thing of its own: it says what becomes of others.
-    let Declaration { recipients, servers, destinations, retentions, projects, plans, moved: _, retired: _ } =
+    let Declaration { recipients, servers, destinations, retentions, projects, plans, alerts, moved: _, retired: _ } =
         declaration;
     let mut all = BTreeMap::new();
     if !recipients.is_empty() {
@@ -62,6 +62,7 @@ pub fn resources(declaration: &Declaration) -> BTreeMap<Address, Resource> {
         }
     }
     all.extend(plans.iter().map(|(name, plan)| (Address::plan(name), plan_resource(plan))));
+    all.extend(alerts.iter().map(|(name, alerts)| (Address::alerts(name), alerts_resource(alerts))));
     all
 }
 
@@ -145,7 +146,18 @@ fn credential_resource(credential: &Credential) -> Resource {
 }
 
 fn plan_resource(plan: &BackupPlan) -> Resource {
-    let BackupPlan { projects, parts, destinations, retention, schedule, verify, guard, max_duration, paused } = plan;
+    let BackupPlan {
+        projects,
+        parts,
+        destinations,
+        retention,
+        schedule,
+        verify,
+        guard,
+        max_duration,
+        overdue_after,
+        paused,
+    } = plan;
     let mut resource = Resource::default();
     resource.put("projects", Value::set(projects.keys()));
     for (key, planned) in projects {
@@ -177,6 +189,9 @@ fn plan_resource(plan: &BackupPlan) -> Resource {
     if let Some(duration) = max_duration {
         resource.put("max-duration", Value::Duration(*duration));
     }
+    if let Some(duration) = overdue_after {
+        resource.put("overdue-after", Value::Duration(*duration));
+    }
     if let Some(Pause { reason, until }) = paused {
         resource.text("paused", reason);
         if let Some(until) = until {
@@ -201,6 +216,56 @@ fn put_timetable(resource: &mut Resource, timetable: &Timetable) {
     resource.put("schedule.overlap", Value::Text(overlap.as_str().to_owned()));
     if !not_between.is_empty() {
         resource.put("schedule.not-between", Value::set(not_between));
+    }
+}
+
+fn alerts_resource(alerts: &Alerts) -> Resource {
+    let Alerts { occasions, plans, ca_file, webhook, healthchecks, ntfy, slack, email, exec } = alerts;
+    let mut resource = Resource::default();
+    resource.put("on", Value::set(occasions.iter().copied().map(Occasion::as_str)));
+    if !plans.is_empty() {
+        resource.put("plans", Value::set(plans));
+    }
+    if let Some(path) = ca_file {
+        resource.text("ca-file", path);
+    }
+    if let Some(Webhook { address, signing_key }) = webhook {
+        put_address(&mut resource, "webhook", address);
+        if let Some(key) = signing_key {
+            resource.put("webhook.signing-key", Value::sealed(key));
+        }
+    }
+    if let Some(address) = healthchecks {
+        put_address(&mut resource, "healthchecks", address);
+    }
+    if let Some(Ntfy { address, token }) = ntfy {
+        put_address(&mut resource, "ntfy", address);
+        if let Some(token) = token {
+            resource.put("ntfy.token", Value::sealed(token));
+        }
+    }
+    if let Some(address) = slack {
+        resource.put("slack.address", Value::sealed(address));
+    }
+    if let Some(Email { to, from, server, login }) = email {
+        resource.put("email", Value::set(to));
+        resource.text("email.from", from);
+        resource.text("email.server", server);
+        if let Some((account, password)) = login {
+            resource.text("email.account", account);
+            resource.put("email.password", Value::sealed(password));
+        }
+    }
+    if let Some(path) = exec {
+        resource.text("exec", path);
+    }
+    resource
+}
+
+fn put_address(resource: &mut Resource, channel: &str, address: &AlertAddress) {
+    match address {
+        AlertAddress::Clear(address) => resource.text(channel, address),
+        AlertAddress::Sealed(sealed) => resource.put(format!("{channel}.address"), Value::sealed(sealed)),
     }
 }
 

@@ -46,6 +46,8 @@ pub enum RailKind {
     RepositoriesLeave,
     /// Snapshots are kept for a shorter time or in smaller number.
     TightenedRetention,
+    /// Nobody is told any more when backups do not come.
+    AlertsLeave,
     /// A server has another address.
     ServerMoved,
     /// What is sealed for one address would be needed at another.
@@ -65,6 +67,7 @@ impl RailKind {
             Self::ManyPlansLeave => "many-plans-leave",
             Self::RepositoriesLeave => "repositories-leave",
             Self::TightenedRetention => "tightened-retention",
+            Self::AlertsLeave => "alerts-leave",
             Self::ServerMoved => "server-moved",
             Self::SealedElsewhere => "sealed-elsewhere",
             Self::MoveConflict => "move-conflict",

@@ -32,6 +32,7 @@ pub(crate) fn declaration() -> Declaration {
         retentions: BTreeMap::from([("gfs".parse().unwrap(), retention(14))]),
         projects: BTreeMap::from([("PAY".parse().unwrap(), project(&["extra-1", "extra-2"]))]),
         plans: BTreeMap::from([("nightly".parse().unwrap(), plan(&["extra-1"], Some("30 1 * * *")))]),
+        alerts: BTreeMap::new(),
         moved: BTreeMap::new(),
         retired: BTreeSet::new(),
     }
@@ -121,6 +122,7 @@ fn plan(enabled: &[&str], schedule: Option<&str>) -> BackupPlan {
         verify: None,
         guard: None,
         max_duration: None,
+        overdue_after: None,
         paused: None,
     }
 }

@@ -40,7 +40,7 @@ impl Wanted {
 }
 
 /// Every sealed value, by where it stands.
-fn sealed(declaration: &Declaration) -> BTreeMap<(Address, &'static str), &Sealed> {
+fn sealed(declaration: &Declaration) -> BTreeMap<(Address, String), &Sealed> {
     let mut all = BTreeMap::new();
     for (key, project) in &declaration.projects {
         let Project { server: _, main, additional } = project;
@@ -48,15 +48,19 @@ fn sealed(declaration: &Declaration) -> BTreeMap<(Address, &'static str), &Seale
             additional.iter().map(|(name, credential)| (CredentialRole::Additional(name.clone()), credential));
         for (role, credential) in [(CredentialRole::Main, main)].into_iter().chain(additional) {
             if credential.same_as.is_none() {
-                all.insert((Address::credential(key, &role), credential.kind.as_str()), &credential.sealed);
+                all.insert((Address::credential(key, &role), credential.kind.as_str().to_owned()), &credential.sealed);
             }
         }
     }
     for (name, destination) in &declaration.destinations {
         if let Place::S3(place) = &destination.place {
-            all.insert((Address::destination(name), "access-key"), &place.access_key);
-            all.insert((Address::destination(name), "secret-key"), &place.secret_key);
+            all.insert((Address::destination(name), "access-key".to_owned()), &place.access_key);
+            all.insert((Address::destination(name), "secret-key".to_owned()), &place.secret_key);
         }
+    }
+    for (name, alerts) in &declaration.alerts {
+        let secrets = alerts.sealed().into_iter();
+        all.extend(secrets.map(|(channel, key, sealed)| ((Address::alerts(name), channel.secret(key)), sealed)));
     }
     all
 }

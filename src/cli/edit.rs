@@ -103,6 +103,8 @@ pub fn refused(context: &Context, before: &Sources, error: EditError) -> CliErro
         | EditError::Enabled { .. }
         | EditError::NoSecret { .. }
         | EditError::NoBucket { .. }
+        | EditError::NoChannel { .. }
+        | EditError::NoAlertAddress { .. }
         | EditError::NoRecipient { .. }
         | EditError::SeveralRecipients { .. }
         | EditError::LastRecipient { .. }

@@ -315,6 +315,8 @@ impl From<EditError> for CliError {
             | EditError::Ambiguous { .. }
             | EditError::NoSecret { .. }
             | EditError::NoBucket { .. }
+            | EditError::NoChannel { .. }
+            | EditError::NoAlertAddress { .. }
             | EditError::NoRecipient { .. }
             | EditError::SeveralRecipients { .. }
             | EditError::DoesNotFit { .. } => exit_code::INVALID_FILE,

@@ -44,10 +44,10 @@ mod syntax;
 
 pub use detached::without_directory;
 pub use edit::{
-    EditContext, EditError, NewCredential, Purpose, SealedValue, SecretAddress, Starter, StoreKey, add_recipient,
-    declared_recipients, disable_credential, edit_context, enable_credential, enabling_plans, remove_credential,
-    remove_recipient, replace_sealed, sealed_values, set_credential, set_expiry, set_store_key, starter,
-    store_key_purpose,
+    AlertSecret, EditContext, EditError, NewCredential, Purpose, SealedValue, SecretAddress, Starter, StoreKey,
+    add_recipient, alert_secret_purpose, declared_recipients, disable_credential, edit_context, enable_credential,
+    enabling_plans, remove_credential, remove_recipient, replace_sealed, sealed_values, set_alert_secret,
+    set_credential, set_expiry, set_store_key, starter, store_key_purpose,
 };
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
 pub use format::{FormatError, format};

@@ -7,10 +7,10 @@ use crate::model::is_hidden;
 
 /// Nodes with a sealed value, or with a property `file` that names one. What follows these names is masked unless it is
 /// sealed.
-pub(super) const SECRET_NAMES: [&str; 4] = ["token", "password", "access-key", "secret-key"];
+pub(super) const SECRET_NAMES: [&str; 6] = ["token", "password", "access-key", "secret-key", "signing-key", "address"];
 
-/// Wherever these stand, what follows is masked: tokens of Bitbucket, identities of age.
-const SECRET_PREFIXES: [&str; 2] = ["BBDC-", "AGE-SECRET-KEY-"];
+/// Wherever these stand, what follows is masked: tokens of Bitbucket, identities of age, addresses of Slack.
+const SECRET_PREFIXES: [&str; 3] = ["BBDC-", "AGE-SECRET-KEY-", "https://hooks.slack.com/"];
 
 /// A copy in which every byte of a secret is `*` and every byte of a control or direction character is `?`.
 pub fn redacted(text: &str) -> String {
@@ -42,6 +42,7 @@ pub fn redacted(text: &str) -> String {
         }
     }
     masked.extend(prefixed(text));
+    masked.extend(queries(text));
     let mut bytes = safe(text).into_bytes();
     for span in masked {
         for byte in &mut bytes[span.start..span.end] {
@@ -73,6 +74,17 @@ fn prefixed(text: &str) -> Vec<Span> {
         }
     }
     found
+}
+
+/// What follows the `?` of addresses, up to the next white space or quote: a secret as a rule.
+fn queries(text: &str) -> Vec<Span> {
+    let address = |(start, _): (usize, &str)| {
+        let rest = &text[start..];
+        let end = rest.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(rest.len());
+        let query = rest[..end].find('?')? + 1;
+        Some(Span::new(start + query, start + end))
+    };
+    text.match_indices("://").filter_map(address).collect()
 }
 
 /// What stands beside a sealed value and tells nothing of it.
@@ -137,6 +149,9 @@ mod tests {
             "/- token \"SECRET\"",
             "// token BBDC-SECRET",
             "anything \"AGE-SECRET-KEY-1SECRET\"",
+            "slack \"https://hooks.slack.com/services/SECRET\"",
+            "slack { adress \"https://SECRET\"; }",
+            "webhook \"https://hooks.example.com/x?token=SECRET\"",
         ];
         for form in forms {
             assert!(!redacted(form).contains("SECRET"), "{}", redacted(form));

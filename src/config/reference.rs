@@ -87,21 +87,31 @@ fn shown_as_block(node: &NodeSpec) -> bool {
 
 fn written(value: &ValueSpec, node: &NodeSpec, later: &mut Vec<(String, &'static str)>) -> String {
     match value.kind {
-        ValueKind::Text => format!("\"{}\"", sample(value.name)),
+        ValueKind::Text => match (node.name, value.name) {
+            ("email", "server") => "\"smtps://mail.example.com:465\"".to_owned(),
+            ("exec", _) => "\"/usr/local/bin/page-someone\"".to_owned(),
+            (_, name) => format!("\"{}\"", sample(name)),
+        },
         ValueKind::Integer(..) => "N".to_owned(),
         // What is usual for an answer is not what is usual for a backup.
         ValueKind::Duration => match node.name {
             "timeout" => "\"30s\"".to_owned(),
             "jitter" => "\"20m\"".to_owned(),
             "missed" => "\"12h\"".to_owned(),
+            "overdue-after" => "\"36h\"".to_owned(),
             _ => "\"7d\"".to_owned(),
         },
         ValueKind::TimeOfDay if value.name == "stop" => "\"18:00\"".to_owned(),
         ValueKind::TimeOfDay => "\"08:00\"".to_owned(),
         ValueKind::Date => "\"2027-03-01\"".to_owned(),
         ValueKind::Percent(..) => "\"20%\"".to_owned(),
-        ValueKind::Url if node.name == "s3" => "\"https://s3.example.com\"".to_owned(),
-        ValueKind::Url => "\"https://bitbucket.example.com\"".to_owned(),
+        ValueKind::Url => match node.name {
+            "s3" => "\"https://s3.example.com\"".to_owned(),
+            "webhook" => "\"https://hooks.example.com/xopero\"".to_owned(),
+            "healthchecks" => "\"https://hc.example.com/ping/…\"".to_owned(),
+            "ntfy" => "\"https://ntfy.example.com/backup\"".to_owned(),
+            _ => "\"https://bitbucket.example.com\"".to_owned(),
+        },
         ValueKind::Address if value.name == "to" => "\"plan/nightly\"".to_owned(),
         ValueKind::Address => "\"plan/old-name\"".to_owned(),
         ValueKind::Sealed => "(age)\"…\"".to_owned(),
@@ -131,6 +141,8 @@ fn sample(name: &'static str) -> &'static str {
         "file" => "secrets/PAY/main.age",
         "region" => "eu-central-1",
         "same-as" => "PAY",
+        "mail address" => "ops@example.com",
+        "from" => "xopero@example.com",
         itself => itself,
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn resolve(draft: &Draft, report: &mut Report) -> (Declaration, BTree
     for plan in &draft.plans {
         check_plan(plan, &declared, report);
     }
+    alerts(draft, report);
     let places = places(draft);
     statements::check(draft, &places, report);
     (declaration(draft, &credentials), places)
@@ -67,6 +68,7 @@ fn duplicates(draft: &Draft, report: &mut Report) {
     once("retention", draft.retentions.iter().map(|retention| &retention.name), report);
     once("project", draft.projects.iter().map(|project| &project.key), report);
     once("plan", draft.plans.iter().map(|plan| &plan.name), report);
+    once("`alerts` node", draft.alerts.iter().map(|alerts| &alerts.name), report);
     let keys: Vec<Spanned<PublicKey>> = draft
         .recipients
         .iter()
@@ -229,6 +231,16 @@ fn enabled_credentials(
     }
 }
 
+fn alerts(draft: &Draft, report: &mut Report) {
+    let plans: BTreeSet<&str> = draft.plans.iter().map(|plan| plan.name.value.as_str()).collect();
+    for alerts in &draft.alerts {
+        once("plan", &alerts.plans, report);
+        for plan in &alerts.plans {
+            exists("plan", NOT_DECLARED, plan, &plans, report);
+        }
+    }
+}
+
 /// The names of a project's additional credentials.
 fn additional(project: &DraftProject) -> impl Iterator<Item = &str> {
     project.credentials.iter().filter_map(|credential| match &credential.role.value {
@@ -252,6 +264,11 @@ fn declaration(draft: &Draft, credentials: &Credentials<'_>) -> Declaration {
             .filter_map(|found| Some((found.key.value.clone(), project(found, credentials)?)))
             .collect(),
         plans: draft.plans.iter().filter_map(|found| Some((found.name.value.clone(), plan(found)?))).collect(),
+        alerts: draft
+            .alerts
+            .iter()
+            .filter_map(|found| Some((found.name.value.clone(), found.value.clone()?)))
+            .collect(),
         moved: draft.moved.iter().map(|moved| (moved.from.value.clone(), moved.to.value.clone())).collect(),
         retired: draft.retired.iter().map(|retired| retired.value.clone()).collect(),
     }
@@ -291,6 +308,7 @@ fn plan(draft: &DraftPlan) -> Option<BackupPlan> {
         verify: draft.verify,
         guard: draft.guard,
         max_duration: draft.max_duration,
+        overdue_after: draft.overdue_after,
         paused: draft.paused.clone(),
     })
 }
@@ -311,5 +329,6 @@ fn places(draft: &Draft) -> BTreeMap<Address, Span> {
         );
     }
     places.extend(draft.plans.iter().map(|plan| (Address::plan(&plan.name.value), plan.span)));
+    places.extend(draft.alerts.iter().map(|alerts| (Address::alerts(&alerts.name.value), alerts.span)));
     places
 }

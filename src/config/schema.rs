@@ -166,6 +166,24 @@ const PARTS: &[Word] = &[
     planned_word("permissions", "backups of permissions"),
 ];
 
+/// What somebody can be told of.
+const OCCASIONS: &[Word] = &[
+    word("failed"),
+    word("recovered"),
+    word("throttled"),
+    word("overdue"),
+    word("suspect"),
+    word("credential"),
+    word("server"),
+    word("destination"),
+    word("approval"),
+    word("source"),
+];
+/// Where something is sent, unless the address is sealed.
+const ALERT_URL: &[ValueSpec] = &[optional("address", ValueKind::Url)];
+const SEALED_ADDRESS_DOCS: &str =
+    "The sealed address, in place of one in clear text: where it lets in whoever knows it.";
+
 const TOKEN_DOCS: &str = "A sealed HTTP access token, here or in a file of its own below this directory.";
 const PASSWORD_DOCS: &str = "A sealed password, here or in a file of its own below this directory.";
 
@@ -446,11 +464,104 @@ pub static SCHEMA: &[NodeSpec] = &[
     ),
     node(
         "plan",
+        "overdue-after",
+        (0, 1),
+        &[required("duration", ValueKind::Duration)],
+        NO_VALUES,
+        "How long ago the last run that backed up everything may be; without it a plan with a schedule is overdue when a \
+         run was due half an interval ago, 15 minutes at least and 12 hours at most, and has not succeeded since.",
+    ),
+    node(
+        "plan",
         "paused",
         (0, 1),
         NO_VALUES,
         &[required("reason", ValueKind::Text), optional("until", ValueKind::Date)],
         "The schedule is not followed, and why; from a day on it is again. Whoever starts the plan still can.",
+    ),
+    node(
+        "",
+        "alerts",
+        (0, ANY),
+        NAME,
+        NO_VALUES,
+        "Who is told when backups do not come, and when they come again; at least one way of telling.",
+    ),
+    node(
+        "alerts",
+        "on",
+        (0, 1),
+        &[repeated("occasion", ValueKind::Word(OCCASIONS))],
+        NO_VALUES,
+        "Of what; of everything if it is not said.",
+    ),
+    node(
+        "alerts",
+        "plan",
+        (0, ANY),
+        NAME,
+        NO_VALUES,
+        "A plan that it is about, by its name; about all if none is named.",
+    ),
+    node(
+        "alerts",
+        "ca-file",
+        (0, 1),
+        &[required("path", ValueKind::Text)],
+        NO_VALUES,
+        "PEM certificates to trust besides the system's, relative to this file.",
+    ),
+    node("alerts", "webhook", (0, 1), ALERT_URL, NO_VALUES, "A program that takes JSON over HTTP."),
+    node("alerts/webhook", "address", (0, 1), SEALED, KEY, SEALED_ADDRESS_DOCS),
+    node(
+        "alerts/webhook",
+        "signing-key",
+        (0, 1),
+        SEALED,
+        KEY,
+        "The sealed key that messages are signed with, HMAC-SHA256; only with an address in clear text, for which it is \
+         sealed.",
+    ),
+    node(
+        "alerts",
+        "healthchecks",
+        (0, 1),
+        ALERT_URL,
+        NO_VALUES,
+        "A check of a service such as healthchecks.io, which hears of the start, the success and the failure of every \
+         run, and misses what does not come; one for each plan, best.",
+    ),
+    node("alerts/healthchecks", "address", (0, 1), SEALED, KEY, SEALED_ADDRESS_DOCS),
+    node("alerts", "ntfy", (0, 1), ALERT_URL, NO_VALUES, "A topic of an ntfy server."),
+    node("alerts/ntfy", "address", (0, 1), SEALED, KEY, SEALED_ADDRESS_DOCS),
+    node(
+        "alerts/ntfy",
+        "token",
+        (0, 1),
+        SEALED,
+        KEY,
+        "The sealed access token to publish with; only with an address in clear text, for which it is sealed.",
+    ),
+    node("alerts", "slack", (0, 1), NO_VALUES, NO_VALUES, "An incoming webhook of Slack."),
+    node("alerts/slack", "address", (0, 1), SEALED, KEY, "Its sealed address."),
+    node(
+        "alerts",
+        "email",
+        (0, 1),
+        &[repeated("mail address", ValueKind::Text)],
+        &[required("from", ValueKind::Text), required("server", ValueKind::Text), optional("account", ValueKind::Text)],
+        "Mailboxes, and the server that takes the mail: smtps:// for TLS, smtp:// for STARTTLS, which must be there \
+         unless the server is on this machine.",
+    ),
+    node("alerts/email", "password", (0, 1), SEALED, KEY, "The sealed password of the account at the mail server."),
+    node(
+        "alerts",
+        "exec",
+        (0, 1),
+        &[required("path", ValueKind::Text)],
+        NO_VALUES,
+        "A program of this machine, by its absolute path, that reads JSON from standard input; it is called only where \
+         xopero was started with --allow-exec.",
     ),
     node(
         "",

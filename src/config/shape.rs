@@ -253,11 +253,21 @@ fn sealed(given: &Value, spec: &NodeSpec, report: &mut Report) {
     } else {
         Diagnostic::error("xopero::plaintext-secret", format!("the {} is not sealed", spec.name))
             .at(given.span, "not an age ciphertext")
-            .help(
-                "seal it with `xopero credential add`, which reads it from standard input; if a working secret was \
-                 ever committed here, revoke it",
-            )
+            .help(format!(
+                "seal it with `{}`, which reads it from standard input; if a working secret was ever committed here, \
+                 revoke it",
+                sealing_command(spec)
+            ))
     });
+}
+
+/// The command that puts a sealed value where this one stands.
+fn sealing_command(spec: &NodeSpec) -> String {
+    match spec.context.split_once('/').unwrap_or((spec.context, "")) {
+        ("alerts", channel) => format!("xopero secrets set alerts/NAME/{channel}/{}", spec.name),
+        ("destination", _) => format!("xopero secrets set destination/NAME/{}", spec.name),
+        (_, _) => "xopero credential add".to_owned(),
+    }
 }
 
 /// Whether the text has the form of an age ciphertext, so that it is safe to show.

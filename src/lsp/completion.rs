@@ -159,6 +159,7 @@ fn named(names: &Names, meaning: Meaning, project: Option<&str>) -> Vec<Item> {
             | (Meaning::Retention, Target::Retention(name))
             | (Meaning::Project, Target::Project(name))
             | (Meaning::Plan, Target::Plan(name))
+            | (Meaning::Alerts, Target::Alerts(name))
             | (Meaning::AnyCredential, Target::Credential(name, None)) => name.clone(),
             (Meaning::Credential, Target::Credential(of, Some(name))) if Some(of.as_str()) == project => name.clone(),
             (Meaning::AnyCredential, Target::Credential(project, Some(name))) => format!("{project}/{name}"),
@@ -167,6 +168,7 @@ fn named(names: &Names, meaning: Meaning, project: Option<&str>) -> Vec<Item> {
             (Meaning::Address, Target::Retention(name)) => format!("retention/{name}"),
             (Meaning::Address, Target::Project(name)) => format!("project/{name}"),
             (Meaning::Address, Target::Plan(name)) => format!("plan/{name}"),
+            (Meaning::Address, Target::Alerts(name)) => format!("alerts/{name}"),
             _ => continue,
         };
         if seen.insert(written.clone()) {

@@ -71,6 +71,17 @@ pub(super) fn of(names: &Names, target: &Target, now: Timestamp) -> Vec<String> 
                 lines.push("no schedule: it runs when asked to".to_owned());
             }
         }
+        Target::Alerts(_) => {
+            let children = || outline.children(Some(declared.node)).map(|(_, child)| child);
+            let plans: Vec<&str> = children()
+                .filter(|child| outline.name(child) == "plan")
+                .filter_map(|child| outline.first(child))
+                .collect();
+            let other = |child: &&OutlineNode| !matches!(outline.name(child), "plan" | "on" | "ca-file");
+            let ways: Vec<&str> = children().filter(other).map(|child| outline.name(child)).collect();
+            lines.push(list("tells by", &ways));
+            lines.push(if plans.is_empty() { "about every plan".to_owned() } else { list("about the plans", &plans) });
+        }
         Target::Credential(project, role) => {
             lines.extend(outline.property(node, "account").map(|word| format!("account {}", code(outline.say(word)))));
             lines.extend(
@@ -101,6 +112,7 @@ pub(super) fn plain(names: &Names, declared: &Declared) -> String {
         | Target::Retention(_)
         | Target::Project(_)
         | Target::Plan(_)
+        | Target::Alerts(_)
         | Target::File(_) => outline.name(outline.node(declared.node)).to_owned(),
     }
 }
@@ -113,6 +125,7 @@ pub(super) fn title(target: &Target) -> String {
         Target::Retention(name) => format!("retention {}", code(name)),
         Target::Project(name) => format!("project {}", code(name)),
         Target::Plan(name) => format!("plan {}", code(name)),
+        Target::Alerts(name) => format!("alerts {}", code(name)),
         Target::Credential(project, None) => format!("the main credential of project {}", code(project)),
         Target::Credential(project, Some(name)) => {
             format!("additional credential {} of project {}", code(name), code(project))
@@ -171,6 +184,7 @@ fn key(target: &Target) -> Option<&str> {
         | Target::Destination(_)
         | Target::Retention(_)
         | Target::Plan(_)
+        | Target::Alerts(_)
         | Target::Credential(..)
         | Target::File(_) => None,
     }

@@ -105,7 +105,7 @@ fn declared(file: FileId, outline: &Outline) -> Vec<Declared> {
     let mut found = Vec::new();
     for (index, node) in outline.children(None) {
         let path = outline.path(Some(index));
-        if !matches!(path.as_str(), "server" | "destination" | "retention" | "project" | "plan") {
+        if !matches!(path.as_str(), "server" | "destination" | "retention" | "project" | "plan" | "alerts") {
             continue;
         }
         let Some(name) = node.arguments.first() else { continue };

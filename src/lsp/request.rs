@@ -132,6 +132,7 @@ fn shown_symbol(found: Symbol, text: &str) -> DocumentSymbol {
         Target::Retention(_) => SymbolKind::CONSTANT,
         Target::Project(_) => SymbolKind::PACKAGE,
         Target::Plan(_) => SymbolKind::EVENT,
+        Target::Alerts(_) => SymbolKind::FUNCTION,
         Target::Credential(..) => SymbolKind::KEY,
         Target::File(_) => SymbolKind::FILE,
     };

@@ -10,6 +10,7 @@ pub(super) enum Target {
     Retention(String),
     Project(String),
     Plan(String),
+    Alerts(String),
     /// A credential of a project: the main one, or an additional one by name.
     Credential(String, Option<String>),
     /// An included file, by its path.
@@ -24,6 +25,7 @@ pub(super) enum Meaning {
     Retention,
     Project,
     Plan,
+    Alerts,
     /// An additional credential of the project around it.
     Credential,
     /// A credential of any project: `PAY`, `PAY/extra-1`.
@@ -42,7 +44,8 @@ pub(super) fn of_argument(path: &str, index: usize) -> Option<Meaning> {
         "retention" | "plan/retention" => Meaning::Retention,
         "project" | "plan/project" => Meaning::Project,
         "project/additional-credential" => Meaning::Credential,
-        "plan" => Meaning::Plan,
+        "plan" | "alerts/plan" => Meaning::Plan,
+        "alerts" => Meaning::Alerts,
         "moved" | "retired" => Meaning::Address,
         "include" => Meaning::File,
         _ => return None,
@@ -70,6 +73,7 @@ impl Target {
             Meaning::Retention => Self::Retention(owned),
             Meaning::Project => Self::Project(owned),
             Meaning::Plan => Self::Plan(owned),
+            Meaning::Alerts => Self::Alerts(owned),
             Meaning::Credential => Self::Credential(project?.to_owned(), Some(owned)),
             Meaning::AnyCredential => match name.split_once('/') {
                 Some((project, credential)) => Self::Credential(project.to_owned(), Some(credential.to_owned())),
@@ -84,6 +88,7 @@ impl Target {
                     "retention" => Self::Retention(name),
                     "project" => Self::Project(name),
                     "plan" => Self::Plan(name),
+                    "alerts" => Self::Alerts(name),
                     "credential" => match name.split_once('/')? {
                         (project, "main") => Self::Credential(project.to_owned(), None),
                         (project, credential) => Self::Credential(project.to_owned(), Some(credential.to_owned())),

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ProjectSelector;
 use super::declaration::CredentialRole;
-use super::names::{AccountName, CredentialName, DestinationName, PlanName, RepoId, RetentionName, ServerName};
+use super::names::{
+    AccountName, AlertsName, CredentialName, DestinationName, PlanName, RepoId, RetentionName, ServerName,
+};
 
 /// A text that is not the address of anything that can be declared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +61,11 @@ impl Address {
         Self(format!("account/{server}/{account}"))
     }
 
+    /// An `alerts` node.
+    pub fn alerts(name: &AlertsName) -> Self {
+        Self(format!("alerts/{name}"))
+    }
+
     /// A backup plan.
     pub fn plan(name: &PlanName) -> Self {
         Self(format!("plan/{name}"))
@@ -76,6 +83,7 @@ impl Address {
             "retention" => of(RetentionName::new(name), Self::retention),
             "project" => of(ProjectSelector::new(name), Self::project),
             "plan" => of(PlanName::new(name), Self::plan),
+            "alerts" => of(AlertsName::new(name), Self::alerts),
             "credential" => name.split_once('/').and_then(|(project, role)| {
                 let role = match role {
                     "main" => CredentialRole::Main,
@@ -117,6 +125,7 @@ mod tests {
             "retention/gfs",
             "project/TEAM-*",
             "plan/nightly",
+            "alerts/ops",
             "credential/PAY/main",
             "credential/PAY/extra-1",
         ] {

@@ -31,6 +31,9 @@ pub struct BackupPlan {
     /// How long a run may take, if that is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<Duration>,
+    /// How long ago the last success may be, if the file says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_after: Option<Duration>,
     /// Why the schedule is not followed, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,

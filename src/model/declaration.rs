@@ -9,9 +9,10 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::names::{
-    AccountName, CredentialName, DestinationName, InvalidName, PlanName, PublicKey, RetentionName, ServerName,
+    AccountName, AlertsName, CredentialName, DestinationName, InvalidName, PlanName, PublicKey, RetentionName,
+    ServerName,
 };
-use super::{Address, BackupPlan, BaseUrl, CredentialKind, Destination, ProjectSelector, Retention, Sealed};
+use super::{Address, Alerts, BackupPlan, BaseUrl, CredentialKind, Destination, ProjectSelector, Retention, Sealed};
 
 /// Everything that is declared. References between its parts are known to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Declaration {
     pub projects: BTreeMap<ProjectSelector, Project>,
     /// The backup plans, by name.
     pub plans: BTreeMap<PlanName, BackupPlan>,
+    /// Who is told of what, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alerts: BTreeMap<AlertsName, Alerts>,
     /// What has another name than it was applied under: the old address, and the one that took its place. Both are of
     /// one kind. The old one is not declared; the new one is, or was moved on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -6,7 +6,8 @@
 //! - [`names`]: what people write (project keys, slugs, the names of declared things);
 //! - [`ids`]: what xopero mints (runs, snapshots, packs, lineages);
 //! - [`git`]: object ids, reference names and the references of one repository at one time;
-//! - [`declaration`], with [`backup_plan`], [`timetable`], [`destination`] and [`retention`]: the file after resolution;
+//! - [`declaration`], with [`backup_plan`], [`timetable`], [`destination`], [`retention`] and [`alerts`]: the file after
+//!   resolution;
 //! - [`applied`]: the declaration that is in force, with the identities it was given;
 //! - [`task_state`]: how far a task is that has not ended;
 //! - [`snapshot`]: what is known of one restorable snapshot;
@@ -16,6 +17,8 @@
 //! - [`hidden`]: characters that must not reach a terminal.
 
 pub mod address;
+pub mod alert_url;
+pub mod alerts;
 pub mod applied;
 pub mod backup_plan;
 pub mod base_url;
@@ -27,6 +30,7 @@ pub mod hex;
 pub mod hidden;
 pub mod ids;
 pub mod inventory;
+pub mod mail;
 pub mod names;
 pub mod observation;
 pub mod pattern;
@@ -40,6 +44,8 @@ pub mod task_state;
 pub mod timetable;
 
 pub use address::{Address, InvalidAddress};
+pub use alert_url::{AlertUrl, InvalidAlertUrl};
+pub use alerts::{AlertAddress, Alerts, Channel, Email, Ntfy, Occasion, UnknownChannel, Webhook};
 pub use applied::{AllowedBy, Applied, FileDigest, Generation, Source};
 pub use backup_plan::{BackupPlan, Guard, Interval, Part, Pause, PlanRetention, PlannedProject, Verification};
 pub use base_url::BaseUrl;
@@ -52,9 +58,10 @@ pub use git::{Head, ObjectFormat, ObjectId, RefName, RefTip, References};
 pub use hidden::is_hidden;
 pub use ids::{DestinationId, Lineage, PackId, RunId, SnapshotId, Uid};
 pub use inventory::{Comparison, Inventory, ListedRepository, Remembered, RepositoryName, RepositoryState};
+pub use mail::{InvalidMailAddress, InvalidMailServer, MailAddress, MailSecurity, MailServer};
 pub use names::{
-    AccountName, BucketName, CredentialName, DestinationName, InvalidName, KeyPrefix, PlanName, ProjectId, ProjectKey,
-    PublicKey, Region, RepoId, RepoSlug, RetentionName, ServerName,
+    AccountName, AlertsName, BucketName, CredentialName, DestinationName, InvalidName, KeyPrefix, PlanName, ProjectId,
+    ProjectKey, PublicKey, Region, RepoId, RepoSlug, RetentionName, ServerName,
 };
 pub use observation::{
     CredentialSeen, DestinationSeen, DestinationState, Inventories, Limit, LimitSource, Login, LoginRefusal,

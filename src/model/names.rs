@@ -105,6 +105,10 @@ name!(
     PlanName, "a plan name", "1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit", is_declared_name
 );
 name!(
+    /// The name of an `alerts` node.
+    AlertsName, "the name of alerts", "1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit", is_declared_name
+);
+name!(
     /// The name of an additional credential inside its project.
     CredentialName, "a credential name", "1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit", is_declared_name
 );

@@ -17,6 +17,10 @@ pub enum SecretKind {
     Password,
     /// Half of the key to an object store. It is sealed for the address of the store, and its account is the bucket.
     S3,
+    /// What a webhook's messages are signed with. It is sealed for the address that they go to, and never sent.
+    SigningKey,
+    /// An address that lets in whoever knows it.
+    Address,
 }
 
 impl SecretKind {
@@ -26,6 +30,8 @@ impl SecretKind {
             Self::Token => "token",
             Self::Password => "password",
             Self::S3 => "s3",
+            Self::SigningKey => "signing-key",
+            Self::Address => "address",
         }
     }
 }

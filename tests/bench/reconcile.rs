@@ -105,6 +105,7 @@ fn declaration() -> Declaration {
             verify: None,
             guard: None,
             max_duration: None,
+            overdue_after: None,
             paused: None,
         };
         declared.plans.insert(format!("plan-{number:04}").parse().unwrap(), plan);

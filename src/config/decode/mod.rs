@@ -4,6 +4,7 @@
 //! what is reported here is text that breaks the rule of its value. Names keep their places: the next step resolves
 //! them. A thing whose value is broken keeps its name, so that nobody who refers to it is blamed.
 
+mod alerts;
 mod destination;
 mod plan;
 mod project;
@@ -14,6 +15,7 @@ mod statement;
 mod timetable;
 mod value;
 
+pub(super) use alerts::{DraftAlerts, alert_url, mail_server};
 pub(super) use destination::bucket;
 pub(super) use plan::{DraftPlan, DraftPlannedProject, DraftRetention};
 pub(super) use project::{DraftCredential, DraftProject, DraftSecret, credential, role};
@@ -51,6 +53,7 @@ pub(super) struct Draft {
     pub(super) retentions: Vec<Named<RetentionName, Retention>>,
     pub(super) projects: Vec<DraftProject>,
     pub(super) plans: Vec<DraftPlan>,
+    pub(super) alerts: Vec<DraftAlerts>,
     pub(super) moved: Vec<DraftMove>,
     pub(super) retired: Vec<Spanned<Address>>,
 }
@@ -69,6 +72,7 @@ pub(super) fn draft(nodes: &[Node], report: &mut Report) -> Draft {
             "retention" => draft.retentions.extend(retention::decode(node, report)),
             "project" => draft.projects.extend(project::decode(node, report)),
             "plan" => draft.plans.extend(plan::decode(node, report)),
+            "alerts" => draft.alerts.extend(alerts::decode(node, report)),
             "moved" => draft.moved.extend(statement::moved(node, report)),
             "retired" => draft.retired.extend(statement::retired(node, report)),
             _ => {}

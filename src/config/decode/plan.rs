@@ -25,6 +25,7 @@ pub(in crate::config) struct DraftPlan {
     pub(in crate::config) verify: Option<Verification>,
     pub(in crate::config) guard: Option<Guard>,
     pub(in crate::config) max_duration: Option<Duration>,
+    pub(in crate::config) overdue_after: Option<Duration>,
     pub(in crate::config) paused: Option<Pause>,
     pub(in crate::config) span: Span,
 }
@@ -59,6 +60,7 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftPlan> {
     let limit = node.child("guard").and_then(|guard| percent(guard.prop("max-repositories-removed"), 0, report));
     let guard = limit.map(|max_repositories_removed| Guard { max_repositories_removed });
     let max_duration = node.child("max-duration").and_then(|given| duration(given, Duration::from_mins(1), report));
+    let overdue_after = node.child("overdue-after").and_then(|given| duration(given, Duration::from_mins(1), report));
     let paused = node.child("paused").and_then(|paused| pause(paused, report));
     let name = name(node.text(), PlanName::new, report)?;
     Some(DraftPlan {
@@ -71,6 +73,7 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftPlan> {
         verify,
         guard,
         max_duration,
+        overdue_after,
         paused,
         span: node.span,
     })

@@ -15,7 +15,7 @@ pub(in crate::config) struct DraftMove {
 }
 
 /// What has an address, by the first part of it.
-const KINDS: [&str; 6] = ["server", "destination", "retention", "project", "credential", "plan"];
+const KINDS: [&str; 7] = ["server", "destination", "retention", "project", "credential", "plan", "alerts"];
 
 /// A `moved` node.
 pub(super) fn moved(node: &Node, report: &mut Report) -> Option<DraftMove> {

@@ -3,7 +3,9 @@
 use super::SecretAddress;
 use crate::config::error::{Diagnostic, Invalid};
 use crate::config::sources::Sources;
-use crate::model::{Address, CredentialName, DestinationName, PlanName, ProjectSelector, PublicKey};
+use crate::model::{
+    Address, AlertsName, Channel, CredentialName, DestinationName, PlanName, ProjectSelector, PublicKey,
+};
 
 /// Why the files were left alone.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,22 @@ pub enum EditError {
     NoBucket {
         /// The destination.
         destination: DestinationName,
+    },
+    /// The alerts have no such way of telling.
+    #[error("alerts {alerts} have no `{channel}`")]
+    NoChannel {
+        /// The alerts.
+        alerts: AlertsName,
+        /// What is missing.
+        channel: Channel,
+    },
+    /// What is sealed for an address has none that can be read.
+    #[error("`{channel}` of alerts {alerts} does not say what the secret is for")]
+    NoAlertAddress {
+        /// The alerts.
+        alerts: AlertsName,
+        /// The way of telling.
+        channel: Channel,
     },
     /// No recipient has that name or key.
     #[error("no recipient is {wanted}")]
@@ -133,6 +151,14 @@ impl EditError {
             )
             }
             Self::NoBucket { .. } => Some("only `s3` has keys; correct what `xopero validate` reports of it".to_owned()),
+            Self::NoChannel { channel, .. } => {
+                Some(format!("add the line `{channel}` to their block; the secret is put into it"))
+            }
+            Self::NoAlertAddress { .. } => Some(
+                "a signing key and a token are sealed for the address in clear text, a password for the account and the \
+                 server; correct what `xopero validate` reports"
+                    .to_owned(),
+            ),
             Self::NoRecipient { known, .. } => Some(format!("recipients: {}", known.join(", "))),
             Self::SeveralRecipients { .. } => Some("name the one by its key".to_owned()),
             Self::LastRecipient { .. } => Some("add the one that takes its place first".to_owned()),

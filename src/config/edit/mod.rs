@@ -5,6 +5,7 @@
 //! else, for whatever reason, is refused, and so is one that would add an error to the files. A file that is being
 //! written may lack other things.
 
+mod alert_secret;
 mod context;
 mod credential;
 mod enable;
@@ -17,6 +18,7 @@ mod splice;
 mod starter;
 mod store_key;
 
+pub use alert_secret::{AlertSecret, alert_secret_purpose, set_alert_secret};
 pub use context::{EditContext, declared_recipients, edit_context};
 pub use credential::{NewCredential, remove_credential, set_credential};
 pub use enable::{disable_credential, enable_credential, enabling_plans};

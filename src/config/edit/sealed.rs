@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::EditError;
+use super::alert_secret::{AlertSecret, alert_purpose};
 use super::layout::{head_end, leading, quote};
 use super::splice::{Edit, Splice, parsed};
 use super::store_key::{StoreKey, store_purpose};
@@ -16,7 +17,8 @@ use crate::config::load::checked_draft;
 use crate::config::shape::is_age;
 use crate::config::sources::Sources;
 use crate::model::{
-    AccountName, Address, CredentialRole, DestinationName, ProjectSelector, RecipientsMark, Sealed, SecretKind,
+    AccountName, Address, AlertsName, CredentialRole, DestinationName, ProjectSelector, RecipientsMark, Sealed,
+    SecretKind,
 };
 
 /// The property beside a sealed value that says for which set of recipients it is sealed.
@@ -36,6 +38,11 @@ impl SecretAddress {
     /// One of the keys to the bucket of a destination.
     pub fn store_key(destination: &DestinationName, key: StoreKey) -> Self {
         Self(format!("destination/{destination}/{}", key.as_str()))
+    }
+
+    /// One of the secrets of alerts.
+    pub fn alert(alerts: &AlertsName, secret: AlertSecret) -> Self {
+        Self(format!("{}/{secret}", Address::alerts(alerts)))
     }
 
     /// The address as text.
@@ -103,7 +110,7 @@ pub fn sealed_values(sources: &Sources) -> Result<Vec<SealedValue>, EditError> {
 pub(super) struct Place<'a> {
     pub(super) address: SecretAddress,
     /// The node that has the value as its argument.
-    node: &'a Node,
+    pub(super) node: &'a Node,
     pub(super) parent: &'a Node,
     top: &'a Node,
 }
@@ -118,6 +125,16 @@ pub(super) fn places(nodes: &[Node]) -> Vec<Place<'_>> {
             Place { address, node, parent: top, top }
         }));
     }
+    for top in nodes.iter().filter(|node| node.name == "alerts") {
+        let Some(alerts) = top.text().and_then(|(name, _)| AlertsName::new(name).ok()) else { continue };
+        for parent in top.children() {
+            let secrets = parent.children().iter().filter_map(|node| Some((AlertSecret::of(parent, node)?, node)));
+            places.extend(secrets.map(|(secret, node)| {
+                let address = SecretAddress::alert(&alerts, secret);
+                Place { address, node, parent, top }
+            }));
+        }
+    }
     for top in nodes.iter().filter(|node| node.name == "project") {
         let Some(project) = top.text().and_then(|(key, _)| ProjectSelector::new(key).ok()) else { continue };
         for parent in top.children() {
@@ -131,6 +148,9 @@ pub(super) fn places(nodes: &[Node]) -> Vec<Place<'_>> {
 }
 
 fn purpose(place: &Place<'_>, draft: &Draft) -> Option<Purpose> {
+    if place.top.name == "alerts" {
+        return alert_purpose(place.parent, AlertSecret::of(place.parent, place.node)?);
+    }
     let kind = match place.node.name.as_str() {
         "token" => SecretKind::Token,
         "password" => SecretKind::Password,
@@ -198,6 +218,18 @@ fn take_out(nodes: &mut [Node], chosen: &dyn Fn(&SecretAddress) -> bool) {
         for node in top.children.iter_mut().flatten().filter(|child| StoreKey::is(child)) {
             if chosen(&SecretAddress(format!("destination/{name}/{}", node.name))) {
                 empty(node);
+            }
+        }
+    }
+    for top in nodes.iter_mut().filter(|node| node.name == "alerts") {
+        let Some(alerts) = top.text().and_then(|(name, _)| AlertsName::new(name).ok()) else { continue };
+        for parent in top.children.iter_mut().flatten() {
+            let channel = parent.name.clone();
+            for node in parent.children.iter_mut().flatten() {
+                let secret = AlertSecret::named(&channel, &node.name);
+                if secret.is_some_and(|secret| chosen(&SecretAddress::alert(&alerts, secret))) {
+                    empty(node);
+                }
             }
         }
     }

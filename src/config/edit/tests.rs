@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Decoded, FileKind, Invalid, SourceFile, Sources, Span, Unreadable, decode};
 use crate::model::{
-    AccountName, Address, BaseUrl, CredentialKind, CredentialName, CredentialRole, DestinationName, PlanName,
-    ProjectSelector, PublicKey, Recipient, RecipientsMark, Sealed, SecretKind,
+    AccountName, Address, AlertsName, BaseUrl, CredentialKind, CredentialName, CredentialRole, DestinationName,
+    PlanName, ProjectSelector, PublicKey, Recipient, RecipientsMark, Sealed, SecretKind,
 };
 
 const COMPLETE: &str = include_str!("../../../examples/complete.kdl");
@@ -374,7 +374,7 @@ fn a_sealed_value_is_replaced_in_the_form_that_it_has() {
 fn several_values_are_replaced_at_once_and_the_rest_stays() {
     let sources = alone(COMPLETE);
     let values = sealed_values(&sources).unwrap();
-    assert_eq!(values.len(), 5);
+    assert_eq!(values.len(), 12);
     assert!(values.iter().all(|value| value.is_for(&mark(COMPLETE))), "the example is marked");
     let purpose = |address: &str| {
         let found = values.iter().find(|value| value.address.as_str() == address).unwrap();
@@ -429,6 +429,48 @@ fn the_first_keys_of_a_destination_are_put_in_and_then_replaced() {
     assert!(matches!(set(COMPLETE, &directory), Err(EditError::WouldNotValidate { .. })));
     let twice = without.replace("destination \"nas\" {", "destination \"offsite\" {");
     assert!(matches!(set(&twice, &name), Err(EditError::Ambiguous { .. })));
+}
+
+#[test]
+fn the_secrets_of_alerts_are_bound_to_what_stands_beside_them() {
+    let text = MINIMAL.to_owned()
+        + "alerts \"ops\" {\n    webhook \"https://hooks.example.com/x/\"\n    slack\n    email \"a@example.com\" \\\n        \
+           from=\"b@example.com\" server=\"smtps://Mail.example.com\" account=\"xopero\"\n}\n";
+    let (ops, mark) = ("ops".parse::<AlertsName>().unwrap(), mark(MINIMAL));
+    let mut after = alone(&*text);
+    assert!(!decode(&after).unwrap_err().diagnostics.is_empty());
+    for (path, kind, origin, account) in [
+        ("webhook/signing-key", SecretKind::SigningKey, "https://hooks.example.com/x/", "webhook"),
+        ("slack/address", SecretKind::Address, "alerts", "slack"),
+        ("email/password", SecretKind::Password, "smtps://mail.example.com:465", "xopero"),
+    ] {
+        let secret: AlertSecret = path.parse().unwrap();
+        let purpose = alert_secret_purpose(&after, &ops, secret).unwrap();
+        assert_eq!((purpose.kind, &*purpose.origin, purpose.account.as_str()), (kind, origin, account));
+        let set = set_alert_secret(&after, &ops, secret, &sealed(), &mark).unwrap();
+        let (gone, new) = difference(self::text(&after), self::text(&set));
+        assert!(gone.is_empty() && new.contains(secret.key()), "{gone}\n{new}");
+        let values = sealed_values(&set).unwrap();
+        let written = values.iter().find(|one| one.address == SecretAddress::alert(&ops, secret)).unwrap();
+        assert_eq!(written.purpose.as_ref().unwrap(), &purpose);
+        assert!(written.is_for(&mark));
+        after = set;
+    }
+    assert_eq!(decode(&after).unwrap().declaration.alerts[&ops].channels().len(), 3);
+    let slack = "slack/address".parse().unwrap();
+    let again = set_alert_secret(&after, &ops, slack, &Sealed::new(LINE), &mark).unwrap();
+    let values = sealed_values(&again).unwrap();
+    let of = |secret| values.iter().find(|one| one.address == SecretAddress::alert(&ops, secret)).unwrap();
+    assert_ne!(of(slack).sealed.full_digest(), sealed().full_digest());
+    assert_eq!(of("email/password".parse().unwrap()).sealed.full_digest(), sealed().full_digest());
+
+    let set = |name: &str, secret: &str| {
+        set_alert_secret(&after, &name.parse().unwrap(), secret.parse().unwrap(), &sealed(), &mark)
+    };
+    assert!(matches!(set("oops", "slack/address"), Err(EditError::NotDeclared { meant: Some(_), .. })));
+    assert!(matches!(set("ops", "ntfy/token"), Err(EditError::NoChannel { .. })));
+    assert!(matches!(set("ops", "webhook/address"), Err(EditError::WouldNotValidate { .. })));
+    assert!("slack/token".parse::<AlertSecret>().is_err());
 }
 
 #[test]

@@ -79,15 +79,29 @@ impl<'a> Author<'a> {
             "plan/project" => 1 + self.roll(self.counts["project"]),
             "plan/project/enable-credentials" => usize::from(self.extras > 0) * self.roll(2),
             "plan/destination" | "plan/retention/keep" => 1,
+            // An address that is sealed has nothing sealed for it.
+            "alerts/webhook/signing-key" | "alerts/ntfy/token" => usize::from(self.has_clear_address()),
+            "alerts/webhook/address" | "alerts/healthchecks/address" | "alerts/ntfy/address" => {
+                usize::from(!self.has_clear_address())
+            }
+            "alerts/slack" | "alerts/slack/address" | "alerts/email/password" => 1,
             _ => self.roll_count(row),
         }
+    }
+
+    /// Whether the node whose block begins here has an address in clear text.
+    fn has_clear_address(&self) -> bool {
+        self.text.lines().last().is_some_and(|line| line.contains("https://"))
     }
 
     fn node(&mut self, row: &NodeSpec, parent: usize, index: usize, depth: usize) {
         write!(self.text, "{}{}", "    ".repeat(depth), row.name).unwrap();
         // A plan's retention has a name or a block.
         let named = row.path() == "plan/retention" && self.roll(2) == 0;
-        for value in row.arguments.iter().filter(|value| value.required || named || value.kind == ValueKind::Sealed) {
+        // The address of alerts stands behind the name or is sealed.
+        let clear = row.context == "alerts" && self.roll(2) == 0;
+        let written = |value: &&ValueSpec| value.required || named || clear || value.kind == ValueKind::Sealed;
+        for value in row.arguments.iter().filter(written) {
             let more = if value.repeated { 1 + self.roll(self.most(row, value)) } else { 1 };
             for place in 0..more {
                 let value = self.value(row, value, parent, index + place);
@@ -164,6 +178,10 @@ impl<'a> Author<'a> {
     fn name(&mut self, row: &NodeSpec, value: &ValueSpec, index: usize) -> String {
         match (row.path().as_str(), value.name) {
             (_, "public key") => KEYS[index].to_owned(),
+            ("alerts/plan", _) => format!("plan-{index}"),
+            ("alerts/email", "server") => "smtps://mail.example.com".to_owned(),
+            ("alerts/email", "mail address" | "from") => format!("ops-{index}@example.com"),
+            ("alerts/exec", _) => "/usr/local/bin/page".to_owned(),
             (_, "server") => format!("server-{}", self.roll(self.counts["server"])),
             (_, "account") => format!("account-{}-{index}", row.name),
             (_, "cron") => ["30 1 * * *", "*/15 * * * *", "0 2 13 * +5"][self.roll(3)].to_owned(),
