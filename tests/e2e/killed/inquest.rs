@@ -65,10 +65,11 @@ impl Estate {
                 fs::copy(&from, location.directory().join(name)).expect("it can be copied");
             }
         }
-        if !location.database().exists() {
+        let database = location.directory().join("state.db");
+        if !database.exists() {
             return;
         }
-        sound(location.database()).await;
+        sound(&database).await;
         let state = StateStore::open_existing(&location, &SystemClock).await.expect("it opens").expect("it is there");
         self.in_force(state.applied().await.expect("it can be read").as_ref(), memory);
         let found = state.whole_catalogue(MOST).await.expect("it can be read").expect("there are not so many");
@@ -79,7 +80,7 @@ impl Estate {
         }
         memory.catalogue = catalogue;
         self.destinations(memory).await;
-        chains(location.database(), memory).await;
+        chains(&database, memory).await;
         state.close().await;
     }
 
