@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::dates::date;
 use super::{BitbucketError, Client, LARGEST_DOCUMENT, List, UserSlug, short_name};
 use crate::http::{Authorization, HttpError, Method, Request};
 use crate::model::{AccountName, ProjectKey, RepoSlug};
@@ -142,20 +143,11 @@ impl Document {
             id,
             name: short_name(self.name),
             permissions: self.permissions.into_iter().collect(),
-            created: time(&self.created_date),
+            created: date(&self.created_date),
             expiry_days: self.expiry_days.filter(|days| *days > 0),
             owner: self.user.map(|user| short_name(user.name)),
         };
         Ok((token, self.token.map(SecretString::from)))
-    }
-}
-
-/// Milliseconds since 1970, or a text in the form of ISO 8601.
-fn time(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::Number(millis) => Timestamp::from_millisecond(millis.as_i64()?).ok(),
-        Value::String(text) => text.parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn quirk_01_and_02_all_pages_are_read_whatever_they_say_of_their_size() {
+    async fn quirk_01_02_all_pages_are_read_whatever_they_say_of_their_size() {
         let client = numbers(&[0, 3, 31, 32]).await;
         let authorization = authorization();
         let pages: Vec<Page<u64>> =

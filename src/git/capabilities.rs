@@ -52,6 +52,12 @@ pub enum Capability {
     NoProgress,
     /// v2: a fetch can be cut off after so many commits.
     Shallow,
+    /// v0 and v1: the tips of hidden references may be wanted.
+    #[serde(rename = "allow-tip-sha1-in-want")]
+    AllowTipSha1InWant,
+    /// v0 and v1: whatever can be reached may be wanted.
+    #[serde(rename = "allow-reachable-sha1-in-want")]
+    AllowReachableSha1InWant,
 }
 
 /// What is remembered of a server's git, so that a listing needs no advertisement before it.
@@ -257,6 +263,8 @@ impl Offers {
             b"side-band-64k" => Capability::SideBand64k,
             b"ofs-delta" => Capability::OfsDelta,
             b"no-progress" => Capability::NoProgress,
+            b"allow-tip-sha1-in-want" => Capability::AllowTipSha1InWant,
+            b"allow-reachable-sha1-in-want" => Capability::AllowReachableSha1InWant,
             _ => {
                 if let Some(agent) = word.strip_prefix(b"agent=") {
                     self.agent = Some(shorten(agent));

@@ -4,7 +4,7 @@
 //! objects; **wants** are object ids that a fetch asks for and **haves** those it need not send again.
 //!
 //! The parsers read no socket: bytes go in, values come out ([`pkt_line`], [`capabilities`], [`ls_refs`], [`fetch`],
-//! [`pack`], [`concatenate`], [`bundle`]). [`remote`] connects them with [`http`](crate::http): every call is one
+//! [`pack`], [`concatenate`], [`bundle`], [`unadvertised`]). [`remote`] connects them with [`http`](crate::http): every call is one
 //! request with one credential. [`index`] and [`connectivity`] prove a pack object by object from a directory.
 //!
 //! Contract: a success status is not success. A fetch is complete when its last packet was a flush, and a pack is
@@ -24,6 +24,7 @@ pub mod pkt_line;
 pub mod remote;
 #[cfg(test)]
 mod stock;
+pub mod unadvertised;
 
 pub use bundle::bundle_header;
 pub use capabilities::{Advertisement, Capability, Protocol, ServerFacts};
@@ -35,3 +36,4 @@ pub use index::{IndexedPack, index_pack};
 pub use ls_refs::new_objects;
 pub use pack::{PackLimits, PackSummary, PackWalker};
 pub use remote::{Listing, PackStream, Remote};
+pub use unadvertised::Unadvertised;

@@ -17,6 +17,7 @@ mod destinations;
 mod edits;
 mod faults;
 mod format;
+mod hidden;
 mod hostile;
 mod increments;
 mod init;

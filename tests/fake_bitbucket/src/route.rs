@@ -16,6 +16,7 @@ pub(crate) enum Route {
     ProjectRepositories { key: String },
     Repository { key: String, slug: String },
     DefaultBranch { key: String, slug: String },
+    PullRequests { key: String, slug: String },
     Repositories,
     AccessTokens { slug: String },
     AccessToken { slug: String, id: String },
@@ -77,6 +78,7 @@ impl Route {
             | Self::ProjectRepositories { .. }
             | Self::Repository { .. }
             | Self::DefaultBranch { .. }
+            | Self::PullRequests { .. }
             | Self::Repositories
             | Self::AccessTokens { .. }
             | Self::AccessToken { .. }
@@ -106,6 +108,7 @@ impl Route {
             ["projects", key, "repos", slug, "default-branch"] => {
                 Self::DefaultBranch { key: own(key), slug: own(slug) }
             }
+            ["projects", key, "repos", slug, "pull-requests"] => Self::PullRequests { key: own(key), slug: own(slug) },
             _ => Self::UnknownRest,
         }
     }

@@ -1,6 +1,7 @@
 //! The REST resources.
 
 mod page;
+mod pulls;
 mod shape;
 mod tokens;
 
@@ -54,6 +55,7 @@ impl Resource<'_> {
                 Ok(Reply::json(200, &self.shape(&repository)))
             }
             Route::DefaultBranch { key, slug } => self.default_branch(key, slug),
+            Route::PullRequests { key, slug } => self.pull_requests(key, slug),
             Route::Repositories => self.all_repositories(),
             Route::Users => self.users(),
             Route::User { slug } => self.user(slug),
@@ -153,6 +155,19 @@ impl Resource<'_> {
         let class = "com.atlassian.bitbucket.user.NoSuchUserException";
         let user = found.ok_or_else(|| Reply::error(404, "There is no such user.", Some(class)))?;
         Ok(Reply::json(200, &shape::user(user)))
+    }
+
+    /// Those to the repository, open ones unless others are asked for; what changed last comes first.
+    fn pull_requests(&self, key: &str, slug: &str) -> Result<Reply, Reply> {
+        let repository = self.repository(key, slug)?;
+        let state = parameter(self.query, "state").unwrap_or_else(|| "OPEN".to_owned()).to_ascii_uppercase();
+        if !["OPEN", "MERGED", "DECLINED", "ALL"].contains(&state.as_str()) {
+            return Err(invalid("state"));
+        }
+        let outgoing = parameter(self.query, "direction").is_some_and(|direction| direction == "OUTGOING");
+        let all = pulls::of(&self.shared.world.repository_path(repository.id));
+        let wanted = |pull: &pulls::Pull| !outgoing && (state == "ALL" || state == pull.state);
+        Ok(self.page()?.answer(&all, wanted, |pull| pull.shape(self.shape(&repository))))
     }
 
     fn rate_limit(&self) -> Reply {
