@@ -68,6 +68,10 @@ points! {
     RunStartWritten = "state/run-start-written",
     /// A run counts as under way.
     RunStarted = "state/run-started",
+    /// The tasks of a run are in the queue.
+    TasksEnqueued = "state/tasks-enqueued",
+    /// Tasks are claimed.
+    TasksClaimed = "state/tasks-claimed",
     /// Tasks are written, and not committed.
     TasksWritten = "state/tasks-written",
     /// Tasks are recorded, and nobody was told.

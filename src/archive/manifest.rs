@@ -26,6 +26,10 @@ pub struct Manifest {
     pub created: Timestamp,
     /// The run that made it.
     pub run: RunId,
+    /// Which claim of the task made it, counted from 1 in each run; 0 if that is not known. Of two in one run, the one
+    /// with the smaller number was written by a worker that was taken for lost.
+    #[serde(default)]
+    pub epoch: u64,
     /// The applied generation that asked for it.
     pub generation: Generation,
     /// The plan it belongs to.

@@ -1,6 +1,6 @@
 //! Repositories of a project, archived ones included.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{BitbucketError, Client, LARGEST_DOCUMENT, List, short_name};
@@ -8,7 +8,7 @@ use crate::http::Authorization;
 use crate::model::{ListedRepository, ProjectId, ProjectKey, RepoId, RepoSlug, RepositoryState};
 
 /// A repository as the server knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// Its number: its identity.
     pub id: RepoId,

@@ -216,6 +216,7 @@ impl From<RunError> for CliError {
             | RunError::OneRepository { .. }
             | RunError::TooOld { .. }
             | RunError::OtherWork { .. }
+            | RunError::ForeignTask { .. }
             | RunError::Store(_) => Self::from_error(exit_code::FAILED, &error, hint),
         }
     }

@@ -9,11 +9,13 @@ use super::task::Task;
 use super::{TaskError, TaskReport, TaskResult};
 use crate::archive::{ChainMark, PackEntry, RepositoryEntry, content};
 use crate::git::{Protocol, Remote};
+use crate::state::queue::Claim;
 
 /// What the steps of an attempt share.
 pub(super) struct Attempt<'a> {
     pub(super) context: &'a Context,
     pub(super) task: &'a Task,
+    pub(super) claim: &'a Claim,
     pub(super) remote: Remote,
 }
 
@@ -22,13 +24,13 @@ pub(super) type StoredPacks = Vec<Option<Result<PackEntry, String>>>;
 
 impl<'a> Attempt<'a> {
     /// The address is the one that the server gives, or the usual one if it gives none that leads to a repository.
-    pub(super) fn new(context: &'a Context, task: &'a Task) -> Self {
+    pub(super) fn new(context: &'a Context, task: &'a Task, claim: &'a Claim) -> Self {
         let http = || task.server.http.clone();
         let link = task.repository.clone_link.as_deref();
         let remote = link
             .and_then(|link| Remote::from_clone_link(http(), link).ok())
             .unwrap_or_else(|| Remote::new(http(), &task.name.project, &task.repository.slug));
-        Self { context, task, remote }
+        Self { context, task, claim, remote }
     }
 
     /// Takes the backup. What is learned on the way goes into the report. `chains` are what the destinations have, in
@@ -44,7 +46,7 @@ impl<'a> Attempt<'a> {
         (report.objects, report.received, report.stored) = (0, 0, 0);
         let chains = match chains {
             Some(chains) => chains,
-            None => chains_of(self.context, std::slice::from_ref(self.task)).await?.pop().unwrap_or_default(),
+            None => chains_of(self.context, std::iter::once(self.task)).await?.pop().unwrap_or_default(),
         };
         self.note_chains(&chains, report);
         let expected = chains.iter().find_map(Chain::before).map(|last| last.git.object_format);
@@ -54,7 +56,7 @@ impl<'a> Attempt<'a> {
         report.notes.extend(protocol_note(listed.facts.protocol).map(str::to_owned));
         let needs = self.needs(&chains, &listed);
         let packs = self.fetch_all(&listed, &needs, caller, report).await?;
-        Ok(self.publish_all(&listed, &chains, needs, packs, report).await)
+        self.publish_all(&listed, &chains, needs, packs, report).await
     }
 
     fn note_chains(&self, chains: &[Chain], report: &mut TaskReport) {
@@ -96,9 +98,13 @@ impl<'a> Attempt<'a> {
 }
 
 /// For each task, what the destinations have of its repository, in order.
-pub(super) async fn chains_of(context: &Context, tasks: &[Task]) -> Result<Vec<Vec<Chain>>, TaskError> {
-    let repositories: Vec<_> = tasks.iter().map(|task| (task.server.uid, task.repository.id)).collect();
-    let mut chains: Vec<Vec<Chain>> = tasks.iter().map(|_| Vec::with_capacity(context.destinations.len())).collect();
+pub(super) async fn chains_of<'a>(
+    context: &Context,
+    tasks: impl Iterator<Item = &'a Task>,
+) -> Result<Vec<Vec<Chain>>, TaskError> {
+    let repositories: Vec<_> = tasks.map(Task::key).collect();
+    let mut chains: Vec<Vec<Chain>> =
+        repositories.iter().map(|_| Vec::with_capacity(context.destinations.len())).collect();
     for destination in &context.destinations {
         let found = Chain::load(&context.state, destination, context.plan_uid, &repositories).await?;
         chains.iter_mut().zip(found).for_each(|(chains, chain)| chains.push(chain));

@@ -7,6 +7,7 @@ use super::permission::Scope;
 use super::{Ledger, Refused, TaskError};
 use crate::model::{AccountName, CredentialRole, ProjectSelector};
 use crate::state::TaskRow;
+use crate::state::queue::Claim;
 use crate::throttle::{Arrival, Lease, Steadiness};
 
 /// On whose behalf requests are made, with the account book that they are entered in.
@@ -15,8 +16,8 @@ pub(super) struct Caller<'a> {
     pub(super) project: &'a ProjectSelector,
     /// What the requests are for, for people.
     pub(super) subject: String,
-    /// The row of the task that the requests are for, if they are for one.
-    pub(super) row: Option<TaskRow>,
+    /// The task that the requests are for, if they are for one: its row, and the claim without which it is not written.
+    pub(super) task: Option<(Claim, TaskRow)>,
     pub(super) scope: Scope<'a>,
     /// The credential that the caller goes on with.
     pub(super) lease: Option<Lease>,
@@ -40,7 +41,7 @@ impl<'a> Caller<'a> {
         Self {
             project,
             subject,
-            row: None,
+            task: None,
             scope,
             lease: None,
             limited: false,

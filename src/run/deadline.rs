@@ -54,6 +54,12 @@ impl Deadline {
         Self { asked: asked.clone(), closing, stop, timer }
     }
 
+    /// Only closes, when `asked` is cancelled: what is under way comes to its end.
+    pub(super) fn draining(asked: &CancellationToken) -> Self {
+        let (asked, closing) = (CancellationToken::new(), asked.child_token());
+        Self { stop: asked.child_token(), asked, closing, timer: None }
+    }
+
     /// Cancelled when nothing may be begun any more.
     pub(super) const fn closing(&self) -> &CancellationToken {
         &self.closing

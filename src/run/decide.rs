@@ -94,6 +94,7 @@ mod tests {
             format: FORMAT,
             snapshot: SnapshotId::from_parts(1, 1),
             created: Timestamp::UNIX_EPOCH,
+            epoch: 1,
             run: RunId::from_parts(1, 1),
             generation: Generation(1),
             plan: PlanEntry { uid: Uid::from_parts(1, 1), name: "nightly".parse().unwrap() },

@@ -14,13 +14,15 @@ use super::credentials::{Credentials, Opened};
 use super::deadline::Deadline;
 use super::error::lines;
 use super::journal::Journal;
+use super::keeper::Keeper;
 use super::limits::ask_limits;
 use super::memory::Memory;
 use super::report::store_reports;
 use super::resume::carry;
 use super::scope::survey;
 use super::server::ServerContext;
-use super::work::work;
+use super::sweep::sweep;
+use super::work::{Role, coordinate};
 use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, Turnstile};
 use crate::clock::Clock;
 use crate::crash::{self, CrashPoint};
@@ -95,6 +97,7 @@ pub(super) struct Context {
     pub(super) state: Arc<StateStore>,
     pub(super) credentials: Credentials,
     pub(super) journal: Arc<Journal>,
+    pub(super) keeper: Keeper,
     /// Repositories that are known to be gone, or elsewhere.
     pub(super) left: BTreeSet<Address>,
     /// Servers of which nobody knows what they allow, or not any more.
@@ -116,7 +119,8 @@ pub(super) struct Context {
 pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let started = execution.clock.now();
     let mut whole = Whole::default();
-    let (context, servers, plan) = prepare(&execution, &mut whole).await?;
+    let run = RunId::mint(&*execution.clock);
+    let (context, servers, plan) = prepare(&execution, run, Role::Coordinator, &mut whole).await?;
     let context = Arc::new(context);
     let Context { run, generation, state, clock, events, .. } = &*context;
     let mut in_order: Vec<DestinationId> = context.destinations.iter().map(|destination| destination.id).collect();
@@ -127,18 +131,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let start =
         RunStart { id: *run, plan: plan_uid, plan_name: name, generation, only, resumes, scheduled, at: started };
     let disorderly = state.start_run(start, &in_order).await?;
-    for destination in context.destinations.iter().filter(|destination| disorderly.contains(&destination.id)) {
-        let store = destination.store.clone();
-        match tokio::task::spawn_blocking(move || store.sweep()).await.expect("sweeping does not panic") {
-            Ok(0) => {}
-            Ok(freed) => tracing::info!(destination = %destination.name, freed, "removed what a killed run left"),
-            // It takes space and harms nothing; whether the destination works is for the tasks to find.
-            Err(error) => {
-                in_order.retain(|id| *id != destination.id);
-                whole.warnings.push(format!("{}: {}", destination.name, lines(&error).join(": ")));
-            }
-        }
-    }
+    sweep(&context, &disorderly, &mut whole).await?;
     crash::point(CrashPoint::DestinationSwept);
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation, resumes });
 
@@ -158,7 +151,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         return Err(RunError::UnknownRepository { slug: slug.clone(), plan: context.plan_name.clone() });
     }
     let (carried, tasks) = carry(&context, resumes, tasks).await?;
-    let mut reports = work(&context, tasks).await?;
+    let mut reports = coordinate(&context, &servers, tasks).await?;
     reports.extend(carried);
     reports.sort_by(|one, other| one.name.cmp(&other.name));
     for server in servers.values() {
@@ -190,7 +183,12 @@ pub(super) type Servers = BTreeMap<ServerName, Arc<ServerContext>>;
 
 /// Opens destinations, servers and credentials. Nothing is sent yet. A destination that cannot be used does not keep
 /// the backups from the others.
-async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, Servers, BackupPlan), RunError> {
+pub(super) async fn prepare(
+    execution: &Execution,
+    run: RunId,
+    role: Role,
+    whole: &mut Whole,
+) -> Result<(Context, Servers, BackupPlan), RunError> {
     let Execution { applied, plan, base, proxies, state, turnstile, clock, events, stop, .. } = execution;
     let declaration = &applied.declaration;
     let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: declaration.plans.keys().cloned().collect() };
@@ -216,8 +214,14 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         return Err(error);
     }
 
-    let max_duration = execution.max_duration.or(backup_plan.max_duration);
-    let deadline = Deadline::start(max_duration, stop, clock, events);
+    let (max_duration, deadline) = match role {
+        Role::Coordinator => {
+            let limit = execution.max_duration.or(backup_plan.max_duration);
+            (limit, Deadline::start(limit, stop, clock, events))
+        }
+        // How long the run may take is for its coordinator to know.
+        Role::Worker { .. } => (None, Deadline::draining(stop)),
+    };
     let mut servers = Servers::new();
     let seen = state.observations(None).await?.servers;
     let is_known = |name: &ServerName, server: &Server| {
@@ -240,6 +244,7 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
                 proxies,
                 state,
                 (clock, events, &deadline),
+                turnstile.roads(),
             )
             .await?;
             servers.insert(project.server.clone(), Arc::new(context));
@@ -269,7 +274,8 @@ async fn prepare(execution: &Execution, whole: &mut Whole) -> Result<(Context, S
         &deadline,
     );
     let context = Context {
-        run: RunId::mint(&**clock),
+        run,
+        keeper: Keeper::start(Arc::clone(state), run, Uid::mint(&**clock), Arc::clone(clock)),
         generation: applied.generation,
         plan_uid,
         plan_name: plan.clone(),

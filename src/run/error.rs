@@ -120,6 +120,14 @@ pub enum RunError {
         /// What is not the same.
         what: &'static str,
     },
+    /// A task in the queue is none that this version knows.
+    #[error("cannot read a task of run {run} in the queue: {why}")]
+    ForeignTask {
+        /// The run.
+        run: RunId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A destination cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -153,6 +161,7 @@ impl RunError {
             Self::NeverRan { plan } | Self::TooOld { plan, .. } | Self::OtherWork { plan, .. } => {
                 Some(format!("begin anew with `xopero run {plan}`: what is stored stays, and is not taken twice"))
             }
+            Self::ForeignTask { .. } => Some("all processes that work on one state must be of the same version".into()),
             Self::Store(error) => error.hint(),
             Self::State(error) => error.hint(),
         }

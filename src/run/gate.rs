@@ -10,17 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
+use super::lanes::Lanes;
 use super::summary::BusyServer;
 use super::turnstile::Voucher;
 use super::{Event, EventSink, TaskError};
 use crate::bitbucket::{Client, ServerState};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpClient, HttpError};
-use crate::model::{AccountName, Concurrency, ServerName};
+use crate::model::{AccountName, ServerName};
 use crate::throttle::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};
 
 /// How often one request is refused before it fails, if the server serves others.
@@ -38,11 +39,8 @@ pub(super) enum Lane {
 /// The way to one server.
 pub(super) struct Gate {
     server: ServerName,
-    listing: Semaphore,
-    packs: Semaphore,
-    pressure: Mutex<Pressure>,
-    /// Tells those who wait for a place that something has changed.
-    changed: Notify,
+    /// Shared with the other runs of this process.
+    lanes: Arc<Lanes>,
     client: Client,
     record: Mutex<Record>,
     clock: Arc<dyn Clock>,
@@ -70,7 +68,7 @@ pub(super) struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.gate.pressure().leave(self.admitted, self.gate.clock.monotonic());
-        self.gate.changed.notify_waiters();
+        self.gate.lanes.changed.notify_waiters();
     }
 }
 
@@ -78,26 +76,18 @@ impl Drop for Place<'_> {
 pub(super) type Places<'a> = (Place<'a>, SemaphorePermit<'a>);
 
 impl Gate {
-    /// A way to a server that is not known to be busy.
+    /// A way to a server, by these lanes.
     pub(super) fn new(
         server: ServerName,
-        concurrency: Concurrency,
+        lanes: Arc<Lanes>,
         http: HttpClient,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
         deadline: &Deadline,
     ) -> Self {
-        let (listing, packs) = (usize::from(concurrency.listing), usize::from(concurrency.packs));
-        let ceiling = u32::from(concurrency.listing).saturating_add(u32::from(concurrency.packs));
-        let seed = clock.now().as_nanosecond().cast_unsigned();
-        #[expect(clippy::cast_possible_truncation, reason = "any part of it is as good")]
-        let pressure = Pressure::new(ceiling, seed as u64);
         Self {
             server,
-            listing: Semaphore::new(listing),
-            packs: Semaphore::new(packs),
-            pressure: Mutex::new(pressure),
-            changed: Notify::new(),
+            lanes,
             client: Client::new(http),
             record: Mutex::default(),
             clock,
@@ -130,8 +120,8 @@ impl Gate {
         E: Into<TaskError>,
     {
         let lane = match lane {
-            Lane::Listing => &self.listing,
-            Lane::Packs => &self.packs,
+            Lane::Listing => &self.lanes.listing,
+            Lane::Packs => &self.lanes.packs,
         };
         let permit = lane.acquire().await.expect("never closed");
         let (mut refused, mut served_before) = (0, None);
@@ -174,7 +164,7 @@ impl Gate {
     /// Waits for a place. The one who is to probe asks the server first whether it runs.
     async fn enter(&self) -> Result<Place<'_>, TaskError> {
         loop {
-            let changed = self.changed.notified();
+            let changed = self.lanes.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let now = self.clock.monotonic();
@@ -183,7 +173,11 @@ impl Gate {
                 Admission::Go(admitted) => {
                     let place = Place { gate: self, admitted };
                     let why = if admitted.is_probe() { self.not_ready().await? } else { None };
-                    let Some(why) = why else { return Ok(place) };
+                    let Some(why) = why else {
+                        // That the server serves again may have been another run's to find.
+                        self.end_rest(now);
+                        return Ok(place);
+                    };
                     self.settle(&place, Reply::Busy { retry_after: None }, &why);
                     continue;
                 }
@@ -239,7 +233,7 @@ impl Gate {
                 self.end_rest(now);
             }
         }
-        self.changed.notify_waiters();
+        self.lanes.changed.notify_waiters();
     }
 
     fn note(&self, why: &str, limit: u32, now: Instant) {
@@ -274,7 +268,7 @@ impl Gate {
     }
 
     fn pressure(&self) -> MutexGuard<'_, Pressure> {
-        self.pressure.lock().expect("no holder panics")
+        self.lanes.pressure()
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

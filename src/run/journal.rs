@@ -3,7 +3,7 @@
 //! Whoever has something to record hands it over and goes on; one writer takes what has gathered and writes it in one
 //! transaction. So the record follows what happens at the pace of the disk, and a kill loses what nobody was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use super::{Event, EventSink};
+use crate::state::queue::{Claim, Progress};
 use crate::state::{StateError, StateStore, TaskRow};
 
 /// Entries that may wait for the writer before those who hand over wait too.
@@ -23,8 +24,35 @@ const TOGETHER: usize = 64;
 /// from what else is under way.
 const GATHER: Duration = Duration::from_millis(40);
 
-/// A row to write, if there is one, and what to tell then.
-type Entry = (Option<TaskRow>, Event);
+/// Something to write, and what to tell then.
+pub(super) struct Entry {
+    row: Option<TaskRow>,
+    /// The claim without which the row is not written, and nothing is told; and whether it ends with it.
+    claim: Option<(Claim, bool)>,
+    event: Event,
+}
+
+impl Entry {
+    /// Only something to tell.
+    pub(super) const fn told(event: Event) -> Self {
+        Self { row: None, claim: None, event }
+    }
+
+    /// How far a task is that nobody has claimed.
+    pub(super) const fn free(row: TaskRow, event: Event) -> Self {
+        Self { row: Some(row), claim: None, event }
+    }
+
+    /// How far a task is that goes on.
+    pub(super) const fn on_the_way(claim: Claim, row: TaskRow, event: Event) -> Self {
+        Self { row: Some(row), claim: Some((claim, false)), event }
+    }
+
+    /// How a task ended.
+    pub(super) const fn end(claim: Claim, row: TaskRow, event: Event) -> Self {
+        Self { row: Some(row), claim: Some((claim, true)), event }
+    }
+}
 
 /// The way to the writer.
 pub(super) struct Journal {
@@ -41,10 +69,10 @@ impl Journal {
     }
 
     /// Hands over. Tells whether the writer is still there; if not, [`Journal::close`] tells why.
-    pub(super) async fn enter(&self, row: Option<TaskRow>, event: Event) -> bool {
+    pub(super) async fn enter(&self, entry: Entry) -> bool {
         let sender = self.sender.lock().expect("no holder panics").clone();
         match sender {
-            Some(sender) => sender.send((row, event)).await.is_ok(),
+            Some(sender) => sender.send(entry).await.is_ok(),
             None => false,
         }
     }
@@ -78,14 +106,25 @@ async fn write(
         let _time_is_up = tokio::time::timeout(GATHER, gather).await;
         // A task that went on before it was written that it waits: only where it is counts.
         let mut rows = BTreeMap::new();
-        for row in entries.iter_mut().filter_map(|(row, _)| row.take()) {
-            rows.insert((row.server, row.repository), row);
+        for entry in &mut entries {
+            if let Some(row) = entry.row.take() {
+                rows.insert((row.server, row.repository), (row, entry.claim));
+            }
         }
-        if !rows.is_empty() {
-            state.record_tasks(&rows.into_values().collect::<Vec<_>>()).await?;
+        let (mut free, mut progress) = (Vec::new(), Vec::new());
+        for (row, claim) in rows.into_values() {
+            match claim {
+                None => free.push(row),
+                Some((claim, ended)) => progress.push(Progress { claim, row, ended }),
+            }
         }
-        for (_, event) in entries.drain(..) {
-            events.emit(&event);
+        let recorded = !free.is_empty() || !progress.is_empty();
+        let lost = if recorded { state.settle(&free, &progress).await? } else { BTreeSet::new() };
+        for Entry { claim, event, .. } in entries.drain(..) {
+            // What is not recorded is told by whoever has the task.
+            if claim.is_none_or(|(claim, _)| !lost.contains(&claim)) {
+                events.emit(&event);
+            }
         }
     }
     Ok(())

@@ -10,6 +10,9 @@
 //! within half a second is throttled: it holds no worker slot ([`parking`], [`queue`]), and others go on which can. Then
 //! the request goes through its server's [`gate`], where everybody waits together while the server is busy.
 //!
+//! Tasks are claimed from the queue in the state ([`work`]), for which processes can compete; claims are kept alive by the
+//! [`keeper`]. Whoever loses one publishes nothing.
+//!
 //! A task that fails fails alone. What happens is told as [`Event`]s; what happened is the [`Summary`].
 
 mod attempt;
@@ -27,6 +30,8 @@ mod fetching;
 mod gate;
 mod inventory;
 mod journal;
+mod keeper;
+mod lanes;
 mod ledger;
 mod limits;
 mod listing;
@@ -45,9 +50,11 @@ pub mod resume;
 mod scope;
 mod sending;
 mod server;
+mod share;
 mod shrink;
 mod stream;
 mod summary;
+mod sweep;
 mod task;
 mod task_report;
 mod throttled;
@@ -59,6 +66,7 @@ pub use error::{Refused, RunError, TaskError, lines};
 pub use event::{Event, EventSink, ExchangeReason, TaskName};
 pub use ledger::{CredentialUse, Ledger};
 pub use period::ThrottledPeriod;
+pub use share::{Share, Shared, plan_of, share};
 pub use summary::{BusyServer, DestinationFailure, Ending, Outcome, ProjectFailure, Summary, Totals};
 pub use task_report::{DestinationResult, TaskReport, TaskResult};
 pub use turnstile::Turnstile;

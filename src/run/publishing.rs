@@ -12,12 +12,12 @@ use crate::archive::{
 };
 use crate::crash::{self, CrashPoint};
 use crate::model::{Head, SnapshotId, SnapshotRecord};
-use crate::state::Begins;
+use crate::state::{Begins, StateError};
 use crate::store::keys;
 
 impl Attempt<'_> {
     /// Writes a manifest for every destination that needs one, and moves its chain. What fails for one destination is
-    /// in the report, and leaves the others alone.
+    /// in the report, and leaves the others alone. An error means that the task is another worker's by now.
     pub(super) async fn publish_all(
         &self,
         listed: &Listed,
@@ -25,7 +25,7 @@ impl Attempt<'_> {
         needs: Vec<Need>,
         packs: StoredPacks,
         report: &mut TaskReport,
-    ) -> TaskResult {
+    ) -> Result<TaskResult, TaskError> {
         let mut result = TaskResult::Unchanged;
         let mut reasons = Vec::new();
         report.destinations.clear();
@@ -45,10 +45,13 @@ impl Attempt<'_> {
                 (Need::Manifest | Need::Objects(_), None) => Ok(None),
             };
             let published = match published {
-                Ok(pack) => self.publish(listed, destination, chain, pack).await.map_err(|error| {
-                    report.hint = report.hint.take().or_else(|| error.hint());
-                    error.lines().join(": ")
-                }),
+                Ok(pack) => match self.publish(listed, destination, chain, pack).await {
+                    Err(error @ TaskError::State(StateError::Fenced { .. })) => return Err(error),
+                    published => published.map_err(|error| {
+                        report.hint = report.hint.take().or_else(|| error.hint());
+                        error.lines().join(": ")
+                    }),
+                },
                 Err(why) => Err(why),
             };
             match published {
@@ -68,13 +71,16 @@ impl Attempt<'_> {
         }
         if reasons.is_empty() {
             report.hint = None;
-            result
+            Ok(result)
         } else {
             report.error = reasons;
-            TaskResult::Failed
+            Ok(TaskResult::Failed)
         }
     }
 
+    /// Stores a manifest, and only then lets the state know. A worker that was taken for lost writes none, if it can
+    /// know; one that learns of it afterwards has stored a snapshot that is whole and that the state does not name:
+    /// the tips stay where the other worker has them.
     async fn publish(
         &self,
         listed: &Listed,
@@ -82,6 +88,7 @@ impl Attempt<'_> {
         chain: &Chain,
         pack: Option<PackEntry>,
     ) -> Result<Manifest, TaskError> {
+        self.context.state.refuse_stale(self.claim).await?;
         let last = chain.last().filter(|last| last.git.object_format == listed.format);
         let mut packs = last.map(|last| last.git.packs.clone()).unwrap_or_default();
         packs.extend(pack);
@@ -94,7 +101,7 @@ impl Attempt<'_> {
         crash::point(CrashPoint::ManifestStored);
         let record = self.record(&manifest, destination, key, stored);
         let begins = if last.is_some() { Begins::Continues } else { Begins::Anew };
-        self.context.state.publish(&record, &pack_document(&manifest), begins).await?;
+        self.context.state.publish(&record, &pack_document(&manifest), begins, self.claim).await?;
         Ok(manifest)
     }
 
@@ -117,6 +124,7 @@ impl Attempt<'_> {
             snapshot: SnapshotId::mint(&*context.clock),
             created: listed.read,
             run: context.run,
+            epoch: self.claim.epoch,
             generation: context.generation,
             plan: PlanEntry { uid: context.plan_uid, name: context.plan_name.clone() },
             server: ServerEntry {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::dispatch::Context;
+use super::journal::Entry;
 use super::task::Task;
 use super::{Event, Ledger, RunError, TaskReport};
 use crate::crash::{self, CrashPoint};
@@ -156,10 +157,9 @@ pub(super) async fn carry(
         };
         // It may have another name by now.
         let report = TaskReport { name: task.name.clone(), ..report };
-        let detail = serde_json::to_value(&report).expect("a report is plain data");
-        let row = task.row(context.run, report.result.as_str(), detail, changed);
+        let row = task.end_row(context.run, &report, changed);
         // If it cannot be written, whoever ends the work finds out.
-        let _written = context.journal.enter(Some(row), Event::TaskFinished { report: report.clone() }).await;
+        let _written = context.journal.enter(Entry::free(row, Event::TaskFinished { report: report.clone() })).await;
         carried.push(report);
     }
     crash::point(CrashPoint::RunCarried);

@@ -9,8 +9,9 @@ use super::caller::Caller;
 use super::credentials::Credentials;
 use super::deadline::Deadline;
 use super::gate::Gate;
+use super::lanes::Roads;
 use super::{Event, EventSink, RunError, TaskError};
-use crate::clock::Clock;
+use crate::clock::{Clock, random_bits};
 use crate::git::{Advertisement, Protocol, Remote, ServerFacts};
 use crate::http::{HttpClient, HttpError, Proxies};
 use crate::model::{BaseUrl, Server, ServerName, Uid};
@@ -56,6 +57,7 @@ impl ServerContext {
         proxies: &Proxies,
         state: &StateStore,
         (clock, events, deadline): (&Arc<dyn Clock>, &Arc<dyn EventSink>, &Deadline),
+        roads: &Roads,
     ) -> Result<Self, RunError> {
         let ca = match &declared.ca_file {
             Some(path) => {
@@ -71,7 +73,9 @@ impl ServerContext {
         let facts = facts.filter(|facts: &ServerFacts| facts.protocol == Protocol::V2);
         let (listing, packs) = (usize::from(declared.concurrency.listing), usize::from(declared.concurrency.packs));
         let (clock, events) = (Arc::clone(clock), Arc::clone(events));
-        let gate = Gate::new(name.clone(), declared.concurrency, http.clone(), clock, events, deadline);
+        let seed = u64::try_from(random_bits() >> 64).expect("it has 64 bits");
+        let lanes = roads.to(&declared.url, declared.concurrency, seed);
+        let gate = Gate::new(name.clone(), lanes, http.clone(), clock, events, deadline);
         Ok(Self {
             uid,
             name,

@@ -1,9 +1,11 @@
 //! One repository: a task with its attempts, and the report that it ends in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::attempt::Attempt;
@@ -11,12 +13,14 @@ use super::caller::Caller;
 use super::chain::Chain;
 use super::dispatch::Context;
 use super::permission::Scope;
+use super::queue::Held;
 use super::server::ServerContext;
 use super::{Ledger, TaskError, TaskName, TaskReport, TaskResult};
 use crate::bitbucket::Repository;
 use crate::http::Retry;
-use crate::model::{ProjectSelector, RunId, TaskState};
-use crate::state::TaskRow;
+use crate::model::{ProjectKey, ProjectSelector, RepoId, RunId, TaskState, Uid};
+use crate::state::queue::QueuedTask;
+use crate::state::{StateError, TaskRow};
 
 /// How often a task, or a page of a listing, is begun anew after a failure that can pass.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -39,9 +43,62 @@ pub(super) struct Task {
     pub(super) server: Arc<ServerContext>,
 }
 
+/// A task as it stands in the queue.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    server: Uid,
+    project: ProjectKey,
+    declared: ProjectSelector,
+    repository: Repository,
+    /// Bitbucket's version, if it has told.
+    #[serde(default)]
+    version: Option<String>,
+}
+
 impl Task {
+    /// What it is known by.
+    pub(super) fn key(&self) -> (Uid, RepoId) {
+        (self.server.uid, self.repository.id)
+    }
+
+    /// The task for the queue.
+    pub(super) fn queued(&self) -> QueuedTask {
+        let body = Body {
+            server: self.server.uid,
+            project: self.name.project.clone(),
+            declared: self.declared.clone(),
+            repository: self.repository.clone(),
+            version: self.server.version.get().cloned(),
+        };
+        QueuedTask {
+            server: self.server.uid,
+            repository: self.repository.id,
+            project: self.declared.clone(),
+            body: serde_json::to_string(&body).expect("a task is plain data"),
+        }
+    }
+
+    /// A task from the queue, or why it is none.
+    pub(super) fn read(text: &str, servers: &BTreeMap<Uid, Arc<ServerContext>>) -> Result<Self, String> {
+        let Body { server, project, declared, repository, version } =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let server = servers.get(&server).ok_or_else(|| format!("no server {server} is known"))?;
+        if let Some(version) = version {
+            // Whoever has asked knows it already.
+            let _known = server.version.set(version);
+        }
+        let name = TaskName { project, slug: repository.slug.clone() };
+        Ok(Self { name, declared, repository, server: Arc::clone(server) })
+    }
+
+    /// Its row in the record of a run when it has ended.
+    pub(super) fn end_row(&self, run: RunId, report: &TaskReport, changed: Timestamp) -> TaskRow {
+        let detail = serde_json::to_value(report).expect("a report is plain data");
+        self.row(run, report.result.as_str(), detail, changed)
+    }
+
     /// Its row in the record of a run.
-    pub(super) fn row(&self, run: RunId, state: &str, detail: Value, changed: Timestamp) -> TaskRow {
+    fn row(&self, run: RunId, state: &str, detail: Value, changed: Timestamp) -> TaskRow {
         TaskRow {
             run,
             server: self.server.uid,
@@ -91,18 +148,38 @@ pub(super) fn not_reached(task: &Task) -> TaskReport {
     TaskReport { result: TaskResult::NotReached, ..blank_report(task) }
 }
 
+/// The report of a task that had not begun when the run was stopped.
+pub(super) fn interrupted(task: &Task) -> TaskReport {
+    TaskReport { result: TaskResult::Interrupted, error: TaskError::Stopped.lines(), ..blank_report(task) }
+}
+
+/// The report of a task whose workers were lost too often.
+pub(super) fn set_aside(task: &Task, losses: u64) -> TaskReport {
+    let hint = "look in the logs of the workers what ended them: too little memory, a kill, a host that went away; the \
+                next run tries again";
+    TaskReport {
+        error: vec![format!("{losses} workers in a row were lost while they had it: this run leaves it alone")],
+        hint: Some(hint.into()),
+        ..blank_report(task)
+    }
+}
+
 /// Takes the backup of one repository. Every failure ends in the report. `chains` are what the destinations have, if
-/// they were looked up already; an attempt that is begun anew looks again.
-pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<Vec<Chain>>) -> TaskReport {
+/// they were looked up already; an attempt that is begun anew looks again. Nothing comes back if the task is another
+/// worker's by now.
+pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<Vec<Chain>>) -> Option<TaskReport> {
+    let Held { task, claim, .. } = held;
     let mut caller =
         Caller::new(&task.declared, task.name.to_string(), Scope::Repository(&task.name.project, &task.server));
-    caller.row = Some(task.row(context.run, TaskState::Running.as_str(), Value::Null, context.clock.now()));
+    let row = task.row(context.run, TaskState::Running.as_str(), Value::Null, context.clock.now());
+    caller.task = Some((*claim, row));
     let mut report = blank_report(task);
     let mut attempt = 1;
     let mut broke = String::new();
     loop {
-        match Attempt::new(context, task).run(chains.take(), &mut caller, &mut report).await {
+        match Attempt::new(context, task, claim).run(chains.take(), &mut caller, &mut report).await {
             Ok(result) => report.result = result,
+            Err(TaskError::State(StateError::Fenced { .. })) => return None,
             Err(error) => {
                 let again = error.retry() != Retry::Never && attempt < ATTEMPTS && !context.deadline.is_reached();
                 if again && context.credentials.wait(retry_wait(attempt)).await.is_ok() {
@@ -136,7 +213,7 @@ pub(super) async fn back_up(context: &Context, task: &Task, mut chains: Option<V
         report.notes.push(format!("begun anew {}: {broke}", times(attempt - 1)));
     }
     report.ledger = std::mem::take(&mut caller.ledger);
-    report
+    Some(report)
 }
 
 fn times(count: u32) -> String {

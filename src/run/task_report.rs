@@ -39,6 +39,14 @@ impl TaskResult {
         }
     }
 
+    /// Whether the task is over for its run. What had to stop before can be done by another worker.
+    pub(super) const fn is_final(self) -> bool {
+        match self {
+            Self::New | Self::Changed | Self::Unchanged | Self::Failed => true,
+            Self::Interrupted | Self::Throttled | Self::NotReached => false,
+        }
+    }
+
     /// The word for reports.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::caller::Caller;
 use super::credentials::Credentials;
+use super::journal::Entry;
 use super::{Event, ThrottledPeriod};
 use crate::model::{AccountName, TaskState};
 use crate::state::TaskRow;
@@ -41,11 +42,10 @@ impl Credentials {
             let since = wait.since;
             let reason = format!("no account of project {} has budget", caller.project);
             let event = Event::Throttled { subject: caller.subject.clone(), until, reason: reason.clone() };
-            wait.recorded |= caller.row.is_some();
+            wait.recorded |= caller.task.is_some();
             let state = TaskState::Throttled { since, until, reason };
-            let row = caller.row.as_ref().map(|row| in_state(row, &state, now));
             // If it cannot be written, whoever ends a task finds out.
-            let _written = self.journal.enter(row, event).await;
+            let _written = self.journal.enter(entry(caller, caller.task.is_some(), &state, event, now)).await;
         }
     }
 
@@ -54,10 +54,17 @@ impl Credentials {
         let now = self.clock.now();
         caller.ledger.throttle(ThrottledPeriod { from: wait.since, until: now });
         if let Some(account) = account {
-            let row = caller.row.as_ref().filter(|_| wait.recorded).map(|row| in_state(row, &TaskState::Running, now));
             let event = Event::Resumed { subject: caller.subject.clone(), account };
-            let _written = self.journal.enter(row, event).await;
+            let _written = self.journal.enter(entry(caller, wait.recorded, &TaskState::Running, event, now)).await;
         }
+    }
+}
+
+/// What is entered of a caller that waits, or goes on: with the row of its task, if it is to be `recorded`.
+fn entry(caller: &Caller<'_>, recorded: bool, state: &TaskState, event: Event, now: Timestamp) -> Entry {
+    match caller.task.as_ref().filter(|_| recorded) {
+        Some((claim, row)) => Entry::on_the_way(*claim, in_state(row, state, now), event),
+        None => Entry::told(event),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::lanes::Roads;
 use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
@@ -26,6 +27,7 @@ struct Shared {
     state: Mutex<State>,
     /// The next token comes earlier than the attendant knows.
     earlier: Notify,
+    roads: Roads,
 }
 
 struct State {
@@ -69,7 +71,12 @@ impl Turnstile {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let seed = u64::try_from(random_bits() >> 64).expect("it has 64 bits");
         let state = State { budgets: Budgets::new(seed), waiting: BTreeMap::new(), attended: None };
-        Self(Arc::new(Shared { clock, state: Mutex::new(state), earlier: Notify::new() }))
+        Self(Arc::new(Shared { clock, state: Mutex::new(state), earlier: Notify::new(), roads: Roads::default() }))
+    }
+
+    /// The ways to servers, which all runs of a process share as well.
+    pub(super) fn roads(&self) -> &Roads {
+        &self.0.roads
     }
 
     /// Says what an account may ask for.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
 
+use super::queue::Claim;
 use super::row::Reader;
 use super::{StateError, StateStore};
 use crate::crash::{self, CrashPoint};
@@ -108,6 +109,7 @@ impl StateStore {
         Ok(())
     }
 
+<<<<<<< HEAD
     /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already.
     pub async fn publish(&self, record: &SnapshotRecord, chain: &[u8], begins: Begins) -> Result<(), StateError> {
         self.undisturbed(|| self.publish_once(record, chain, begins)).await
@@ -118,6 +120,22 @@ impl StateStore {
         let body = serde_json::to_string(record).map_err(|error| self.damaged("a new snapshot", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
         self.demand_lock(&mut transaction, ATTEMPT).await?;
+=======
+    /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already. Whoever took
+    /// it must hold the `claim` of its repository: [`StateError::Fenced`] otherwise, and nothing is changed. The manifest
+    /// then stays what it is, whole and named by nothing.
+    pub async fn publish(
+        &self,
+        record: &SnapshotRecord,
+        chain: &[u8],
+        begins: Begins,
+        claim: &Claim,
+    ) -> Result<(), StateError> {
+        const ATTEMPT: &str = "record a snapshot";
+        let body = serde_json::to_string(record).map_err(|error| self.damaged("a new snapshot", error))?;
+        let mut transaction = self.begin(ATTEMPT).await?;
+        self.demand(&mut transaction, claim).await?;
+>>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
         sqlx::query(
             "INSERT INTO snapshots
                 (id, created, plan, plan_name, destination, server, repository, project, slug, body)
@@ -278,6 +296,7 @@ fn chain_row(read: &Reader<'_>) -> Result<ChainRow, StateError> {
 mod tests {
     use jiff::Timestamp;
 
+    use super::super::queue::tests::claim_of;
     use super::super::store::tests::fresh;
     use super::super::{Exclusive, LockBody, StateLock};
     use super::*;
@@ -306,17 +325,42 @@ mod tests {
         }
     }
 
+    /// Publishes as the holder of a claim.
+    async fn publish(
+        store: &StateStore,
+        record: &SnapshotRecord,
+        chain: &[u8],
+        begins: Begins,
+    ) -> Result<(), StateError> {
+        let claim = claim_of(store, record.server, record.repository).await;
+        let published = store.publish(record, chain, begins, &claim).await;
+        store.release(&[claim]).await.unwrap();
+        published
+    }
+
+    #[tokio::test]
+    async fn who_does_not_hold_the_claim_publishes_nothing() {
+        let (_home, store) = fresh().await;
+        let record = record(1000, "ledger", 1);
+        let stale = claim_of(&store, record.server, record.repository).await;
+        store.release(&[stale]).await.unwrap();
+        let refused = store.publish(&record, b"one", Begins::Anew, &stale).await.unwrap_err();
+        assert!(matches!(refused, StateError::Fenced { .. }), "{refused}");
+        assert_eq!(store.chain(record.destination, record.server, record.repository).await.unwrap(), None);
+        assert!(store.snapshots(&SnapshotFilter::default(), 9).await.unwrap().is_empty());
+    }
+
     #[tokio::test]
     async fn a_snapshot_and_its_chain_move_together() {
         let (_home, store) = fresh().await;
         let (first, second) = (record(1000, "ledger", u64::MAX), record(2000, "ledger", u64::MAX));
         let chain = || store.chain(first.destination, first.server, first.repository);
         assert_eq!(chain().await.unwrap(), None);
-        store.publish(&first, b"one", Begins::Anew).await.unwrap();
-        store.publish(&second, b"two", Begins::Continues).await.unwrap();
+        publish(&store, &first, b"one", Begins::Anew).await.unwrap();
+        publish(&store, &second, b"two", Begins::Continues).await.unwrap();
         assert_eq!(chain().await.unwrap(), Some(ChainRow { snapshot: second.id, body: b"two".to_vec(), broken: None }));
 
-        let error = store.publish(&first, b"again", Begins::Continues).await.unwrap_err();
+        let error = publish(&store, &first, b"again", Begins::Continues).await.unwrap_err();
         assert!(matches!(error, StateError::Access { .. }), "{error}");
         assert_eq!(chain().await.unwrap().unwrap().body, b"two");
 
@@ -324,10 +368,10 @@ mod tests {
         assert!(store.break_chain(destination, server, repository, "damaged").await.unwrap());
         assert_eq!(chain().await.unwrap().unwrap().broken.as_deref(), Some("damaged"));
         let third = SnapshotRecord { id: SnapshotId::from_parts(9, 9), ..second.clone() };
-        store.publish(&third, b"three", Begins::Continues).await.unwrap();
+        publish(&store, &third, b"three", Begins::Continues).await.unwrap();
         assert!(chain().await.unwrap().unwrap().broken.is_some(), "a run that was under way does not wash it off");
         let fourth = SnapshotRecord { id: SnapshotId::from_parts(9, 10), ..second.clone() };
-        store.publish(&fourth, b"four", Begins::Anew).await.unwrap();
+        publish(&store, &fourth, b"four", Begins::Anew).await.unwrap();
         assert_eq!(chain().await.unwrap().unwrap().broken, None);
         assert!(!store.break_chain(destination, server, RepoId(99), "damaged").await.unwrap());
         let others = (1000..1200).map(RepoId).chain([repository]).collect::<Vec<_>>();
@@ -371,7 +415,7 @@ mod tests {
         let publish = |number: u64| {
             let (store, record) = (store.clone(), record(number, "ledger", number));
             tokio::spawn(async move {
-                store.publish(&record, b"tips", Begins::Anew).await?;
+                publish(&store, &record, b"tips", Begins::Anew).await?;
                 let chain = store.chain(record.destination, record.server, record.repository).await?;
                 let mut held = store.held(record.plan, record.destination, record.server, &[record.repository]).await?;
                 let latest = held.remove(&record.repository).and_then(|held| held.own);
@@ -391,7 +435,7 @@ mod tests {
     async fn filters_narrow_and_the_newest_comes_first() {
         let (_home, store) = fresh().await;
         for (at, slug, id) in [(1, "ledger", 1), (2, "api", 2), (3, "ledger", 1)] {
-            store.publish(&record(at, slug, id), b"", Begins::Anew).await.unwrap();
+            publish(&store, &record(at, slug, id), b"", Begins::Anew).await.unwrap();
         }
         let times = async |filter: SnapshotFilter, limit| -> Vec<i64> {
             let found = store.snapshots(&filter, limit).await.unwrap();
@@ -424,8 +468,8 @@ mod tests {
     async fn a_snapshot_is_found_by_the_beginning_of_its_id() {
         let (_home, store) = fresh().await;
         let (first, second) = (record(1 << 20, "ledger", 1), record(1 << 30, "ledger", 1));
-        store.publish(&first, b"", Begins::Anew).await.unwrap();
-        store.publish(&second, b"", Begins::Anew).await.unwrap();
+        publish(&store, &first, b"", Begins::Anew).await.unwrap();
+        publish(&store, &second, b"", Begins::Anew).await.unwrap();
         let id = first.id.to_string();
         assert_eq!(store.snapshot(&id).await.unwrap(), first);
         assert_eq!(store.snapshot(&id[..12].to_lowercase()).await.unwrap(), first);

@@ -52,6 +52,7 @@ pub use location::{StateLocation, StatePlace};
 pub use lock::{Exclusive, LockBody, StateLock};
 pub use runs::{ABANDONED, DONE, RUNNING, RunFilter, RunRow, RunStart};
 pub use server_address::{ServerAddress, Surroundings};
+pub use runs::{ABANDONED, DONE, Disorder, RUNNING, RunFilter, RunRow, RunStart};
 pub use standing::Holding;
 pub use store::StateStore;
 pub use tasks::TaskRow;

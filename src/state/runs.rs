@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
 
 use super::{AgendaRow, Exclusive, StateError, StateLock, StateStore, agenda};
 use crate::crash::{self, CrashPoint};
@@ -74,6 +75,15 @@ pub struct RunStart<'a> {
     pub at: Timestamp,
 }
 
+/// A destination in which something unfinished may lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disorder {
+    /// The destination.
+    pub destination: DestinationId,
+    /// What says so, one for each run that left it.
+    left: Vec<String>,
+}
+
 /// Which runs are looked for. What is not said fits.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
@@ -85,12 +95,13 @@ pub struct RunFilter {
 const ID_LENGTH: usize = 26;
 
 impl StateStore {
-    /// Remembers that a run began, which writes to `destinations`. Gives those of them whose last run did not end in
-    /// order, as far as this state knows: something unfinished may lie there.
+    /// Remembers that a run began, which writes to `destinations`. Gives those of them that runs before it did not leave in
+    /// order, as far as this state knows: something unfinished may lie there. Runs under way count as orderly.
     pub async fn start_run(
         &self,
         run: RunStart<'_>,
         destinations: &[DestinationId],
+<<<<<<< HEAD
     ) -> Result<Vec<DestinationId>, StateError> {
         self.undisturbed(|| self.start_run_once(run, destinations)).await
     }
@@ -100,20 +111,21 @@ impl StateStore {
         run: RunStart<'_>,
         destinations: &[DestinationId],
     ) -> Result<Vec<DestinationId>, StateError> {
+=======
+    ) -> Result<Vec<Disorder>, StateError> {
+>>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
         const ATTEMPT: &str = "record the start of a run";
         let RunStart { id, plan, plan_name, generation, only, resumes, scheduled, at } = run;
         let number = i64::try_from(generation.0).map_err(|error| self.damaged("a generation", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
         let mut disorderly = Vec::new();
         for destination in destinations {
-            let done = sqlx::query("DELETE FROM meta WHERE key = $1")
-                .bind(orderly(*destination))
+            disorderly.extend(self.disorder(&mut transaction, *destination).await?);
+            sqlx::query("INSERT INTO meta (key, value) VALUES ($1, '')")
+                .bind(writing(*destination, &id.to_string()))
                 .execute(&mut *transaction)
                 .await
                 .map_err(self.failed(ATTEMPT))?;
-            if done.rows_affected() == 0 {
-                disorderly.push(*destination);
-            }
         }
         sqlx::query(
             "INSERT INTO runs (id, plan, plan_name, generation, state, started, repository, resumes)
@@ -161,6 +173,7 @@ impl StateStore {
     ) -> Result<(), StateError> {
         const ATTEMPT: &str = "record the end of a run";
         let mut transaction = self.begin(ATTEMPT).await?;
+<<<<<<< HEAD
         let in_order = match self.demand_lock(&mut transaction, ATTEMPT).await {
             Ok(()) => in_order,
             // Somebody else may be at work there.
@@ -171,6 +184,17 @@ impl StateStore {
             sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
                 .bind(orderly(*destination))
                 .bind(id.to_string())
+=======
+        // A worker that was lost may have left something wherever it wrote.
+        let lost = sqlx::query("SELECT 1 AS lost FROM queue WHERE run = $1 AND losses > 0 LIMIT 1")
+            .bind(id.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(self.failed(ATTEMPT))?;
+        for destination in in_order.iter().filter(|_| lost.is_none()) {
+            sqlx::query("DELETE FROM meta WHERE key = $1")
+                .bind(writing(*destination, &id.to_string()))
+>>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
                 .execute(&mut *transaction)
                 .await
                 .map_err(self.failed(ATTEMPT))?;
@@ -188,6 +212,51 @@ impl StateStore {
         transaction.commit().await.map_err(self.failed(ATTEMPT))?;
         crash::point(CrashPoint::RunEnded);
         Ok(())
+    }
+
+    /// What runs that are over left in disorder in a destination, if any did, or if nothing is known of it.
+    async fn disorder(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        destination: DestinationId,
+    ) -> Result<Option<Disorder>, StateError> {
+        const ATTEMPT: &str = "look for what runs left unfinished";
+        let known = sqlx::query("SELECT 1 AS known FROM meta WHERE key = $1")
+            .bind(orderly(destination))
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(self.failed(ATTEMPT))?;
+        let left = sqlx::query(
+            "SELECT key FROM meta WHERE key LIKE $1
+               AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.state = $2 AND meta.key LIKE '%/' || runs.id)",
+        )
+        .bind(writing(destination, "%"))
+        .bind(RUNNING)
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(self.failed(ATTEMPT))?;
+        let left = left.iter().map(|row| self.read("a destination", row).get("key")).collect::<Result<Vec<_>, _>>()?;
+        Ok((known.is_none() || !left.is_empty()).then_some(Disorder { destination, left }))
+    }
+
+    /// Remembers that a destination was swept: of what was in disorder when this was found, nothing is left.
+    pub async fn swept(&self, disorder: &Disorder, by: RunId) -> Result<(), StateError> {
+        const ATTEMPT: &str = "record that a destination was swept";
+        let mut transaction = self.begin(ATTEMPT).await?;
+        for key in &disorder.left {
+            sqlx::query("DELETE FROM meta WHERE key = $1")
+                .bind(key.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(self.failed(ATTEMPT))?;
+        }
+        sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+            .bind(orderly(disorder.destination))
+            .bind(by.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(self.failed(ATTEMPT))?;
+        transaction.commit().await.map_err(self.failed(ATTEMPT))
     }
 
     /// Marks the runs that still count as running, and clears the queue of what was theirs: nobody goes on with it. What
@@ -303,9 +372,14 @@ impl StateStore {
     }
 }
 
-/// Where it is remembered that nothing unfinished lies in a destination. A run takes it away until it ended in order.
+/// Where it is remembered that a destination was looked through once.
 fn orderly(destination: DestinationId) -> String {
     format!("orderly/{destination}")
+}
+
+/// Where it is remembered that a run writes to a destination. It is taken away when the run ended in order.
+fn writing(destination: DestinationId, run: &str) -> String {
+    format!("writing/{destination}/{run}")
 }
 
 #[cfg(test)]
@@ -423,13 +497,26 @@ pub(super) mod tests {
             };
             (id, store.start_run(run, destinations).await.unwrap())
         };
-        let (first, disorderly) = begin(1, &[nas, offsite]).await;
-        assert_eq!(disorderly, [nas, offsite], "nothing is known of what was before");
+        let of = |disorders: &[Disorder]| disorders.iter().map(|one| one.destination).collect::<Vec<_>>();
+        let sweep = async |disorders: Vec<Disorder>| {
+            for disorder in disorders {
+                store.swept(&disorder, RunId::from_parts(9, 0)).await.unwrap();
+            }
+        };
+        let (first, disorders) = begin(1, &[nas, offsite]).await;
+        assert_eq!(of(&disorders), [nas, offsite], "nothing is known of what was before");
+        sweep(disorders).await;
         store.finish_run(first, "done", at(2), &json!({}), &[nas, offsite]).await.unwrap();
         assert_eq!(begin(2, &[nas, offsite]).await.1, []);
-        let (third, disorderly) = begin(3, &[offsite]).await;
-        assert_eq!(disorderly, [offsite], "the second did not end");
+        let (third, disorders) = begin(3, &[offsite]).await;
+        assert_eq!(disorders, [], "the second is under way");
         store.finish_run(third, "done", at(3), &json!({}), &[offsite]).await.unwrap();
-        assert_eq!(begin(4, &[nas, offsite]).await.1, [nas], "the third did not write there");
+        store.abandon_running(at(4)).await.unwrap();
+        let (fourth, disorders) = begin(4, &[nas, offsite]).await;
+        assert_eq!(of(&disorders), [nas, offsite], "the second did not end");
+        sweep(disorders[..1].to_vec()).await;
+        store.finish_run(fourth, "partial", at(5), &json!({}), &[nas]).await.unwrap();
+        let (_, disorders) = begin(5, &[nas, offsite]).await;
+        assert_eq!(of(&disorders), [offsite], "it was not swept");
     }
 }

@@ -42,6 +42,18 @@ pub fn manifest_id(key: &str) -> Option<SnapshotId> {
     name.strip_suffix(MANIFEST_ENDING)?.parse().ok()
 }
 
+/// The repository that a key belongs to.
+pub fn repository_of(key: &str) -> Option<(Uid, RepoId)> {
+    let (server, rest) = key.strip_prefix(SERVERS)?.strip_prefix('/')?.split_once("/repos/")?;
+    let (repository, _) = rest.split_once('/')?;
+    Some((server.parse().ok()?, RepoId(repository.parse().ok()?)))
+}
+
+/// The run that a key is the report of.
+pub fn run_of(key: &str) -> Option<RunId> {
+    key.strip_prefix("runs/")?.split_once('.')?.0.parse().ok()
+}
+
 /// The report of a run.
 pub fn report(run: RunId) -> String {
     format!("runs/{run}{MANIFEST_ENDING}")

@@ -14,5 +14,5 @@ mod upload;
 
 pub use error::StoreError;
 pub use marker::prepare;
-pub use opened::{Access, Store};
+pub use opened::{Access, Store, Unfinished};
 pub use upload::Upload;

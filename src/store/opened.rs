@@ -143,12 +143,10 @@ impl Store {
         Ok(found)
     }
 
-    /// Removes what a killed writer left behind: files that never got their key. Answers how many bytes came free.
-    /// It looks into every folder: worth it only where a writer did not end in order.
-    ///
-    /// Only the holder of the run lock may call it: the unfinished file of a live writer looks the same.
-    pub fn sweep(&self) -> Result<u64, StoreError> {
-        let mut freed = 0;
+    /// Files that never got their key: what killed writers left behind, and what living ones are at. It looks into every
+    /// folder: worth it only where a writer did not end in order.
+    pub fn unfinished(&self) -> Vec<Unfinished> {
+        let mut found = Vec::new();
         // Of the directory itself, nothing else is ours.
         let mut folders: Vec<PathBuf> =
             vec![self.root.join(keys::SERVERS), self.root.join("runs"), self.root.to_path_buf()];
@@ -159,11 +157,25 @@ impl Store {
                 if kind.is_dir() {
                     folders.extend((folder != *self.root).then(|| entry.path()));
                 } else if kind.is_file() && is_unfinished(&entry.file_name().to_string_lossy()) {
-                    freed += entry.metadata().map_or(0, |meta| meta.len());
-                    let removed = fs::remove_file(entry.path());
-                    let place = || self.place().to_owned();
-                    removed.map_err(|source| StoreError::Unreachable { place: place(), source })?;
+                    let bytes = entry.metadata().map_or(0, |meta| meta.len());
+                    let path = entry.path();
+                    let key = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
+                    found.push(Unfinished { path, key, bytes });
                 }
+            }
+        }
+        found
+    }
+
+    /// Removes unfinished files. The caller knows that nobody writes to them. Answers how many bytes came free.
+    pub fn remove_unfinished(&self, files: &[Unfinished]) -> Result<u64, StoreError> {
+        let mut freed = 0;
+        for file in files {
+            match fs::remove_file(&file.path) {
+                Ok(()) => freed += file.bytes,
+                // Its writer has ended meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(StoreError::Unreachable { place: self.place().to_owned(), source }),
             }
         }
         Ok(freed)
@@ -171,6 +183,21 @@ impl Store {
 
     fn sort(&self, key: &str, attempt: &'static str, source: object_store::Error) -> StoreError {
         StoreError::sort(&self.place, key, attempt, source)
+    }
+}
+
+/// A file that has not got its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    path: PathBuf,
+    key: String,
+    bytes: u64,
+}
+
+impl Unfinished {
+    /// The key that it was to get, with what the object store adds to it.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 }
 
@@ -239,7 +266,12 @@ mod tests {
         let foreign = folder.path().join("photos");
         fs::create_dir(&foreign).unwrap();
         fs::write(foreign.join("c.age#1"), b"somebody's own").unwrap();
-        assert_eq!(store.sweep().unwrap(), 8);
+        let found = store.unfinished();
+        let mut keys: Vec<_> = found.iter().map(Unfinished::key).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["servers/x/b.age#1", "xopero.json#1"]);
+        assert_eq!(store.remove_unfinished(&found).unwrap(), 8);
+        assert_eq!(store.remove_unfinished(&found).unwrap(), 0, "they are gone already");
         assert!(left.iter().all(|path| !path.exists()) && foreign.join("c.age#1").exists());
         assert_eq!(store.size("servers/x/a.age").await.unwrap(), 5);
     }

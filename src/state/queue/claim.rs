@@ -9,6 +9,7 @@ use sqlx::error::ErrorKind;
 
 use super::super::{StateError, StateStore};
 use super::{QUEUED, RUNNING};
+use crate::crash::{self, CrashPoint};
 use crate::model::{ProjectSelector, RepoId, RunId, Uid};
 
 /// Claims that one statement names.
@@ -94,7 +95,10 @@ impl StateStore {
                 .fetch_all(&self.pool)
                 .await;
             match claimed {
-                Ok(rows) => return self.claimed(&rows),
+                Ok(rows) => {
+                    crash::point(CrashPoint::TasksClaimed);
+                    return self.claimed(&rows);
+                }
                 // Somebody claimed one of them for another run at the same time: fewer at once get less in the way.
                 Err(error) if is_taken(&error) => size = (size / 2).max(1),
                 Err(error) => return Err(self.failed("claim tasks")(error)),
@@ -152,7 +156,13 @@ impl StateStore {
         Ok(())
     }
 
-    /// Whether a claim is held. Only a look: what must not be written without it is written with it in one transaction.
+    /// Refuses what a worker does that was taken for lost. Only a look: what must not be written without the claim is
+    /// written with the proof of it in one transaction.
+    pub async fn refuse_stale(&self, claim: &Claim) -> Result<(), StateError> {
+        if self.holds(claim).await? { Ok(()) } else { Err(StateError::Fenced { path: self.path() }) }
+    }
+
+    /// Whether a claim is held.
     pub async fn holds(&self, claim: &Claim) -> Result<bool, StateError> {
         let statement = format!("SELECT 1 AS held FROM queue WHERE {}", held(1));
         let row = bind_all(sqlx::query(AssertSqlSafe(statement)), std::slice::from_ref(claim))

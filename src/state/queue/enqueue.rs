@@ -7,6 +7,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 use super::super::{RUNNING as UNDER_WAY, StateError, StateStore};
 use super::claim::millis;
 use super::{QUEUED, RUNNING};
+use crate::crash::{self, CrashPoint};
 use crate::model::{ProjectSelector, RepoId, RunId, Uid};
 
 /// Tasks that one statement enters.
@@ -30,12 +31,17 @@ pub struct QueuedTask {
 
 impl StateStore {
     /// Puts the tasks of a run into the queue, in their order: all of them, or none. `owner` is its coordinator. Others
+<<<<<<< HEAD
     /// get nothing of it until it is opened to them.
     pub async fn enqueue(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<(), StateError> {
         self.undisturbed(|| self.enqueue_once(run, owner, tasks)).await
     }
 
     async fn enqueue_once(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<(), StateError> {
+=======
+    /// get nothing of it until it is opened to them. Tells whether there are any.
+    pub async fn enqueue(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<bool, StateError> {
+>>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
         const ATTEMPT: &str = "enqueue tasks";
         let mut transaction = self.begin(ATTEMPT).await?;
         // What was left by runs that are over is of no use to anybody, unless somebody still works on it.
@@ -50,6 +56,10 @@ impl StateStore {
             .execute(&mut *transaction)
             .await
             .map_err(self.failed(ATTEMPT))?;
+        let others = format!("SELECT COUNT(*) AS others FROM workers WHERE seen_until > {}", self.now_sql());
+        let row =
+            sqlx::query(AssertSqlSafe(others)).fetch_one(&mut *transaction).await.map_err(self.failed(ATTEMPT))?;
+        let others = self.read("the queue", &row).count("others")?;
         for (chunk, some) in tasks.chunks(AT_ONCE).enumerate() {
             let mut query = sqlx::query(AssertSqlSafe(insert(some.len())));
             for (index, task) in some.iter().enumerate() {
@@ -64,7 +74,9 @@ impl StateStore {
             }
             query.execute(&mut *transaction).await.map_err(self.failed(ATTEMPT))?;
         }
-        transaction.commit().await.map_err(self.failed(ATTEMPT))
+        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        crash::point(CrashPoint::TasksEnqueued);
+        Ok(others > 0)
     }
 
     /// Lets others claim tasks of a run for so long, or not at all any more.

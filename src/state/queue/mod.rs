@@ -22,7 +22,7 @@ mod look;
 mod reap;
 mod settle;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod workers;
 
 pub use claim::{Claim, Claimed};

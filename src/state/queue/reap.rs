@@ -6,7 +6,7 @@ use super::super::{StateError, StateStore};
 use super::claim::{Claim, bind_all, held, millis};
 use super::lease::{AfterLoss, after_loss};
 use super::{POISONED, QUEUED, RUNNING};
-use crate::model::Uid;
+use crate::model::{RunId, Uid};
 
 impl StateStore {
     /// Takes back the tasks whose leases are over: they wait again, or are set aside. Gives their claims.
@@ -54,6 +54,20 @@ impl StateStore {
             .execute(&self.pool)
             .await
             .map_err(self.failed("end the leases of a worker"))?;
+        Ok(done.rows_affected())
+    }
+
+    /// The same for all workers of a run but its coordinator.
+    pub async fn end_leases_elsewhere(&self, run: RunId) -> Result<u64, StateError> {
+        let statement = format!(
+            "UPDATE queue SET lease_until = 0 WHERE run = $1 AND state = '{RUNNING}'
+               AND owner NOT IN (SELECT owner FROM queue_runs)"
+        );
+        let done = sqlx::query(AssertSqlSafe(statement))
+            .bind(run.to_string())
+            .execute(&self.pool)
+            .await
+            .map_err(self.failed("end the leases of workers"))?;
         Ok(done.rows_affected())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::super::{StateError, StateStore, TaskRow};
 use super::ENDED;
@@ -58,5 +58,19 @@ impl StateStore {
         transaction.commit().await.map_err(self.failed(ATTEMPT))?;
         crash::point(CrashPoint::TasksRecorded);
         Ok(progress.iter().map(|one| one.claim).filter(|claim| !kept.contains(claim)).collect())
+    }
+
+    /// Demands within a transaction that a claim is held: until it is committed nobody takes it away.
+    pub(in crate::state) async fn demand(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        claim: &Claim,
+    ) -> Result<(), StateError> {
+        let statement = format!("UPDATE queue SET epoch = epoch WHERE {}", held(1));
+        let done = bind_all(sqlx::query(AssertSqlSafe(statement)), std::slice::from_ref(claim))
+            .execute(&mut **transaction)
+            .await
+            .map_err(self.failed("demand a claim"))?;
+        if done.rows_affected() == 0 { Err(StateError::Fenced { path: self.path() }) } else { Ok(()) }
     }
 }

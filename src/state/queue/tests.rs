@@ -48,6 +48,14 @@ async fn run_of(store: &StateStore, repositories: impl IntoIterator<Item = u64>)
     run
 }
 
+/// A claim of a repository, in a run of its own.
+pub(in crate::state) async fn claim_of(store: &StateStore, server: Uid, repository: RepoId) -> Claim {
+    let run = begin(store).await;
+    let task = QueuedTask { server, repository, project: pay(), body: String::new() };
+    store.enqueue(run, owner(0), &[task]).await.unwrap();
+    store.claim(owner(0), run, &pay(), 1, LEASE).await.unwrap()[0].claim
+}
+
 async fn claim(store: &StateStore, by: u128, run: RunId, most: usize) -> Vec<Claim> {
     let claimed = store.claim(owner(by), run, &pay(), most, LEASE).await.unwrap();
     claimed.into_iter().map(|claimed| claimed.claim).collect()
@@ -181,6 +189,9 @@ async fn whoever_was_taken_for_lost_writes_nothing() {
         assert_eq!(lost, [stale].into());
     }
     assert_eq!(store.tasks_after(run, None, 9).await.unwrap()[0].detail, json!({"by": "end"}));
+    let mut transaction = store.begin("test").await.unwrap();
+    let refused = store.demand(&mut transaction, &stale).await.unwrap_err();
+    assert!(matches!(refused, StateError::Fenced { .. }) && refused.hint().is_some(), "{refused}");
 }
 
 #[tokio::test]
