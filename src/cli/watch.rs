@@ -1,5 +1,6 @@
 //! `xopero watch`.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,9 @@ pub struct WatchArgs {
     pub interval: Duration,
     #[command(flatten)]
     pub serving: ServingArgs,
+    /// Runs of different plans side by side; they share accounts, servers and repositories
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub max_runs: NonZeroUsize,
 }
 
 /// How much is applied without a person.
@@ -111,6 +115,7 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         source_name,
         proxies: env::proxies(),
         turnstile: Turnstile::new(clock),
+        max_runs: arguments.max_runs,
         sink,
         reload,
         stop: interrupt.token,

@@ -1,6 +1,7 @@
 //! The loop: woken by a reason and never by data, it reads the whole truth again and does what is due.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Watch {
     pub proxies: Proxies,
     /// The accounts' budgets, which all runs share.
     pub turnstile: Turnstile,
+    /// How many runs go on side by side at most, each of another plan.
+    pub max_runs: NonZeroUsize,
     /// Who is told.
     pub sink: Arc<dyn WatchSink>,
     /// Asks for everything to be read again.
@@ -54,7 +57,7 @@ struct Progress {
     awake_since: Timestamp,
     runs: JoinSet<Result<Summary, RunError>>,
     under_way: BTreeMap<Id, UnderWay>,
-    /// Plans whose next run waits for the end of another one.
+    /// Plans whose next run waits for the end of others.
     held: BTreeSet<Uid>,
     /// Held while a run is under way, so that a run by hand does not meddle.
     lock: Option<StateLock>,
@@ -150,7 +153,7 @@ impl Watch {
                 continue;
             };
             let cut_off = [ABANDONED, Outcome::Interrupted.as_str()].contains(&last.state.as_str());
-            if !cut_off || last.only.is_some() || !progress.under_way.is_empty() {
+            if !cut_off || last.only.is_some() || progress.under_way.len() >= self.max_runs.get() {
                 continue;
             }
             let now = self.activator.clock.now();
@@ -292,10 +295,12 @@ impl Watch {
         self.activator.state.deal_with(plan.uid, &dealt_with(plan, scheduled)).await
     }
 
-    /// Whether a run can begin: runs follow one another, those of other processes too.
+    /// Whether a run can begin: there are not as many under way as may be, and no other process begins runs.
     async fn is_free(&self, progress: &mut Progress, plan: &ScheduledPlan<'_>) -> Result<bool, StateError> {
-        let why = if let Some(other) = progress.under_way.values().next() {
-            format!("a run of {} is under way", other.name)
+        let why = if progress.under_way.len() >= self.max_runs.get() {
+            let names: Vec<_> = progress.under_way.values().map(|run| run.name.to_string()).collect();
+            let are = if names.len() == 1 { "a run is" } else { "runs are" };
+            format!("{are} under way already: {}", names.join(", "))
         } else if progress.lock.is_some() {
             return Ok(true);
         } else {
