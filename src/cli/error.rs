@@ -154,6 +154,7 @@ impl From<StateError> for CliError {
             | StateError::OtherLineage { .. }
             | StateError::NothingApplied { .. }
             | StateError::LockLost { .. }
+            | StateError::Fenced { .. }
             | StateError::Lock { .. }
             | StateError::UnknownSnapshot { .. }
             | StateError::UnknownRun { .. }

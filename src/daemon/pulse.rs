@@ -338,7 +338,8 @@ mod tests {
         let file = crate::config::SourceFile { name: "xopero.kdl".into(), text: String::new() };
         let sources = crate::config::Sources::alone(file);
         let activation = crate::daemon::Activation::InSync { generation: None };
-        let looked = |in_force| WatchEvent::Activated { sources: &sources, activation: &activation, in_force, tip: None };
+        let looked =
+            |in_force| WatchEvent::Activated { sources: &sources, activation: &activation, in_force, tip: None };
         pulse.tell(&looked(None));
         assert_eq!(pulse.readiness(), Err(NotReady::NothingInForce));
         pulse.tell(&looked(Some(Generation(7))));

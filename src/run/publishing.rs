@@ -88,13 +88,13 @@ impl Attempt<'_> {
         chain: &Chain,
         pack: Option<PackEntry>,
     ) -> Result<Manifest, TaskError> {
+        // Whoever took the lock from this run may have swept the pack, which nothing listed.
+        self.context.state.hold_lock().await?;
         self.context.state.refuse_stale(self.claim).await?;
         let last = chain.last().filter(|last| last.git.object_format == listed.format);
         let mut packs = last.map(|last| last.git.packs.clone()).unwrap_or_default();
         packs.extend(pack);
         let manifest = self.manifest(listed, destination, chain, packs);
-        // Whoever took the lock from this run may have swept the pack, which nothing listed.
-        self.context.state.hold_lock().await?;
         let key = keys::manifest(self.task.server.uid, self.task.repository.id, manifest.snapshot);
         crash::point(CrashPoint::ManifestDue);
         let stored = write_document(&destination.store, &key, &manifest, &destination.keys).await?;

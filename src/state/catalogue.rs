@@ -109,18 +109,6 @@ impl StateStore {
         Ok(())
     }
 
-<<<<<<< HEAD
-    /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already.
-    pub async fn publish(&self, record: &SnapshotRecord, chain: &[u8], begins: Begins) -> Result<(), StateError> {
-        self.undisturbed(|| self.publish_once(record, chain, begins)).await
-    }
-
-    async fn publish_once(&self, record: &SnapshotRecord, chain: &[u8], begins: Begins) -> Result<(), StateError> {
-        const ATTEMPT: &str = "record a snapshot";
-        let body = serde_json::to_string(record).map_err(|error| self.damaged("a new snapshot", error))?;
-        let mut transaction = self.begin(ATTEMPT).await?;
-        self.demand_lock(&mut transaction, ATTEMPT).await?;
-=======
     /// Lists a snapshot and makes it the end of its chain, both or neither. Its manifest is stored already. Whoever took
     /// it must hold the `claim` of its repository: [`StateError::Fenced`] otherwise, and nothing is changed. The manifest
     /// then stays what it is, whole and named by nothing.
@@ -131,11 +119,21 @@ impl StateStore {
         begins: Begins,
         claim: &Claim,
     ) -> Result<(), StateError> {
+        self.undisturbed(|| self.publish_once(record, chain, begins, claim)).await
+    }
+
+    async fn publish_once(
+        &self,
+        record: &SnapshotRecord,
+        chain: &[u8],
+        begins: Begins,
+        claim: &Claim,
+    ) -> Result<(), StateError> {
         const ATTEMPT: &str = "record a snapshot";
         let body = serde_json::to_string(record).map_err(|error| self.damaged("a new snapshot", error))?;
         let mut transaction = self.begin(ATTEMPT).await?;
+        self.demand_lock(&mut transaction, ATTEMPT).await?;
         self.demand(&mut transaction, claim).await?;
->>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
         sqlx::query(
             "INSERT INTO snapshots
                 (id, created, plan, plan_name, destination, server, repository, project, slug, body)
@@ -396,14 +394,14 @@ mod tests {
         };
         let lock = StateLock::acquire(store.location(), Exclusive::Runs, &body("ada")).await.unwrap();
         store.publish_under(&lock);
-        store.publish(&record(1, "ledger", 1), b"", Begins::Anew).await.unwrap();
+        publish(&store, &record(1, "ledger", 1), b"", Begins::Anew).await.unwrap();
         if lock.token().is_none() {
             // Beside a file the lock cannot be lost.
             return;
         }
         drop(lock);
         let _other = StateLock::acquire(store.location(), Exclusive::Runs, &body("bob")).await.unwrap();
-        let error = store.publish(&record(2, "ledger", 1), b"", Begins::Continues).await.unwrap_err();
+        let error = publish(&store, &record(2, "ledger", 1), b"", Begins::Continues).await.unwrap_err();
         assert!(matches!(error, StateError::LockLost { .. }), "{error}");
         assert!(error.to_string().contains("bob@vault"), "{error}");
         assert_eq!(store.snapshots(&SnapshotFilter::default(), 9).await.unwrap().len(), 1);

@@ -192,10 +192,10 @@ pub enum StateError {
         source: io::Error,
     },
     /// Whoever was to write does not hold the task any more.
-    #[error("the task was given to another worker: its lease in the state database {} was over", path.display())]
+    #[error("the task was given to another worker: its lease in the state database {place} was over")]
     Fenced {
-        /// The database.
-        path: PathBuf,
+        /// Which one.
+        place: StatePlace,
     },
     /// No snapshot has this id.
     #[error("no snapshot {text:?} in the state {place}")]
@@ -273,13 +273,11 @@ impl StateError {
             Self::Locked { .. } => {
                 "wait until it ends; the lock goes away with its process, there is nothing to delete"
             }
-<<<<<<< HEAD
             Self::LockLost { .. } => {
                 "check that the database can be reached; what is stored is in order, and the next run goes on with it"
-=======
+            }
             Self::Fenced { .. } => {
                 "nothing is lost: the other worker does it; look why this one stood still for so long"
->>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
             }
             Self::UnknownSnapshot { .. } => "list them with `xopero snapshots`",
             Self::UnknownRun { .. } => "list them with `xopero runs`",

@@ -101,8 +101,7 @@ impl StateStore {
         &self,
         run: RunStart<'_>,
         destinations: &[DestinationId],
-<<<<<<< HEAD
-    ) -> Result<Vec<DestinationId>, StateError> {
+    ) -> Result<Vec<Disorder>, StateError> {
         self.undisturbed(|| self.start_run_once(run, destinations)).await
     }
 
@@ -110,10 +109,7 @@ impl StateStore {
         &self,
         run: RunStart<'_>,
         destinations: &[DestinationId],
-    ) -> Result<Vec<DestinationId>, StateError> {
-=======
     ) -> Result<Vec<Disorder>, StateError> {
->>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
         const ATTEMPT: &str = "record the start of a run";
         let RunStart { id, plan, plan_name, generation, only, resumes, scheduled, at } = run;
         let number = i64::try_from(generation.0).map_err(|error| self.damaged("a generation", error))?;
@@ -173,18 +169,12 @@ impl StateStore {
     ) -> Result<(), StateError> {
         const ATTEMPT: &str = "record the end of a run";
         let mut transaction = self.begin(ATTEMPT).await?;
-<<<<<<< HEAD
         let in_order = match self.demand_lock(&mut transaction, ATTEMPT).await {
             Ok(()) => in_order,
             // Somebody else may be at work there.
             Err(StateError::LockLost { .. }) => &[],
             Err(error) => return Err(error),
         };
-        for destination in in_order {
-            sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
-                .bind(orderly(*destination))
-                .bind(id.to_string())
-=======
         // A worker that was lost may have left something wherever it wrote.
         let lost = sqlx::query("SELECT 1 AS lost FROM queue WHERE run = $1 AND losses > 0 LIMIT 1")
             .bind(id.to_string())
@@ -194,7 +184,6 @@ impl StateStore {
         for destination in in_order.iter().filter(|_| lost.is_none()) {
             sqlx::query("DELETE FROM meta WHERE key = $1")
                 .bind(writing(*destination, &id.to_string()))
->>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
                 .execute(&mut *transaction)
                 .await
                 .map_err(self.failed(ATTEMPT))?;
@@ -241,6 +230,10 @@ impl StateStore {
 
     /// Remembers that a destination was swept: of what was in disorder when this was found, nothing is left.
     pub async fn swept(&self, disorder: &Disorder, by: RunId) -> Result<(), StateError> {
+        self.undisturbed(|| self.swept_once(disorder, by)).await
+    }
+
+    async fn swept_once(&self, disorder: &Disorder, by: RunId) -> Result<(), StateError> {
         const ATTEMPT: &str = "record that a destination was swept";
         let mut transaction = self.begin(ATTEMPT).await?;
         for key in &disorder.left {

@@ -159,7 +159,7 @@ impl StateStore {
     /// Refuses what a worker does that was taken for lost. Only a look: what must not be written without the claim is
     /// written with the proof of it in one transaction.
     pub async fn refuse_stale(&self, claim: &Claim) -> Result<(), StateError> {
-        if self.holds(claim).await? { Ok(()) } else { Err(StateError::Fenced { path: self.path() }) }
+        if self.holds(claim).await? { Ok(()) } else { Err(StateError::Fenced { place: self.place() }) }
     }
 
     /// Whether a claim is held.

@@ -31,17 +31,12 @@ pub struct QueuedTask {
 
 impl StateStore {
     /// Puts the tasks of a run into the queue, in their order: all of them, or none. `owner` is its coordinator. Others
-<<<<<<< HEAD
-    /// get nothing of it until it is opened to them.
-    pub async fn enqueue(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<(), StateError> {
+    /// get nothing of it until it is opened to them. Tells whether there are any.
+    pub async fn enqueue(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<bool, StateError> {
         self.undisturbed(|| self.enqueue_once(run, owner, tasks)).await
     }
 
-    async fn enqueue_once(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<(), StateError> {
-=======
-    /// get nothing of it until it is opened to them. Tells whether there are any.
-    pub async fn enqueue(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<bool, StateError> {
->>>>>>> 0c0465b (run, state, store: a run works on the queue, and whoever lost a task publishes nothing)
+    async fn enqueue_once(&self, run: RunId, owner: Uid, tasks: &[QueuedTask]) -> Result<bool, StateError> {
         const ATTEMPT: &str = "enqueue tasks";
         let mut transaction = self.begin(ATTEMPT).await?;
         // What was left by runs that are over is of no use to anybody, unless somebody still works on it.

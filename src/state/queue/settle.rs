@@ -71,6 +71,6 @@ impl StateStore {
             .execute(&mut **transaction)
             .await
             .map_err(self.failed("demand a claim"))?;
-        if done.rows_affected() == 0 { Err(StateError::Fenced { path: self.path() }) } else { Ok(()) }
+        if done.rows_affected() == 0 { Err(StateError::Fenced { place: self.place() }) } else { Ok(()) }
     }
 }
