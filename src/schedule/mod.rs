@@ -6,14 +6,16 @@
 
 //!
 //! [`Schedule`] is the times alone; an [`Agenda`] is what a plan does about them: jitter, closed hours, missed times,
-//! overlaps and pauses.
+//! overlaps and pauses. Whether a plan should have succeeded again is a question of its own: [`overdue()`].
 
 mod agenda;
 mod cron;
 mod error;
+mod overdue;
 mod pause;
 
 pub use agenda::{Agenda, Due, PassedOver, Standing, Step};
 pub use cron::{Schedule, time_zones, zone_of};
 pub use error::ScheduleError;
+pub use overdue::{Overdue, overdue};
 pub use pause::paused_until;

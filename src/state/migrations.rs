@@ -117,4 +117,25 @@ pub(super) const STEPS: &[&[&str]] = &[
         "CREATE INDEX queue_of_owner ON queue (owner, state)",
         "CREATE TABLE workers (id TEXT NOT NULL PRIMARY KEY, who TEXT NOT NULL, seen_until BIGINT NOT NULL)",
     ],
+    &[
+        "CREATE TABLE alerts_told (
+        alerts TEXT NOT NULL,
+        key TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (alerts, key))",
+        "CREATE TABLE alerts_outbox (
+        id TEXT NOT NULL PRIMARY KEY,
+        alerts TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        about TEXT NOT NULL,
+        body TEXT NOT NULL,
+        state TEXT NOT NULL,
+        created BIGINT NOT NULL,
+        next_at BIGINT NOT NULL,
+        taken_until BIGINT NOT NULL,
+        attempts BIGINT NOT NULL,
+        ended BIGINT NOT NULL,
+        error TEXT)",
+        "CREATE INDEX alerts_waiting ON alerts_outbox (state, alerts, channel, created, id)",
+    ],
 ];

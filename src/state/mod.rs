@@ -20,6 +20,7 @@
 //! Other processes are kept out by [`StateLock`] while something is changed.
 
 mod agenda;
+mod alerts;
 mod catalogue;
 mod contention;
 mod engine;
@@ -46,6 +47,7 @@ mod tasks;
 mod tests;
 
 pub use agenda::AgendaRow;
+pub use alerts::{Before, ChannelRow, Message, NewMessage, Telling, ToldRow};
 pub use catalogue::{Begins, ChainRow, HeldRow, SnapshotFilter};
 pub use error::{DatabaseError, StateError};
 pub use location::{StateLocation, StatePlace};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{File, Known};
-use crate::model::{Applied, DestinationId, DestinationName, Lineage, PlanName, Waiting};
+use crate::model::{Applied, DestinationId, DestinationName, Lineage, PlanName, RunId, Waiting};
 use crate::reconcile::ReconcileError;
-use crate::state::{DONE, RunRow, StateStore};
+use crate::state::{DONE, RunRow, StateError, StateStore};
 use crate::store::{Access, Store, StoreError};
 
 /// How long a destination may take to answer.
@@ -35,21 +35,8 @@ pub enum Place {
 /// Finds out what is known. Nothing is changed, and no server is asked; relative paths begin at `base`.
 pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known, ReconcileError> {
     let applied = store.applied().await?;
-    let idle = store.is_idle().await;
-    let runs = store.newest_runs().await?;
-    let idle = idle && store.is_idle().await;
-    let mut runs: Vec<_> = runs.into_iter().map(|run| run.settled(idle)).collect();
-    let only = |run: &RunRow| run.summary.as_ref().is_some_and(|summary| !summary["only"].is_null());
-    let of_one: Vec<_> = runs.iter().filter(|run| run.state == DONE && only(run)).collect();
-    let mut whole = Vec::new();
-    for run in of_one {
-        whole.extend(store.runs_of(run.plan, [DONE, DONE], RUNS).await?.into_iter().find(|run| !only(run)));
-    }
-    runs.extend(whole);
-    let mut waiting = BTreeMap::new();
-    for run in runs.iter().filter(|run| run.summary.is_none()) {
-        waiting.extend(Waiting::of(&store.waiting_tasks(run.id).await?).map(|waiting| (run.id, waiting)));
-    }
+    let runs = newest_runs(store).await?;
+    let waiting = waiting(store, &runs).await?;
     let mut destinations = BTreeMap::new();
     if let Some(applied) = &applied {
         for (name, destination) in &applied.declaration.destinations {
@@ -74,6 +61,31 @@ pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known
         holdings: store.holdings().await?,
         destinations: destinations.into_iter().collect::<BTreeMap<DestinationName, _>>(),
     })
+}
+
+/// The newest run of every plan in every state that runs have, and of every plan the last one that backed up everything.
+pub async fn newest_runs(store: &StateStore) -> Result<Vec<RunRow>, StateError> {
+    let idle = store.is_idle().await;
+    let runs = store.newest_runs().await?;
+    let idle = idle && store.is_idle().await;
+    let mut runs: Vec<_> = runs.into_iter().map(|run| run.settled(idle)).collect();
+    let only = |run: &RunRow| run.summary.as_ref().is_some_and(|summary| !summary["only"].is_null());
+    let of_one: Vec<_> = runs.iter().filter(|run| run.state == DONE && only(run)).collect();
+    let mut whole = Vec::new();
+    for run in of_one {
+        whole.extend(store.runs_of(run.plan, [DONE, DONE], RUNS).await?.into_iter().find(|run| !only(run)));
+    }
+    runs.extend(whole);
+    Ok(runs)
+}
+
+/// What waits for budget in those of the runs that did not end.
+pub async fn waiting(store: &StateStore, runs: &[RunRow]) -> Result<BTreeMap<RunId, Waiting>, StateError> {
+    let mut waiting = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.summary.is_none()) {
+        waiting.extend(Waiting::of(&store.waiting_tasks(run.id).await?).map(|waiting| (run.id, waiting)));
+    }
+    Ok(waiting)
 }
 
 async fn reach(place: &crate::model::Place, base: &Path, id: Option<DestinationId>, lineage: Lineage) -> Place {

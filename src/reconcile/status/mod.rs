@@ -22,7 +22,8 @@ use crate::model::{
 };
 use crate::state::{Holding, RunRow};
 
-pub use gather::{Place, gather};
+pub use gather::{Place, gather, newest_runs, waiting};
+pub use plans::{fault, minted, overdue_words};
 
 /// What is known at one time.
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! The plans: are they in force as declared, and do their backups come?
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -9,16 +8,10 @@ use super::{File, Health, Known, Place, PlanStatus, Sync};
 use crate::change::{Action, ChangeSet};
 use crate::model::{
     Address, Applied, BackupPlan, Condition, ConditionKind, CredentialRole, Declaration, DestinationName, Pause,
-    PlanName, PlanRetention, Timetable, Uid, Waiting,
+    PlanName, PlanRetention, Uid, Waiting,
 };
-use crate::schedule::{Agenda, Schedule, paused_until};
+use crate::schedule::{Agenda, Overdue, overdue, paused_until};
 use crate::state::{DONE, RUNNING, RunRow};
-
-/// Runs that are late are told at the latest after this, and not before [`PATIENCE_LEAST`].
-const PATIENCE_MOST: Duration = Duration::from_hours(12);
-
-/// Runs take time: nobody is told earlier than this.
-const PATIENCE_LEAST: Duration = Duration::from_mins(15);
 
 /// Every plan, in force or declared.
 pub(super) fn plans(known: &Known, now: Timestamp) -> Vec<PlanStatus> {
@@ -61,9 +54,7 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
     let running = runs.iter().find(|run| run.state == RUNNING);
     let running_since = running.map(|run| run.started);
     let waiting = running.or(last).and_then(|run| known.waiting.get(&run.id).copied());
-    let schedule = plan.schedule.as_ref().and_then(|timetable| Schedule::parse(&timetable.cron).ok());
-    let due = schedule.as_ref().zip(plan.schedule.as_ref());
-    let late = due.and_then(|(schedule, timetable)| late(schedule, timetable, last_success, uid, now));
+    let late = overdue(plan, last_success, uid.and_then(minted), now);
 
     let uses = uses(&applied.declaration, name, plan);
     let mut reasons = Vec::new();
@@ -72,11 +63,10 @@ fn in_force_plan(known: &Known, applied: &Applied, name: &PlanName, plan: &Backu
     if let Some(pause) = paused {
         reasons.push(pause_words(pause, known.paused_since.get(name)));
     }
-    if let Some(due) = late
-        && paused.is_none()
+    if let Some(late) = late
         && running_since.is_none()
     {
-        reasons.push(format!("was due {} and has not succeeded since", minute(due)));
+        reasons.push(overdue_words(&late));
     }
     let out_of_budget = throttled(known, &applied.declaration, plan);
     if out_of_budget {
@@ -155,22 +145,17 @@ fn sync(known: &Known, uses: &BTreeSet<Address>) -> Sync {
     }
 }
 
-/// The time at which a run was due that should have succeeded by `now`.
-fn late(
-    schedule: &Schedule,
-    timetable: &Timetable,
-    last_success: Option<Timestamp>,
-    uid: Option<Uid>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    // Before its first run, a plan is there since it was applied for the first time.
-    let known_since = || Timestamp::from_millisecond(i64::try_from(uid?.millis()).ok()?).ok();
-    let due = schedule.next(last_success.or_else(known_since)?)?.timestamp();
-    let following = schedule.next(due)?.timestamp();
-    let between = Duration::try_from(following.duration_since(due)).unwrap_or_default();
-    let patience = (between / 2).clamp(PATIENCE_LEAST, PATIENCE_MOST) + timetable.jitter;
-    let latest = due.saturating_add(patience).ok()?;
-    (now > latest).then_some(due)
+/// When a plan was applied for the first time: before its first run, it is there since then.
+pub fn minted(uid: Uid) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(uid.millis()).ok()?).ok()
+}
+
+/// Why a plan is overdue, as a phrase that follows its name.
+pub fn overdue_words(overdue: &Overdue) -> String {
+    match overdue.within {
+        None => format!("was due {} and has not succeeded since", minute(overdue.due)),
+        Some(_) => format!("should have succeeded by {}, by its `overdue-after`", minute(overdue.due)),
+    }
 }
 
 fn pause_words(pause: &Pause, since: Option<&Timestamp>) -> String {
@@ -193,8 +178,8 @@ fn waiting_words(waiting: &Waiting, running: bool) -> String {
     }
 }
 
-/// Why the last run is no success.
-fn fault(run: &RunRow) -> Option<String> {
+/// Why a run is no success.
+pub fn fault(run: &RunRow) -> Option<String> {
     if run.state == DONE {
         return None;
     }
@@ -440,18 +425,5 @@ mod tests {
         known.file = File::Unreadable("it is gone".into());
         let status = status(&known, at("2026-11-22T06:00:00Z"));
         assert_eq!((of(&status, "nightly").sync, status.plans.len()), (Sync::SourceStale, 2));
-    }
-
-    #[test]
-    fn patience_grows_with_the_interval_and_the_jitter() {
-        let cron = |expression: &str| crate::model::Cron { expression: expression.into(), time_zone: "UTC".into() };
-        let late = |expression: &str, jitter: u64, now: &str| {
-            let timetable = Timetable { jitter: Duration::from_secs(jitter), ..Timetable::of(cron(expression)) };
-            let schedule = Schedule::parse(&timetable.cron).unwrap();
-            super::late(&schedule, &timetable, Some(at("2026-11-22T00:00:00Z")), None, at(now)).is_some()
-        };
-        assert!(!late("*/5 * * * *", 0, "2026-11-22T00:20:00Z") && late("*/5 * * * *", 0, "2026-11-22T00:20:01Z"));
-        assert!(!late("*/5 * * * *", 60, "2026-11-22T00:21:00Z"));
-        assert!(!late("0 0 1 * *", 0, "2026-12-01T12:00:00Z") && late("0 0 1 * *", 0, "2026-12-01T12:00:01Z"));
     }
 }
