@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{BitbucketError, Client, LARGEST_DOCUMENT, List, short_name};
 use crate::http::Authorization;
-use crate::model::{ProjectId, ProjectKey};
+use crate::model::{Pattern, ProjectId, ProjectKey};
 
 /// A project as the server knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,18 @@ impl List<ListedProject> {
     /// The projects that the account may see. Personal projects of other people are never among them.
     pub fn projects() -> Self {
         Self::at(&["rest", "api", "latest", "projects"], read)
+    }
+
+    /// The projects among which those are that fit a pattern. Personal projects of other people, which are on no list of
+    /// projects, are those of the repositories that the account may see: each comes once for each of them.
+    pub fn projects_fitting(pattern: &Pattern) -> Self {
+        if !pattern.as_str().starts_with('~') {
+            return Self::projects();
+        }
+        let of_repository =
+            |mut repository: Value| read(repository.get_mut("project").map(Value::take).unwrap_or_default());
+        // Without a word on it archived ones are left out.
+        Self::at(&["rest", "api", "latest", "repos"], of_repository).filter("archived", "ALL")
     }
 
     /// The projects that the account administers.
@@ -94,6 +106,24 @@ mod tests {
             let project = client.project(&authorization(), &ProjectKey::new("~ada").unwrap()).await.unwrap();
             assert_eq!((project.id, project.personal), (ProjectId(8), true), "{owner}");
         }
+    }
+
+    #[tokio::test]
+    async fn quirk_10_21_personal_projects_are_those_of_the_repositories_that_can_be_seen() {
+        let of = |id: u64, project: &str| format!(r#"{{"id":{id},"slug":"../x","project":{project}}}"#);
+        let ada = r#"{"key":"~ada","id":8,"type":"PERSONAL","owner":null}"#;
+        let values = [of(1, ada), of(2, ada), of(3, r#"{"key":"PAY","id":7}"#), of(4, "null"), "7".into()];
+        let body = format!(r#"{{"isLastPage":true,"values":[{}]}}"#, values.join(","));
+        let path = "/bb/rest/api/latest/repos?archived=ALL&start=0&limit=1000";
+        let client = Canned::answer(path, &body).serve().await;
+        let list = List::projects_fitting(&Pattern::new("~*").unwrap());
+        let page = client.first_page(&list, &authorization()).await.unwrap();
+        let seen: Vec<_> = page.values.iter().map(|project| (project.key.as_str(), project.personal)).collect();
+        assert_eq!((seen, page.quarantined.len()), (vec![("~ada", true), ("~ada", true), ("PAY", false)], 2));
+        let ordinary = "/bb/rest/api/latest/projects?start=0&limit=1000";
+        let client = Canned::answer(ordinary, r#"{"isLastPage":true,"values":[]}"#).serve().await;
+        let list = List::projects_fitting(&Pattern::new("TEAM-*").unwrap());
+        assert!(client.first_page(&list, &authorization()).await.unwrap().values.is_empty());
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ async fn sees(client: &Client, token: &Authorization, project: &ProjectSelector)
             client.first_page(&List::repositories(key).one_by_one(), token).await.map(|_| true)
         }
         ProjectSelector::Pattern(pattern) => {
-            let page = client.first_page(&List::projects(), token).await;
+            let page = client.first_page(&List::projects_fitting(pattern), token).await;
             page.map(|page| page.values.iter().any(|project| pattern.matches(project.key.as_str())))
         }
     };

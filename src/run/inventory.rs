@@ -31,7 +31,11 @@ pub(super) async fn list_projects(
 ) -> (Result<Listed<ListedProject>, TaskError>, Ledger) {
     let mut caller = Caller::main(declared, format!("projects {declared}"), credentials).steady();
     let id = |project: &ListedProject| project.id.0;
-    let listed = all_pages("project", id, List::projects(), server, credentials, &mut caller).await;
+    let list = match declared {
+        ProjectSelector::Pattern(pattern) => List::projects_fitting(pattern),
+        ProjectSelector::Key(_) => List::projects(),
+    };
+    let listed = all_pages("project", id, list, server, credentials, &mut caller).await;
     (listed, std::mem::take(&mut caller.ledger))
 }
 

@@ -147,3 +147,29 @@ fn a_credential_that_is_the_same_is_replaced_in_one_place() {
     edit(&home, "same-as=\"PAY\"", "same-as=\"PAY\" // of PAY");
     assert_eq!(summary(&run(&home, 0))["totals"]["unchanged"], 1);
 }
+
+#[test]
+fn quirk_10_21_a_pattern_takes_personal_projects_that_no_list_of_projects_has() {
+    let world = World::new();
+    world.project("~ada").repository("notes", |recipe| recipe.commits(1));
+    world.project("~bob").repository("old", |recipe| recipe.commits(1).archived());
+    let _empty = world.project("~cleo");
+    world.project("~dan").repository("secret", |recipe| recipe.commits(1));
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let main = Account::reader("main", &token_of("main")).permission("~dan", Permission::None);
+    let home = Home::new(world.clone(), Options::new().account(main).page_cap(1));
+    let body = file::project("~*") + &file::plan("nightly", "~*", "", &["nas"]);
+    home.write_file(&["nas"], &body);
+    home.add_credential("~*", None, "main");
+    let plan = home.xopero(&["plan"]).success();
+    assert!(!plan.stdout.contains("no project that it sees"), "{}", plan.stdout);
+    home.apply();
+    let first = run(&home, 0);
+    assert_eq!(found(&first), serde_json::json!(["~ada", "~bob"]));
+    assert_eq!(listed(&home), named(&["~ada/notes", "~bob/old"]));
+    for (key, slug) in [("~ada", "notes"), ("~bob", "old")] {
+        home.prove(&world.find(key, slug).unwrap());
+    }
+    world.project("~cleo").repository("first", |recipe| recipe.commits(1));
+    assert_eq!(summary(&run(&home, 0))["totals"]["new"], 1);
+}

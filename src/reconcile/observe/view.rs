@@ -54,9 +54,8 @@ impl Asked<'_> {
         match candidate.project {
             ProjectSelector::Key(key) => self.view_project(key, self.extent(candidate), &mut view).await,
             ProjectSelector::Pattern(pattern) => {
-                let Ok(said) =
-                    self.send_kept(authorization, self.client.first_page(&List::projects(), authorization)).await
-                else {
+                let list = List::projects_fitting(pattern);
+                let Ok(said) = self.send_kept(authorization, self.client.first_page(&list, authorization)).await else {
                     view.spared = true;
                     return view;
                 };
