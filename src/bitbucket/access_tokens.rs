@@ -157,7 +157,8 @@ fn read(value: Value) -> Result<AccessToken, String> {
 }
 
 /// Whose tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TokenOwner {
     /// A user's.
     User(UserSlug),

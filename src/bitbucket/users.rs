@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{BitbucketError, Client, LARGEST_DOCUMENT, List, Pager, short_name};
@@ -13,7 +13,8 @@ use crate::http::{Authorization, HttpError};
 use crate::model::AccountName;
 
 /// A user as addresses have it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct UserSlug(String);
 
 /// A text that no address of a user holds.
@@ -32,6 +33,20 @@ impl UserSlug {
     /// The slug as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for UserSlug {
+    type Error = InvalidUserSlug;
+
+    fn try_from(text: String) -> Result<Self, InvalidUserSlug> {
+        Self::new(text)
+    }
+}
+
+impl From<UserSlug> for String {
+    fn from(slug: UserSlug) -> Self {
+        slug.0
     }
 }
 

@@ -276,7 +276,9 @@ impl From<RotateError> for CliError {
             }
             RotateError::Password { .. }
             | RotateError::SameAs { .. }
-            | RotateError::OfAProject { .. }
+            | RotateError::OfAPattern { .. }
+            | RotateError::NobodyToManage { .. }
+            | RotateError::ManagerMayNot { .. }
             | RotateError::MayNotManage { .. }
             | RotateError::NoTokens
             | RotateError::NoPermissions { .. }

@@ -11,14 +11,16 @@ use super::journal::{Journal, Made, Old, forget};
 use super::next::{Finish, Situation, Step, Waiting, Wish, next};
 use super::proof::{Proof, logs_in, replaces};
 use super::{RotateError, which};
-use crate::bitbucket::{AccessToken, BitbucketError, Client, List, Pager, TokenId, TokenOwner, WantedToken};
+use crate::bitbucket::{
+    AccessToken, BitbucketError, Client, List, Pager, TokenId, TokenOwner, User, UserKind, WantedToken,
+};
 use crate::clock::Clock;
 use crate::config::{self, EditError, SecretAddress};
 use crate::crash::{self, CrashPoint};
 use crate::http::{Authorization, HttpClient, HttpError, Proxies, Refusal};
 use crate::model::{
     AccountName, Address, Credential, CredentialKind, CredentialRole, Declaration, ProjectSelector, PublicKey,
-    RecipientsMark, Sealed, SecretKind, Server, Uid,
+    RecipientsMark, RepoSlug, Sealed, SecretKind, Server, Uid,
 };
 use crate::secret::{Envelope, Expected, Identities, open, seal};
 use crate::source::{SourceTree, read_tree, replace_all};
@@ -43,8 +45,10 @@ pub struct Rotation<'a> {
     pub applied: Option<&'a Declaration>,
     /// What opens the sealed values.
     pub identities: &'a Identities,
-    /// The account's password, if that manages the tokens and not the token in use.
+    /// The password that manages the tokens, if not the token in use does.
     pub password: Option<SecretString>,
+    /// Whose password that is, if not that of the account itself.
+    pub manager: Option<AccountName>,
     /// What is to become of the old token.
     pub wish: Wish,
     /// Time.
@@ -87,6 +91,8 @@ pub struct Asked {
     pub days: Option<u32>,
     /// Which token is in use.
     pub id: Option<TokenId>,
+    /// The repository whose token it is, if it is one of a repository.
+    pub repository: Option<RepoSlug>,
 }
 
 /// Looks at everything a rotation needs, and changes nothing: the journal is not written yet.
@@ -126,7 +132,11 @@ pub async fn begin(
         Proof::Unknown(source) => return Err(RotateError::Ask { attempt: "logging in with the token in use", source }),
     }
     let manager = rotation.manager(&address, account, &secret)?;
-    let (tokens, all_legible) = rotation.list(&client, &manager).await?;
+    let owner = rotation.owner(&client, &manager, (project, account), asked.repository.as_ref()).await?;
+    if rotation.password.is_some() && rotation.manager.is_none() && !matches!(owner, TokenOwner::User(_)) {
+        return Err(RotateError::NobodyToManage { owner });
+    }
+    let (tokens, all_legible) = rotation.list(&client, &manager, &owner).await?;
     let old = which::in_use(&tokens, all_legible, &secret, asked.id.as_ref())?;
     if old.permissions.is_empty() {
         return Err(RotateError::NoPermissions { id: old.id.clone() });
@@ -138,7 +148,8 @@ pub async fn begin(
         expiry_days: which::days(asked.days, old, credential.expires),
     };
     let old = Old { id: old.id.clone(), name: old.name.clone(), sealed: credential.sealed.clone() };
-    Ok(Journal::begin(id, (project.clone(), role.clone()), (origin, account.clone()), old, wanted, now))
+    let whose = (origin, account.clone(), owner);
+    Ok(Journal::begin(id, (project.clone(), role.clone()), whose, old, wanted, now))
 }
 
 /// What cannot be rotated, with the reason.
@@ -149,9 +160,6 @@ fn refuse_others(address: &Address, credential: &Credential) -> Result<(), Rotat
     }
     match credential.kind {
         CredentialKind::Password => Err(RotateError::Password { address }),
-        CredentialKind::Token if credential.account.as_str().starts_with(SERVICE_ACCOUNT) => {
-            Err(RotateError::OfAProject { address })
-        }
         CredentialKind::Token => Ok(()),
     }
 }
@@ -180,7 +188,8 @@ pub async fn advance(
         let client = rotation.client(server)?;
         let working = new.as_ref().filter(|_| file == super::holding::Holding::New).unwrap_or(&old);
         let manager = rotation.manager(&address, &account, working)?;
-        let (tokens, _) = rotation.list(&client, &manager).await?;
+        let owner = journal.owner();
+        let (tokens, _) = rotation.list(&client, &manager, &owner).await?;
         let step = next(&Situation {
             old: &journal.old.id,
             made: journal.made.as_ref().map(|made| &made.id),
@@ -190,7 +199,7 @@ pub async fn advance(
             applied,
             wish: rotation.wish,
         });
-        let at = Carrying { rotation, client: &client, manager: &manager, declaration: &declaration };
+        let at = Carrying { rotation, client: &client, manager: &manager, owner: &owner, declaration: &declaration };
         match (step, &new) {
             (Step::Discard(ids), _) => {
                 for id in ids {
@@ -262,7 +271,49 @@ impl Rotation<'_> {
         Ok(Client::new(http))
     }
 
-    /// Who manages the tokens: the account by its password, or the token that works.
+    /// Whose token it is. Accounts that stand behind tokens of projects and repositories have a name, or a kind, that
+    /// says so.
+    async fn owner(
+        &self,
+        client: &Client,
+        manager: &Authorization,
+        (project, account): (&ProjectSelector, &AccountName),
+        repository: Option<&RepoSlug>,
+    ) -> Result<TokenOwner, RotateError> {
+        let named = repository.is_some() || account.as_str().starts_with(SERVICE_ACCOUNT);
+        let user = if named { None } else { self.user(client, manager, account).await? };
+        let is_service = named || user.as_ref().is_some_and(|user| user.kind == UserKind::Service);
+        match (project, repository) {
+            _ if !is_service => {
+                Ok(user.map_or_else(|| TokenOwner::guessed(account), |user| TokenOwner::User(user.slug)))
+            }
+            (ProjectSelector::Key(key), None) => Ok(TokenOwner::Project(key.clone())),
+            (ProjectSelector::Key(key), Some(slug)) => Ok(TokenOwner::Repository(key.clone(), slug.clone())),
+            (ProjectSelector::Pattern(_), _) => Err(RotateError::OfAPattern { project: project.clone() }),
+        }
+    }
+
+    /// The user that an account is. Who may not see users is told nothing, and the usual slug is tried.
+    async fn user(
+        &self,
+        client: &Client,
+        manager: &Authorization,
+        account: &AccountName,
+    ) -> Result<Option<User>, RotateError> {
+        match client.user_named(manager, account).await {
+            Ok(user) => Ok(user),
+            Err(BitbucketError::Http(
+                HttpError::NotFound { .. }
+                | HttpError::Unauthorized { meaning: Refusal::NoPermission | Refusal::Unknown, .. },
+            )) => Ok(None),
+            Err(source) => {
+                let owner = TokenOwner::guessed(account);
+                Err(self.managing("asking whose the account is", manager, &owner, source))
+            }
+        }
+    }
+
+    /// Who manages the tokens: somebody by a password, or the token that works.
     fn manager(
         &self,
         address: &Address,
@@ -271,18 +322,23 @@ impl Rotation<'_> {
     ) -> Result<Authorization, RotateError> {
         match &self.password {
             Some(password) => {
-                Authorization::basic(account.clone(), password).map_err(|source| unusable(address, source))
+                let who = self.manager.as_ref().unwrap_or(account).clone();
+                Authorization::basic(who, password).map_err(|source| unusable(address, source))
             }
             None => bearer(address, account, working),
         }
     }
 
-    /// All tokens of the account, and whether each of them could be read.
-    async fn list(&self, client: &Client, manager: &Authorization) -> Result<(Vec<AccessToken>, bool), RotateError> {
+    /// All tokens of an owner, and whether each of them could be read.
+    async fn list(
+        &self,
+        client: &Client,
+        manager: &Authorization,
+        owner: &TokenOwner,
+    ) -> Result<(Vec<AccessToken>, bool), RotateError> {
         let (mut tokens, mut all_legible) = (Vec::new(), true);
-        let owner = TokenOwner::guessed(manager.account());
-        let mut pager = Pager::new(List::access_tokens(&owner));
-        let failed = |source| self.managing("listing the tokens of the account", manager, source);
+        let mut pager = Pager::new(List::access_tokens(owner));
+        let failed = |source| self.managing("listing the tokens of the account", manager, owner, source);
         while let Some(page) = pager.next(client, manager).await.map_err(failed)? {
             all_legible &= page.quarantined.is_empty();
             tokens.extend(page.values);
@@ -290,14 +346,22 @@ impl Rotation<'_> {
         Ok((tokens, all_legible))
     }
 
-    fn managing(&self, attempt: &'static str, manager: &Authorization, source: BitbucketError) -> RotateError {
+    fn managing(
+        &self,
+        attempt: &'static str,
+        manager: &Authorization,
+        owner: &TokenOwner,
+        source: BitbucketError,
+    ) -> RotateError {
         let refused = matches!(
             source,
             BitbucketError::Http(HttpError::Unauthorized { meaning: Refusal::NoPermission | Refusal::Unknown, .. })
         );
         let wrong = matches!(source, BitbucketError::Http(HttpError::Unauthorized { meaning: Refusal::Rejected, .. }));
         if refused && self.password.is_none() {
-            RotateError::MayNotManage { account: manager.account().clone(), source }
+            RotateError::MayNotManage { owner: owner.clone(), source }
+        } else if refused {
+            RotateError::ManagerMayNot { account: manager.account().clone(), owner: owner.clone(), source }
         } else if wrong && self.password.is_some() {
             RotateError::WrongPassword { account: manager.account().clone(), source }
         } else {
@@ -311,27 +375,24 @@ struct Carrying<'a> {
     rotation: &'a Rotation<'a>,
     client: &'a Client,
     manager: &'a Authorization,
+    owner: &'a TokenOwner,
     declaration: &'a Declaration,
 }
 
 impl Carrying<'_> {
-    fn owner(&self) -> TokenOwner {
-        TokenOwner::guessed(self.manager.account())
-    }
-
     async fn revoke(&self, id: &TokenId) -> Result<(), RotateError> {
-        let revoked = self.client.revoke_access_token(self.manager, &self.owner(), id).await;
-        revoked.map_err(|source| self.rotation.managing("revoking a token", self.manager, source))
+        let revoked = self.client.revoke_access_token(self.manager, self.owner, id).await;
+        revoked.map_err(|source| self.rotation.managing("revoking a token", self.manager, self.owner, source))
     }
 
     /// Has the server make the new token, and seals its secret.
     async fn make(&self, journal: &Journal) -> Result<Made, RotateError> {
         let name = journal.wanted.name.clone();
-        let made = match self.client.make_access_token(self.manager, &self.owner(), &journal.wanted).await {
+        let made = match self.client.make_access_token(self.manager, self.owner, &journal.wanted).await {
             Ok(made) => made,
             Err(source) if was_refused(&source) => {
                 forget(journal, self.rotation.directory)?;
-                return Err(match self.rotation.managing("making a token", self.manager, source) {
+                return Err(match self.rotation.managing("making a token", self.manager, self.owner, source) {
                     RotateError::Ask { source, .. } => RotateError::Make { name, source },
                     other => other,
                 });

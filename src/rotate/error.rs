@@ -4,10 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Stuck;
-use crate::bitbucket::{BitbucketError, TokenId};
+use crate::bitbucket::{BitbucketError, TokenId, TokenOwner};
 use crate::config::EditError;
 use crate::http::HttpError;
-use crate::model::{AccountName, Address, CredentialReference};
+use crate::model::{AccountName, Address, CredentialReference, ProjectSelector};
 use crate::secret::SecretError;
 use crate::source::SourceError;
 
@@ -34,11 +34,17 @@ pub enum RotateError {
         /// The one with the value.
         of: CredentialReference,
     },
-    /// The token belongs to a project or a repository.
-    #[error("the token of {address} is one of a project or a repository, and cannot make another")]
-    OfAProject {
-        /// The credential.
-        address: Address,
+    /// The token belongs to a project or a repository, and a pattern does not say to which.
+    #[error("the token is one of a project or a repository, and {project} does not say of which")]
+    OfAPattern {
+        /// What declares the credential.
+        project: ProjectSelector,
+    },
+    /// Nobody who could manage the tokens of a project or a repository is named.
+    #[error("the account behind the tokens of {owner} has no password")]
+    NobodyToManage {
+        /// Whose tokens.
+        owner: TokenOwner,
     },
     /// A sealed value could not be opened, or a new one not be sealed.
     #[error("{address} cannot be opened or sealed")]
@@ -58,10 +64,21 @@ pub enum RotateError {
         why: String,
     },
     /// The server does not let the token manage tokens.
-    #[error("the server does not let this token manage the tokens of {account}")]
+    #[error("the server does not let this token manage the tokens of {owner}")]
     MayNotManage {
-        /// The account.
+        /// Whose tokens.
+        owner: TokenOwner,
+        /// What it said.
+        #[source]
+        source: BitbucketError,
+    },
+    /// The server does not let the one whose password was given manage the tokens.
+    #[error("the server does not let {account} manage the tokens of {owner}")]
+    ManagerMayNot {
+        /// Who asked.
         account: AccountName,
+        /// Whose tokens.
+        owner: TokenOwner,
         /// What it said.
         #[source]
         source: BitbucketError,
@@ -224,16 +241,27 @@ impl RotateError {
                 let (project, role) = (&of.project, &of.role);
                 return Some(format!("xopero credential rotate {project} {role}; whoever is the same as it follows"));
             }
-            Self::OfAProject { .. } => {
+            Self::OfAPattern { .. } => {
                 "make a new one in Bitbucket (the settings of the project or repository, HTTP access tokens), seal it \
                  with `xopero secrets set PROJECT[/NAME]`, apply, and revoke the old one there"
+            }
+            Self::NobodyToManage { .. }
+            | Self::MayNotManage { owner: TokenOwner::Project(_) | TokenOwner::Repository(..), .. } => {
+                "Bitbucket lets no token make another. Name an account that administers the project or the repository, \
+                 and give its password: --managed-by ACCOUNT --with-password"
+            }
+            Self::ManagerMayNot { owner: TokenOwner::Project(_) | TokenOwner::Repository(..), .. } => {
+                "name an account that administers the project or the repository: --managed-by ACCOUNT"
+            }
+            Self::ManagerMayNot { owner: TokenOwner::User(_), .. } => {
+                "the tokens of an account are managed by the account itself, or by an administrator of the server"
             }
             Self::Secret { source, .. } => return source.hint(),
             Self::NotAccepted { .. } => {
                 "make a new one in Bitbucket and seal it with `xopero secrets set PROJECT[/NAME]`, or let xopero make \
                  it with the account's password: --with-password"
             }
-            Self::MayNotManage { .. } => {
+            Self::MayNotManage { owner: TokenOwner::User(_), .. } => {
                 "Bitbucket lets an account do that with its password alone: add --with-password, which asks for it or \
                  reads standard input. An account without a password makes a token in the browser (Manage account, \
                  HTTP access tokens); seal it with `xopero secrets set PROJECT[/NAME]`"

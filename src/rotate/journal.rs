@@ -12,11 +12,15 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::RotateError;
-use crate::bitbucket::{TokenId, WantedToken};
+use crate::bitbucket::{TokenId, TokenOwner, WantedToken};
 use crate::model::{AccountName, Address, CredentialRole, ProjectSelector, Sealed, Uid};
 use crate::staged::Staged;
 
-const VERSION: u32 = 1;
+/// The newest version that this program knows.
+const VERSION: u32 = 2;
+
+/// The version in which accounts have tokens and nobody else.
+const OF_ACCOUNTS: u32 = 1;
 
 /// A journal is never longer.
 const LIMIT: u64 = 1 << 20;
@@ -33,8 +37,11 @@ pub struct Journal {
     pub role: CredentialRole,
     /// The server, as [`crate::model::BaseUrl::origin`] writes it.
     pub origin: String,
-    /// Whose tokens.
+    /// Who logs in with them.
     pub account: AccountName,
+    /// Whose tokens, if that was asked when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<TokenOwner>,
     /// The token that goes.
     pub old: Old,
     /// What the new one is asked for with. Its name tells it from all others.
@@ -72,12 +79,22 @@ impl Journal {
     pub(super) fn begin(
         id: Uid,
         (project, role): (ProjectSelector, CredentialRole),
-        (origin, account): (String, AccountName),
+        (origin, account, owner): (String, AccountName, TokenOwner),
         old: Old,
         wanted: WantedToken,
         begun: Timestamp,
     ) -> Self {
-        Self { version: VERSION, id, project, role, origin, account, old, wanted, begun, made: None }
+        let version = match owner {
+            TokenOwner::User(_) => OF_ACCOUNTS,
+            TokenOwner::Project(_) | TokenOwner::Repository(..) => VERSION,
+        };
+        let owner = Some(owner);
+        Self { version, id, project, role, origin, account, owner, old, wanted, begun, made: None }
+    }
+
+    /// Whose tokens.
+    pub fn owner(&self) -> TokenOwner {
+        self.owner.clone().unwrap_or_else(|| TokenOwner::guessed(&self.account))
     }
 
     /// The credential.
@@ -125,7 +142,7 @@ fn read(path: &Path) -> Result<Journal, RotateError> {
     File::open(path).map_err(failed)?.take(LIMIT).read_to_end(&mut text).map_err(failed)?;
     let journal: Option<Journal> = serde_json::from_slice(&text).ok();
     journal
-        .filter(|journal| journal.version == VERSION)
+        .filter(|journal| (OF_ACCOUNTS..=VERSION).contains(&journal.version))
         .ok_or_else(|| RotateError::UnreadableJournal { path: path.to_owned() })
 }
 
@@ -154,7 +171,9 @@ mod tests {
         let old = Old { id: "007".parse().unwrap(), name: "old".into(), sealed: Sealed::new("sealed") };
         let permissions = ["REPO_READ".to_owned()].into();
         let wanted = WantedToken { name: "xopero PAY main".into(), permissions, expiry_days: Some(90) };
-        let whose = ("https://bb.example.com".to_owned(), "svc".parse().unwrap());
+        let account = "svc".parse().unwrap();
+        let owner = TokenOwner::guessed(&account);
+        let whose = ("https://bb.example.com".to_owned(), account, owner);
         let which = ("PAY".parse().unwrap(), CredentialRole::Main);
         Journal::begin(Uid::from_parts(7, random), which, whose, old, wanted, Timestamp::UNIX_EPOCH)
     }
@@ -178,9 +197,24 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_without_an_owner_is_of_its_account_and_one_of_a_project_is_of_a_newer_version() {
+        let one = serde_json::to_value(journal(1)).unwrap();
+        assert_eq!((&one["version"], &one["owner"]), (&1.into(), &serde_json::json!({"user": "svc"})));
+        let mut older = one.clone();
+        older.as_object_mut().unwrap().remove("owner");
+        let older: Journal = serde_json::from_value(older).unwrap();
+        assert_eq!(older.owner(), journal(1).owner());
+        let of =
+            ("https://bb.example.com".to_owned(), "x".parse().unwrap(), TokenOwner::Project("PAY".parse().unwrap()));
+        let Journal { project, role, old, wanted, begun, .. } = journal(1);
+        let project = Journal::begin(Uid::from_parts(7, 1), (project, role), of, old, wanted, begun);
+        assert_eq!(serde_json::to_value(&project).unwrap()["version"], 2, "an older program leaves it alone");
+    }
+
+    #[test]
     fn a_journal_that_is_not_understood_stops_everything() {
         let folder = tempfile::tempdir().unwrap();
-        let newer = serde_json::to_string(&journal(1)).unwrap().replace("\"version\":1", "\"version\":2");
+        let newer = serde_json::to_string(&journal(1)).unwrap().replace("\"version\":1", "\"version\":3");
         for text in ["{", newer.as_str()] {
             fs::write(folder.path().join("rotation-x.json"), text).unwrap();
             assert!(matches!(pending(folder.path()), Err(RotateError::UnreadableJournal { .. })));

@@ -242,3 +242,63 @@ fn a_new_token_that_does_less_than_the_old_one_is_revoked() {
     rotate(&home).success().says("the old token is revoked");
     demand_rotated(&home);
 }
+
+/// A project whose credential is a token of the project, or of a repository of it; in force.
+fn of_a_project(service: Account) -> Home {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe);
+    let token = service.named_token("token-of-robot", "made by hand", &["PROJECT_READ", "REPO_READ"], Some(90));
+    let service = token.permission("PAY", Permission::Read);
+    let owner = Account::new("owner").password(PASSWORD).permission("PAY", Permission::Admin);
+    let other = Account::new("other").password(PASSWORD).permission("PAY", Permission::Write);
+    let home = Home::new(world, [service, owner, other].into_iter().fold(Options::new(), Options::account));
+    home.write_file(&["nas"], &[file::project("PAY"), file::plan("nightly", "PAY", "", &["nas"])].concat());
+    let add = ["credential", "add", "PAY", "--account", "access-token-user/1/7"];
+    home.xopero_with_input(&add, "token-of-robot").success();
+    home.apply();
+    home
+}
+
+#[test]
+fn a_token_of_a_project_or_a_repository_is_rotated_by_whoever_administers_that() {
+    let service = || Account::new("access-token-user/1/7");
+    for (service, repository) in [
+        (service().of_project("PAY"), &[][..]),
+        (service().of_repository("PAY", "ledger"), &["--repository", "ledger"]),
+    ] {
+        let home = of_a_project(service);
+        let before = file_text(&home);
+        let rotate = |more: &[&str]| {
+            let ended = home.xopero_with_input(&[&ROTATE[..4], repository, more].concat(), PASSWORD);
+            tidy(&home, &ended);
+            ended
+        };
+        rotate(&[]).expect(1).says("no token make another").says("--managed-by ACCOUNT --with-password");
+        rotate(&["--with-password"]).expect(1).says("has no password").says("--managed-by");
+        rotate(&["--managed-by", "owner"]).expect(64).says("--with-password");
+        let others = ["--with-password", "--managed-by", "other"];
+        rotate(&others).expect(1).says("does not let other manage the tokens of").says("administers the project");
+        assert_eq!((file_text(&home), journals(&home)), (before, 0));
+
+        let managed = ["--with-password", "--managed-by", "owner"];
+        rotate(&managed).success().says("is not revoked yet").says("--with-password --managed-by owner");
+        assert_eq!(home.server.token_names("access-token-user/1/7").len(), 2);
+        home.apply();
+        // Whose token it is, the rotation knows by itself once it has begun.
+        let again = [&ROTATE[..4], &managed[..]].concat();
+        home.xopero_with_input(&again, PASSWORD).success().says("the old token is revoked");
+        let names = home.server.token_names("access-token-user/1/7");
+        assert!(names.len() == 1 && names[0].starts_with("xopero PAY main 20"), "{names:?}");
+        assert_eq!(home.run("nightly")["totals"]["new"], 1);
+    }
+}
+
+#[test]
+fn quirk_21_the_tokens_of_an_account_are_found_by_its_slug() {
+    let home = home(Options::new());
+    home.server.set_account(main_account().slug("robot_7"));
+    rotate(&home).success().says("is not revoked yet");
+    home.apply();
+    rotate(&home).success().says("the old token is revoked");
+    demand_rotated(&home);
+}

@@ -8,7 +8,7 @@ use super::super::edit::differences;
 use super::{CliError, Context, EditArgs, read_secret};
 use crate::bitbucket::TokenId;
 use crate::cli::{env, exit_code};
-use crate::model::{AccountName, CredentialName, CredentialRole, Declaration, ProjectSelector};
+use crate::model::{AccountName, CredentialName, CredentialRole, Declaration, ProjectSelector, RepoSlug};
 use crate::rotate::{Asked, Ended, Finish, Journal, Rotation, Told, Waiting, Wish, advance, begin, pending};
 use crate::state::Exclusive;
 
@@ -19,7 +19,8 @@ use crate::state::Exclusive;
 /// applied. Review the change, commit it, apply it, and run the same command again: it revokes the old token.
 ///
 /// Interrupted at any point, the same command goes on where it stopped. Bitbucket lets an account manage its tokens with
-/// its password alone: --with-password. Without PROJECT and NAME, lists the rotations that are not finished.
+/// its password alone: --with-password. A token of a project or a repository is managed by whoever administers that:
+/// --managed-by. Without PROJECT and NAME, lists the rotations that are not finished.
 #[derive(Debug, Args)]
 pub struct RotateArgs {
     /// The project, by its key or its pattern, as the file names it
@@ -36,6 +37,12 @@ pub struct RotateArgs {
     /// Manage the tokens with the account's password: asked for, or read from standard input
     #[arg(long, requires = "project")]
     with_password: bool,
+    /// Manage the tokens with the password of another account, such as an administrator of the project
+    #[arg(long, value_name = "ACCOUNT", requires = "with_password")]
+    managed_by: Option<AccountName>,
+    /// The repository of PROJECT whose access token it is, if it is one of a repository
+    #[arg(long, value_name = "SLUG", requires = "project")]
+    repository: Option<RepoSlug>,
     /// Revoke the old token as soon as the file holds the new one; runs fail until it is applied everywhere
     #[arg(long, requires = "project")]
     revoke_now: bool,
@@ -77,7 +84,8 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
         directory,
         applied: applied.as_ref().map(|applied| &applied.declaration),
         identities: &identities,
-        password: password(arguments, account.as_ref())?,
+        password: password(arguments, arguments.managed_by.as_ref().or(account.as_ref()))?,
+        manager: arguments.managed_by.clone(),
         wish: wish(arguments),
         clock: &context.clock,
     };
@@ -86,7 +94,8 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
         context.output.say(&format!("Going on with the rotation of {}, begun {since}.", journal.address()));
         journal
     } else {
-        let asked = Asked { days: arguments.expires_in, id: arguments.token_id.clone() };
+        let (days, id) = (arguments.expires_in, arguments.token_id.clone());
+        let asked = Asked { days, id, repository: arguments.repository.clone() };
         begin(&rotation, project, &role, &asked).await?
     };
     if arguments.edit.dry_run {
@@ -202,7 +211,8 @@ fn say(context: &Context, journal: &Journal, step: &Told) {
 fn conclusion(journal: &Journal, ended: Ended, arguments: &RotateArgs) -> String {
     let (address, old) = (journal.address(), &journal.old);
     let option = if arguments.with_password { " --with-password" } else { "" };
-    let again = format!("xopero credential rotate {} {}{option}", journal.project, journal.role);
+    let by = arguments.managed_by.as_ref().map(|account| format!(" --managed-by {account}")).unwrap_or_default();
+    let again = format!("xopero credential rotate {} {}{option}{by}", journal.project, journal.role);
     match ended {
         Ended::Finished(Finish::Revoked) => format!("Rotated {address}: the old token is revoked."),
         Ended::Finished(Finish::Kept) => {

@@ -30,6 +30,8 @@ pub struct Account {
     pub(crate) display_name: Option<String>,
     pub(crate) active: bool,
     slug: Option<String>,
+    /// The project, and perhaps the repository, whose access tokens this account stands behind.
+    pub(crate) service: Option<(String, Option<String>)>,
     default: Permission,
     projects: BTreeMap<String, Permission>,
     hidden: BTreeSet<(String, String)>,
@@ -55,6 +57,7 @@ impl Account {
             display_name: None,
             active: true,
             slug: None,
+            service: None,
             default: Permission::None,
             projects: BTreeMap::new(),
             hidden: BTreeSet::new(),
@@ -134,6 +137,20 @@ impl Account {
     #[must_use]
     pub fn slug(mut self, slug: &str) -> Self {
         self.slug = Some(slug.to_owned());
+        self
+    }
+
+    /// Stands behind the access tokens of a project: it is on no list of users, and has no password.
+    #[must_use]
+    pub fn of_project(mut self, key: &str) -> Self {
+        self.service = Some((key.to_owned(), None));
+        self
+    }
+
+    /// The same of a repository.
+    #[must_use]
+    pub fn of_repository(mut self, key: &str, slug: &str) -> Self {
+        self.service = Some((key.to_owned(), Some(slug.to_owned())));
         self
     }
 

@@ -18,11 +18,24 @@ pub(crate) enum Route {
     DefaultBranch { key: String, slug: String },
     PullRequests { key: String, slug: String },
     Repositories,
-    AccessTokens { slug: String },
-    AccessToken { slug: String, id: String },
+    AccessTokens { of: TokensOf },
+    AccessToken { of: TokensOf, id: String },
     UnknownRest,
     Git { key: String, slug: String, call: GitCall },
     Unknown,
+}
+
+/// Whose access tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TokensOf {
+    User {
+        slug: String,
+    },
+    /// A project's, or with a slug a repository's.
+    Project {
+        key: String,
+        slug: Option<String>,
+    },
 }
 
 /// What a git client calls.
@@ -55,10 +68,7 @@ impl Route {
         match parts.as_slice() {
             ["status"] => Self::Status,
             ["rest", "api", "latest" | "1.0", rest @ ..] => Self::rest(rest),
-            ["rest", "access-tokens", "latest" | "1.0", "users", slug] => Self::AccessTokens { slug: slug.to_string() },
-            ["rest", "access-tokens", "latest" | "1.0", "users", slug, id] => {
-                Self::AccessToken { slug: slug.to_string(), id: id.to_string() }
-            }
+            ["rest", "access-tokens", "latest" | "1.0", rest @ ..] => Self::access_tokens(rest),
             ["rest", ..] => Self::UnknownRest,
             ["scm", key, slug, rest @ ..] => Self::git(key, slug, rest),
             _ => Self::Unknown,
@@ -109,6 +119,20 @@ impl Route {
                 Self::DefaultBranch { key: own(key), slug: own(slug) }
             }
             ["projects", key, "repos", slug, "pull-requests"] => Self::PullRequests { key: own(key), slug: own(slug) },
+            _ => Self::UnknownRest,
+        }
+    }
+
+    fn access_tokens(parts: &[&str]) -> Self {
+        let own = |text: &str| text.to_owned();
+        let of_project = |key: &str, slug: Option<&str>| TokensOf::Project { key: own(key), slug: slug.map(own) };
+        match *parts {
+            ["users", slug] => Self::AccessTokens { of: TokensOf::User { slug: own(slug) } },
+            ["users", slug, id] => Self::AccessToken { of: TokensOf::User { slug: own(slug) }, id: own(id) },
+            ["projects", key] => Self::AccessTokens { of: of_project(key, None) },
+            ["projects", key, "repos", slug] => Self::AccessTokens { of: of_project(key, Some(slug)) },
+            ["projects", key, "repos", slug, id] => Self::AccessToken { of: of_project(key, Some(slug)), id: own(id) },
+            ["projects", key, id] => Self::AccessToken { of: of_project(key, None), id: own(id) },
             _ => Self::UnknownRest,
         }
     }

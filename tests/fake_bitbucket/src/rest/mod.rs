@@ -141,6 +141,9 @@ impl Resource<'_> {
     fn users(&self) -> Result<Reply, Reply> {
         let filter = parameter(self.query, "filter").unwrap_or_default().to_lowercase();
         let fits = |account: &Account| {
+            if account.service.is_some() {
+                return false;
+            }
             let shape = shape::user(account);
             let texts =
                 ["name", "displayName", "emailAddress"].map(|member| shape[member].as_str().map(str::to_lowercase));

@@ -61,7 +61,7 @@ pub(super) fn user(account: &Account) -> Value {
         "displayName": account.display_name.as_ref().unwrap_or(&account.name),
         "id": 7000 + account.name.len(),
         "slug": account.address(),
-        "type": "NORMAL",
+        "type": if account.service.is_some() { "SERVICE" } else { "NORMAL" },
         "links": {"self": []},
     });
     if account.active {

@@ -7,7 +7,7 @@ use super::page::PageRequest;
 use crate::account::{Account, Permission};
 use crate::auth::{anonymous, not_permitted};
 use crate::body::Reply;
-use crate::route::Route;
+use crate::route::{Route, TokensOf};
 use crate::server::Shared;
 use crate::token::Token;
 
@@ -45,19 +45,17 @@ pub(crate) fn answer(
     if call.method != "GET" && !call.checked {
         return Reply::error(403, "XSRF check failed", None);
     }
-    let slug = match route {
-        Route::AccessTokens { slug } | Route::AccessToken { slug, .. } => slug,
+    let of = match route {
+        Route::AccessTokens { of } | Route::AccessToken { of, .. } => of,
         _ => return Reply::error(404, "There is no such resource.", None),
     };
     if call.by_token && !shared.options.tokens.by_token {
         return not_permitted();
     }
-    let own = account.address() == *slug;
-    if !own && account.in_project("") < Permission::Admin {
+    if !may_manage(account, of) {
         return not_permitted();
     }
-    let all = shared.accounts();
-    let Some(owner) = all.into_iter().find(|found| found.address() == *slug) else {
+    let Some(owner) = shared.accounts().into_iter().find(|found| owns(found, of)) else {
         return Reply::error(404, "There is no such user.", Some("com.atlassian.bitbucket.user.NoSuchUserException"));
     };
     match (call.method, route) {
@@ -76,6 +74,28 @@ pub(crate) fn answer(
             if revoked == Some(true) { Reply::new(204) } else { no_such_token() }
         }
         _ => Reply::error(405, "Method Not Allowed", None),
+    }
+}
+
+/// Accounts manage their own tokens, an administrator those of all, and whoever administers a project or a repository
+/// those of that.
+fn may_manage(account: &Account, of: &TokensOf) -> bool {
+    let permission = match of {
+        TokensOf::User { slug } if account.address() == *slug => return true,
+        TokensOf::User { .. } => account.in_project(""),
+        TokensOf::Project { key, slug: None } => account.in_project(key),
+        TokensOf::Project { key, slug: Some(slug) } => account.in_repository(key, slug),
+    };
+    permission >= Permission::Admin
+}
+
+fn owns(account: &Account, of: &TokensOf) -> bool {
+    match (of, &account.service) {
+        (TokensOf::User { slug }, None) => account.address() == *slug,
+        (TokensOf::Project { key, slug }, Some((of, repository))) => {
+            of.eq_ignore_ascii_case(key) && repository.as_deref() == slug.as_deref()
+        }
+        (TokensOf::User { .. }, Some(_)) | (TokensOf::Project { .. }, None) => false,
     }
 }
 
