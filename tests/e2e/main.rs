@@ -26,6 +26,7 @@ mod kills;
 mod limits;
 mod listed;
 mod lsp;
+mod meanings;
 mod observe;
 mod protocol;
 mod refusals;
