@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
 use super::{CliError, Context, env, exit_code};
@@ -97,6 +98,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         turnstile: Turnstile::new(Arc::clone(&clock)),
         clock,
         events,
+        closing: CancellationToken::new(),
         stop: interrupt.token.clone(),
     };
     lock.cancel_if_lost(interrupt.token);

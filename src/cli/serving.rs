@@ -1,12 +1,13 @@
 //! What long-running commands serve while they go on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, Context, env};
+use super::{CliError, Context, agree, env};
 use crate::daemon::{WatchEvent, WatchSink};
 use crate::web::{Listen, Listener, Site, serve};
 
@@ -26,6 +27,9 @@ pub struct ServingArgs {
         127.0.0.1:9477. Without ADDRESS at the unix socket xopero.sock in $RUNTIME_DIRECTORY, or else beside the state"
     )]
     pub listen: Option<Listen>,
+    /// When asked to stop, let what is under way go on for so long: 0s, 90s, 5m
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = agree::duration)]
+    pub drain: Duration,
 }
 
 /// Something that is served.

@@ -24,7 +24,8 @@ use crate::web::Site;
 /// The file is applied when it changes, as far as --auto-apply lets it; an invalid or missing file changes nothing.
 /// With --git it is a file in a branch, and the state is in the working directory unless --state says where.
 /// Runs begin when they are due, and go on after a restart where they were cut off. SIGHUP reads everything again.
-/// SIGTERM and Ctrl-C begin nothing new and let what is under way end in good order; a second one ends at once.
+/// SIGTERM and Ctrl-C begin nothing new, let what is under way go on as long as --drain says, and interrupt it then: the
+/// next watch goes on with it. A second one ends at once.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// How much is applied without you
@@ -119,6 +120,7 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         sink,
         reload,
         stop: interrupt.token,
+        drain: arguments.serving.drain,
     };
     let ended = watch.run().await;
     if let Some(serving) = serving {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
 
@@ -129,6 +130,8 @@ pub enum WatchEvent<'a> {
     Draining {
         /// Runs under way.
         runs: usize,
+        /// How long they may go on until they are interrupted.
+        patience: Duration,
     },
     /// The watch is over.
     Stopped,

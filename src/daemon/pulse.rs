@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(pulse.readiness(), Err(NotReady::SourceMissing));
         pulse.tell(&WatchEvent::SourceBack);
         assert_eq!(pulse.readiness(), Ok(()));
-        pulse.tell(&WatchEvent::Draining { runs: 1 });
+        pulse.tell(&WatchEvent::Draining { runs: 1, patience: SECOND });
         assert_eq!(pulse.readiness(), Err(NotReady::Stopping));
     }
 }

@@ -1,5 +1,7 @@
 //! The loop: woken by a reason and never by data, it reads the whole truth again and does what is due.
 
+mod drain;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -47,8 +49,10 @@ pub struct Watch {
     pub sink: Arc<dyn WatchSink>,
     /// Asks for everything to be read again.
     pub reload: tokio::sync::mpsc::Receiver<()>,
-    /// Cancelled to stop.
+    /// Cancelled to stop: nothing is begun then.
     pub stop: CancellationToken,
+    /// How long what is under way may go on after that.
+    pub drain: Duration,
 }
 
 /// What the loop remembers from one round to the next. Whatever must outlive the process is in the state.
@@ -61,8 +65,10 @@ struct Progress {
     held: BTreeSet<Uid>,
     /// Held while a run is under way, so that a run by hand does not meddle.
     lock: Option<StateLock>,
-    /// Cancelled to stop the runs: with everything else, and when the lock is lost.
+    /// Cancelled to interrupt the runs: with everything else, and when the lock is lost.
     work: CancellationToken,
+    /// Cancelled to interrupt everything that is under way.
+    interrupt: CancellationToken,
     /// What was read last, while it may fare better without being changed.
     again: Option<Box<Snapshot>>,
     trouble: Option<Vec<String>>,
@@ -104,7 +110,8 @@ impl Watch {
             under_way: BTreeMap::new(),
             held: BTreeSet::new(),
             lock: None,
-            work: self.stop.child_token(),
+            work: CancellationToken::new(),
+            interrupt: CancellationToken::new(),
             again: None,
             trouble: None,
         };
@@ -131,10 +138,8 @@ impl Watch {
                 }
             }
         }
-        self.sink.tell(&WatchEvent::Draining { runs: progress.runs.len() });
-        while let Some(ended) = progress.runs.join_next_with_id().await {
-            self.ended(&mut progress, ended).await;
-        }
+        self.sink.tell(&WatchEvent::Draining { runs: progress.runs.len(), patience: self.drain });
+        self.drain(&mut progress).await;
         self.sink.tell(&WatchEvent::Stopped);
         Ok(())
     }
@@ -146,7 +151,7 @@ impl Watch {
         // Somebody else's run is alive, and would look the same.
         let Ok(lock) = self.lock().await else { return Ok(()) };
         state.abandon_running(self.activator.clock.now()).await?;
-        progress.hold(lock, &self.stop);
+        progress.hold(lock);
         let newest = state.newest_runs().await?;
         for plan in scheduled(applied, &state.agenda().await?) {
             let Some(last) = newest.iter().filter(|run| run.plan == plan.uid).max_by_key(|run| run.id) else {
@@ -306,7 +311,7 @@ impl Watch {
         } else {
             match self.lock().await {
                 Ok(lock) => {
-                    progress.hold(lock, &self.stop);
+                    progress.hold(lock);
                     self.activator.state.abandon_running(self.activator.clock.now()).await?;
                     return Ok(true);
                 }
@@ -349,6 +354,7 @@ impl Watch {
             turnstile: self.turnstile.clone(),
             clock: Arc::clone(&self.activator.clock),
             events: Arc::new(OfRun { plan: plan.name.clone(), sink: Arc::clone(&self.sink) }),
+            closing: self.stop.child_token(),
             stop: progress.work.child_token(),
         };
         let handle = progress.runs.spawn(execute(execution));
@@ -407,8 +413,8 @@ impl Watch {
 
 impl Progress {
     /// Goes on under a lock: what is begun ends when it is lost.
-    fn hold(&mut self, lock: StateLock, stop: &CancellationToken) {
-        self.work = stop.child_token();
+    fn hold(&mut self, lock: StateLock) {
+        self.work = self.interrupt.child_token();
         lock.cancel_if_lost(self.work.clone());
         self.lock = Some(lock);
     }

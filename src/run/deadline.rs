@@ -25,20 +25,22 @@ fn grace(limit: Duration) -> Duration {
 /// How a run learns that it has to end.
 pub(super) struct Deadline {
     asked: CancellationToken,
+    drained: CancellationToken,
     closing: CancellationToken,
     stop: CancellationToken,
     timer: Option<JoinHandle<()>>,
 }
 
 impl Deadline {
-    /// Begins to count. `asked` is cancelled by whoever wants the run to stop.
+    /// Begins to count. `drained` is cancelled by whoever wants nothing to be begun any more, `asked` by whoever wants
+    /// the run to stop.
     pub(super) fn start(
         limit: Option<Duration>,
-        asked: &CancellationToken,
+        (drained, asked): (&CancellationToken, &CancellationToken),
         clock: &Arc<dyn Clock>,
         events: &Arc<dyn EventSink>,
     ) -> Self {
-        let (closing, stop) = (CancellationToken::new(), asked.child_token());
+        let (closing, stop) = (drained.child_token(), asked.child_token());
         let timer = limit.map(|limit| {
             let (closing, stop) = (closing.clone(), stop.clone());
             let (clock, events) = (Arc::clone(clock), Arc::clone(events));
@@ -51,13 +53,7 @@ impl Deadline {
                 stop.cancel();
             })
         });
-        Self { asked: asked.clone(), closing, stop, timer }
-    }
-
-    /// Only closes, when `asked` is cancelled: what is under way comes to its end.
-    pub(super) fn draining(asked: &CancellationToken) -> Self {
-        let (asked, closing) = (CancellationToken::new(), asked.child_token());
-        Self { stop: asked.child_token(), asked, closing, timer: None }
+        Self { asked: asked.clone(), drained: drained.clone(), closing, stop, timer }
     }
 
     /// Cancelled when nothing may be begun any more.
@@ -79,6 +75,8 @@ impl Deadline {
     pub(super) fn ending(&self) -> Ending {
         if self.asked.is_cancelled() {
             Ending::Interrupted
+        } else if self.drained.is_cancelled() {
+            Ending::Drained
         } else if self.is_reached() {
             Ending::OutOfTime
         } else {

@@ -71,6 +71,8 @@ pub struct Execution {
     pub clock: Arc<dyn Clock>,
     /// Who is told.
     pub events: Arc<dyn EventSink>,
+    /// Cancelled to begin nothing more: what is under way goes on.
+    pub closing: CancellationToken,
     /// Cancelled to stop the run.
     pub stop: CancellationToken,
 }
@@ -189,7 +191,7 @@ pub(super) async fn prepare(
     role: Role,
     whole: &mut Whole,
 ) -> Result<(Context, Servers, BackupPlan), RunError> {
-    let Execution { applied, plan, base, proxies, state, turnstile, clock, events, stop, .. } = execution;
+    let Execution { applied, plan, base, proxies, state, turnstile, clock, events, closing, stop, .. } = execution;
     let declaration = &applied.declaration;
     let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: declaration.plans.keys().cloned().collect() };
     let backup_plan = declaration.plans.get(plan).ok_or_else(unknown)?.clone();
@@ -217,10 +219,10 @@ pub(super) async fn prepare(
     let (max_duration, deadline) = match role {
         Role::Coordinator => {
             let limit = execution.max_duration.or(backup_plan.max_duration);
-            (limit, Deadline::start(limit, stop, clock, events))
+            (limit, Deadline::start(limit, (closing, stop), clock, events))
         }
         // How long the run may take is for its coordinator to know.
-        Role::Worker { .. } => (None, Deadline::draining(stop)),
+        Role::Worker { .. } => (None, Deadline::start(None, (closing, stop), clock, events)),
     };
     let mut servers = Servers::new();
     let seen = state.observations(None).await?.servers;

@@ -93,7 +93,8 @@ pub async fn share(share: Share) -> Result<Shared, RunError> {
         turnstile,
         clock: Arc::clone(&clock),
         events,
-        stop: drain,
+        closing: drain,
+        stop: CancellationToken::new(),
     };
     let role = Role::Worker { most: most.map(NonZeroUsize::get) };
     let mut whole = Whole::default();

@@ -82,6 +82,8 @@ pub enum Ending {
     Completed,
     /// Somebody asked it to stop.
     Interrupted,
+    /// Somebody asked it to begin nothing more.
+    Drained,
     /// It took as long as it may.
     OutOfTime,
 }
@@ -226,13 +228,17 @@ impl Totals {
         let left = self.interrupted + self.throttled + self.not_reached;
         match ending {
             Ending::Interrupted => Outcome::Interrupted,
-            Ending::Completed | Ending::OutOfTime if self.failed == 0 && others_failed == 0 && left == 0 => {
+            Ending::Completed | Ending::Drained | Ending::OutOfTime
+                if self.failed == 0 && others_failed == 0 && left == 0 =>
+            {
                 Outcome::Done
             }
+            // What gave up because it would only have waited is done by whoever goes on with the run.
+            Ending::Drained if left > 0 || others_failed > 0 => Outcome::Interrupted,
             // What was not reached did not fail.
             Ending::OutOfTime => Outcome::Partial,
-            Ending::Completed if good > 0 || left > 0 => Outcome::Partial,
-            Ending::Completed => Outcome::Failed,
+            Ending::Completed | Ending::Drained if good > 0 || left > 0 => Outcome::Partial,
+            Ending::Completed | Ending::Drained => Outcome::Failed,
         }
     }
 }
@@ -254,6 +260,18 @@ mod tests {
         assert_eq!(sums(3, 1).outcome(0, Ending::Interrupted), Outcome::Interrupted);
         assert_eq!(completed(Totals { failed: 2, partly: 2, ..Totals::default() }, 0), Outcome::Partial);
         assert_eq!(completed(Totals { failed: 2, carried: 2, ..Totals::default() }, 0), Outcome::Partial);
+    }
+
+    #[test]
+    fn a_drained_run_that_left_something_is_gone_on_with() {
+        let drained = |totals: Totals, others| totals.outcome(others, Ending::Drained);
+        let left = Totals { new: 3, not_reached: 1, ..Totals::default() };
+        assert_eq!(drained(left, 0), Outcome::Interrupted);
+        assert_eq!(drained(Totals { throttled: 1, ..Totals::default() }, 0), Outcome::Interrupted);
+        assert_eq!(drained(Totals::default(), 1), Outcome::Interrupted, "a project was not listed");
+        assert_eq!(drained(Totals { new: 3, ..Totals::default() }, 0), Outcome::Done, "everything had begun");
+        assert_eq!(drained(Totals { new: 3, failed: 1, ..Totals::default() }, 0), Outcome::Partial);
+        assert_eq!(drained(Totals { failed: 1, ..Totals::default() }, 0), Outcome::Failed);
     }
 
     #[test]

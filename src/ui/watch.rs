@@ -134,10 +134,14 @@ fn words(event: &WatchEvent<'_>) -> (String, Tone) {
             (format!("{}; trying again every few seconds", shown(&error.join(": "))), Tone::Bad)
         }
         WatchEvent::Reloading => ("asked to read everything again".to_owned(), Tone::Plain),
-        WatchEvent::Draining { runs: 0 } => ("stopping".to_owned(), Tone::Plain),
-        WatchEvent::Draining { runs } => {
-            let runs = count(*runs as u64, "run");
-            (format!("stopping: {runs} under way, which ends in good order (ask again to end at once)"), Tone::Plain)
+        WatchEvent::Draining { runs: 0, .. } => ("stopping".to_owned(), Tone::Plain),
+        WatchEvent::Draining { runs, patience } => {
+            let (runs, seconds) = (count(*runs as u64, "run"), count(patience.as_secs(), "second"));
+            let text = format!(
+                "stopping: {runs} under way, which begins no other repository; what is under way may take {seconds} \
+                 (ask again to end at once)"
+            );
+            (text, Tone::Plain)
         }
         WatchEvent::Stopped => ("stopped".to_owned(), Tone::Plain),
     }
@@ -346,7 +350,9 @@ fn to_json(event: &WatchEvent<'_>) -> Value {
         }
         WatchEvent::Trouble { error } => json!({ "type": "trouble", "error": error }),
         WatchEvent::Reloading => json!({ "type": "reloading" }),
-        WatchEvent::Draining { runs } => json!({ "type": "draining", "runs": runs }),
+        WatchEvent::Draining { runs, patience } => {
+            json!({ "type": "draining", "runs": runs, "patience_seconds": patience.as_secs() })
+        }
         WatchEvent::Stopped => json!({ "type": "stopped" }),
     }
 }

@@ -192,11 +192,41 @@ fn a_watch_that_is_stopped_ends_its_run_in_order() {
     miss(&home, Duration::from_mins(20));
     let gate = Gate::new();
     home.server.fault(When::kind(Kind::FETCH).first(1), Action::Hang(gate.clone()));
-    let mut watch = Watching::start(&home, &[]);
+    let mut watch = Watching::start(&home, &["--drain", "1s"]);
     assert!(gate.reached_blocking(PATIENCE));
     watch.signal(Signal::TERM);
     assert_eq!(watch.line("draining")["runs"], 1);
     assert_eq!(watch.line("run_ended")["outcome"], "interrupted");
     assert_eq!(watch.ended(), Some(0));
     gate.release();
+}
+
+#[test]
+fn a_watch_that_is_stopped_lets_a_repository_end_and_begins_no_other() {
+    let world = world();
+    for number in 0..20 {
+        world.project("PAY").repository(&format!("more-{number:02}"), |recipe| recipe.commits(1));
+    }
+    let home = usual(world);
+    miss(&home, Duration::from_mins(20));
+    let gate = Gate::new();
+    // The first pack is held up, and with it a place for packs.
+    home.server.fault(When::kind(Kind::FETCH).first(2), Action::Hang(gate.clone()));
+    let mut watch = Watching::start(&home, &["--drain", "1m"]);
+    assert!(gate.reached_blocking(PATIENCE));
+    watch.signal(Signal::TERM);
+    watch.line("draining");
+    gate.release();
+    let summary = watch.line("run_finished")["summary"].clone();
+    assert_eq!(summary["outcome"], "interrupted", "{summary}");
+    let count = |name: &str| summary["totals"][name].as_u64().unwrap();
+    assert!(count("new") >= 2 && count("not_reached") > 0 && count("interrupted") == 0, "{summary}");
+    assert_eq!(watch.ended(), Some(0));
+
+    let mut watch = Watching::start(&home, &[]);
+    let summary = watch.line("run_finished")["summary"].clone();
+    let count = |name: &str| summary["totals"][name].as_u64().unwrap();
+    assert!(summary["outcome"] == "done" && count("carried") >= 2, "{summary}");
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
 }
