@@ -65,8 +65,10 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("reqwest", &["http"]),
     ("ring", &["source"]),
     ("rustls", &["http"]),
+    ("sd_notify", &["daemon/service_manager.rs"]),
     ("similar", &["ui"]),
     ("sqlx", &["state"]),
+    ("tracing_subscriber", &["cli/log.rs"]),
 ];
 
 /// Lines of a production file without its tests.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
 use super::state_location::StateOptions;
-use super::{CliError, env, exit_code};
+use super::{CliError, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Decoded, Sources};
 use crate::model::{Applied, Uid};
@@ -60,6 +60,20 @@ pub struct GlobalArgs {
     /// The form of log lines: text for people or json for programs
     #[arg(long, global = true, value_name = "FORM", default_value = "text", hide_possible_values = true)]
     pub log_format: LogFormat,
+    /// Which log lines are written: a level such as info, or one for each module
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = env::LOG,
+        hide_env_values = true,
+        default_value = log::USUAL,
+        hide_default_value = true,
+        value_parser = log::filter,
+        long_help = "Which log lines are written: error, warn (as usual), info, debug or trace, or a level for each \
+        module: warn,xopero::run=debug"
+    )]
+    pub log_level: String,
 }
 
 /// When to use colour.
@@ -89,6 +103,8 @@ pub struct Context {
     pub output: Output,
     /// Time.
     pub clock: SystemClock,
+    /// The form of log lines.
+    pub log_format: LogFormat,
     file: Option<PathBuf>,
     state: StateOptions,
     identity: Option<PathBuf>,
@@ -105,6 +121,7 @@ impl Context {
         Self {
             output: Output::new(arguments.json, color, env::no_color()),
             clock: SystemClock,
+            log_format: arguments.log_format,
             file: arguments.file.clone(),
             state: StateOptions {
                 address: arguments.state.clone().map(SecretString::from),

@@ -85,6 +85,18 @@ pub fn runtime_directory() -> Option<PathBuf> {
     text("RUNTIME_DIRECTORY")?.split(':').next().map(PathBuf::from)
 }
 
+/// The device and the inode of the journal of systemd, if stderr or stdout led there when the process began.
+pub fn journal_stream() -> Option<(u64, u64)> {
+    let text = text("JOURNAL_STREAM")?;
+    let (device, inode) = text.split_once(':')?;
+    Some((device.parse().ok()?, inode.parse().ok()?))
+}
+
+/// Whether a service manager listens.
+pub fn has_service_manager() -> bool {
+    read("NOTIFY_SOCKET").is_some()
+}
+
 /// The user's directory of settings.
 pub fn config_home() -> Option<PathBuf> {
     path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))

@@ -16,10 +16,12 @@ mod fmt;
 mod git;
 mod history;
 mod hook;
+mod hygiene;
 mod init;
 mod input;
 mod interrupt;
 mod locate;
+mod log;
 mod look;
 mod lsp;
 mod next;
@@ -44,12 +46,9 @@ use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 pub use context::{Context, GlobalArgs};
 pub use error::CliError;
-
-use context::LogFormat;
 
 /// Declarative backups for Bitbucket Data Center
 #[derive(Debug, Parser)]
@@ -99,8 +98,7 @@ pub fn main() -> ExitCode {
 
 /// Runs a command line, program name first.
 pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // Whatever is made holds names of repositories at least: nobody else may read it.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    hygiene::begin();
     let parsed = Cli::command().try_get_matches_from(arguments).and_then(|matches| {
         let typed = matches.value_source("state") == Some(ValueSource::CommandLine);
         Ok((Cli::from_arg_matches(&matches)?, typed))
@@ -113,7 +111,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if asked_for { exit_code::DONE } else { exit_code::USAGE });
         }
     };
-    start_log(cli.global.log_format);
+    log::start(cli.global.log_format, &cli.global.log_level);
     let context = Context::new(&cli.global, state_typed);
     #[cfg(debug_assertions)]
     if let Some(Err(why)) = env::text(env::CRASH_AT).map(|text| crate::crash::arm(&text)) {
@@ -162,19 +160,6 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Recipients(arguments) => recipients::run(context, &arguments),
         Command::Hook(arguments) => hook::run(context, &arguments),
     }
-}
-
-fn start_log(format: LogFormat) {
-    let filter = env::text(env::LOG).unwrap_or_else(|| "warn".into());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new("warn")))
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
-    // A second start in one process keeps the first log.
-    let _already_started = match format {
-        LogFormat::Text => builder.compact().try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
 }
 
 #[cfg(test)]

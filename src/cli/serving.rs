@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{CliError, Context, agree, env};
-use crate::daemon::{WatchEvent, WatchSink};
+use crate::clock::Clock;
+use crate::daemon::{Pulse, ServiceManager, WatchEvent, WatchSink};
 use crate::web::{Listen, Listener, Site, serve};
 
 /// The name of the usual socket.
@@ -60,5 +61,39 @@ impl Serving {
         self.stop.cancel();
         // What it died of was told by then.
         let _died = self.task.await;
+    }
+}
+
+/// Those who hear of everything besides the one who tells the user: the pulse, and the service manager if one listens.
+pub struct Supervision {
+    pulse: Arc<Pulse>,
+    manager: Option<Arc<ServiceManager>>,
+    attending: Option<Serving>,
+}
+
+impl Supervision {
+    /// Begins to give signs of life to the service manager, if one listens.
+    pub fn begin(pulse: &Arc<Pulse>, clock: &Arc<dyn Clock>) -> Self {
+        let manager =
+            env::has_service_manager().then(|| Arc::new(ServiceManager::new(Arc::clone(pulse), Arc::clone(clock))));
+        let attending = manager.as_ref().map(|manager| {
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(Arc::clone(manager).attend(stop.clone()));
+            Serving { stop, task }
+        });
+        Self { pulse: Arc::clone(pulse), manager, attending }
+    }
+
+    /// All of them, with `teller`.
+    pub fn sinks(&self, teller: Arc<dyn WatchSink>) -> Vec<Arc<dyn WatchSink>> {
+        let manager = self.manager.iter().map(|manager| Arc::clone(manager) as Arc<dyn WatchSink>);
+        [teller, Arc::clone(&self.pulse) as Arc<dyn WatchSink>].into_iter().chain(manager).collect()
+    }
+
+    /// Ends it.
+    pub async fn end(self) {
+        if let Some(attending) = self.attending {
+            attending.end().await;
+        }
     }
 }

@@ -7,15 +7,17 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::context::LogFormat;
 use super::git::GitArgs;
 use super::interrupt::Interrupt;
-use super::serving::ServingArgs;
-use super::{CliError, Context, agree, env, exit_code};
+use super::serving::{ServingArgs, Supervision};
+use super::{CliError, Context, agree, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::{Activator, AutoApply, Everybody, Following, Pulse, Watch, WatchSink};
 use crate::run::Turnstile;
 use crate::source::branch::PollPace;
 use crate::source::watch::{FileWatch, Notice, Pace};
+use crate::ui::WatchLog;
 use crate::ui::watch::{WatchLines, WatchTalk};
 use crate::web::Site;
 
@@ -83,11 +85,14 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
     let pulse = Arc::new(Pulse::new(Arc::clone(&clock)));
     let talk: Arc<dyn WatchSink> = if context.output.is_json() {
         Arc::new(WatchLines::begin(Arc::clone(&clock)))
+    } else if context.log_format == LogFormat::Json {
+        Arc::new(WatchLog)
     } else {
-        let (style, terminal) = (context.output.talk_style(), context.output.draws_progress());
-        Arc::new(WatchTalk::new(style, context.output.width(), terminal, Arc::clone(&clock)))
+        let style = (context.output.talk_style(), context.output.width());
+        Arc::new(WatchTalk::new(style, context.output.draws_progress(), log::stamp(), Arc::clone(&clock)))
     };
-    let sink: Arc<dyn WatchSink> = Arc::new(Everybody(vec![talk, Arc::clone(&pulse) as Arc<dyn WatchSink>]));
+    let supervision = Supervision::begin(&pulse, &clock);
+    let sink: Arc<dyn WatchSink> = Arc::new(Everybody(supervision.sinks(talk)));
     let serving = arguments.serving.start(context, Site { pulse, hook: None }, &sink)?;
     let interrupt = Interrupt::listen(|| {});
     let (ask, reload) = tokio::sync::mpsc::channel(1);
@@ -126,6 +131,7 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
     if let Some(serving) = serving {
         serving.end().await;
     }
+    supervision.end().await;
     ended?;
     Ok(exit_code::DONE)
 }

@@ -11,6 +11,7 @@ mod event;
 mod everybody;
 mod following;
 mod pulse;
+mod service_manager;
 mod watch;
 
 pub use activation::{Activation, Activator, AutoApply};
@@ -19,4 +20,5 @@ pub use event::{WatchEvent, WatchSink};
 pub use everybody::Everybody;
 pub use following::Following;
 pub use pulse::{NotReady, Pulse, Verdict};
+pub use service_manager::ServiceManager;
 pub use watch::Watch;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::check::check_credentials;
 use super::conclude::{Whole, conclude};
@@ -119,12 +120,19 @@ pub(super) struct Context {
 /// What concerns one project or one repository is in the summary; an error means that nothing could be begun, or
 /// that the end could not be recorded.
 pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
+    // Of the highest level, so that every line has its fields, however few lines are wanted.
+    let span = tracing::error_span!("run", plan = %execution.plan, run = tracing::field::Empty);
+    go(execution).instrument(span).await
+}
+
+async fn go(execution: Execution) -> Result<Summary, RunError> {
     let started = execution.clock.now();
     let mut whole = Whole::default();
     let run = RunId::mint(&*execution.clock);
     let (context, servers, plan) = prepare(&execution, run, Role::Coordinator, &mut whole).await?;
     let context = Arc::new(context);
     let Context { run, generation, state, clock, events, .. } = &*context;
+    tracing::Span::current().record("run", tracing::field::display(run));
     let mut in_order: Vec<DestinationId> = context.destinations.iter().map(|destination| destination.id).collect();
     let name = &context.plan_name;
     let (plan_uid, generation) = (context.plan_uid, *generation);
@@ -135,6 +143,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
     let disorderly = state.start_run(start, &in_order).await?;
     sweep(&context, &disorderly, &mut whole).await?;
     crash::point(CrashPoint::DestinationSwept);
+    tracing::info!(generation = generation.0, "the run begins");
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation, resumes });
 
     // Earlier listings are recalled while the server answers.
@@ -177,6 +186,7 @@ pub async fn execute(execution: Execution) -> Result<Summary, RunError> {
         in_order.clear();
     }
     state.finish_run(*run, summary.outcome.as_str(), summary.finished, &record, &in_order).await?;
+    tracing::info!(outcome = summary.outcome.as_str(), failed = summary.totals.failed, "the run is over");
     events.emit(&Event::RunFinished { summary: summary.clone() });
     Ok(summary)
 }

@@ -195,6 +195,7 @@ pub trait EventSink: Send + Sync {
     /// Takes one event. Must not block for long.
     fn emit(&self, event: &Event);
 
-    /// Hears that the run is alive while it has nothing to tell: it waits for hours in which it may go on.
+    /// Hears that the run is alive while it has nothing to tell: it waits for hours in which it may go on, or
+    /// for other processes.
     fn is_alive(&self) {}
 }

@@ -151,6 +151,7 @@ impl Credentials {
 
     /// Notes with which credential the caller goes on, and whether that is an exchange.
     fn go_on(&self, caller: &mut Caller<'_>, lease: &Lease) -> Lease {
+        tracing::Span::current().record("account", tracing::field::display(&lease.account));
         let limited = std::mem::take(&mut caller.limited);
         if let Some(before) = caller.lease.replace(lease.clone())
             && before.account != lease.account

@@ -213,6 +213,8 @@ pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<V
         report.notes.push(format!("begun anew {}: {broke}", times(attempt - 1)));
     }
     report.ledger = std::mem::take(&mut caller.ledger);
+    let failed = report.error.join(": ");
+    tracing::info!(result = report.result.as_str(), error = (!failed.is_empty()).then_some(failed), "the task is over");
     Some(report)
 }
 

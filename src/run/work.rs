@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::attempt::chains_of;
 use super::dispatch::{Context, Servers};
@@ -134,7 +135,10 @@ impl<'a> Shift<'a> {
         let parking = Arc::clone(&context.credentials.parking);
         loop {
             let closed = closed(context);
-            context.events.is_alive();
+            // It waits for hours that are open, or for what others do.
+            if closed.is_some() || self.under_way.is_empty() {
+                context.events.is_alive();
+            }
             if closed.is_none() && !self.is_ending() && !context.deadline.is_reached() {
                 self.begin_all().await?;
             }
@@ -226,13 +230,15 @@ impl<'a> Shift<'a> {
             let Some((held, chains)) = self.queue.begin(group) else { continue };
             self.looked = false;
             let (context, begun) = (Arc::clone(context), held.clone());
-            let handle = self.under_way.spawn(async move {
+            let span = tracing::error_span!("task", repository = %held.task.name, account = tracing::field::Empty);
+            let work = async move {
                 tokio::select! {
                     biased;
                     () = begun.lost.cancelled() => None,
                     report = back_up(&context, &begun, chains) => report,
                 }
-            });
+            };
+            let handle = self.under_way.spawn(work.instrument(span));
             self.started.insert(handle.id(), held);
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::wrap::paragraph;
-use super::{Style, count, shown, shown_json, version_line};
+use super::{Level, Stamp, Style, count, shown, shown_json, version_line};
 use crate::clock::Clock;
 use crate::config;
 use crate::daemon::{Activation, AutoApply, WatchEvent, WatchSink};
@@ -19,17 +19,23 @@ pub struct WatchTalk {
     style: Style,
     width: usize,
     terminal: bool,
+    stamp: Stamp,
     clock: Arc<dyn Clock>,
 }
 
 impl WatchTalk {
-    /// Lines in this style, for a `terminal` or for a log; reports of invalid files are at most `width` wide.
-    pub fn new(style: Style, width: usize, terminal: bool, clock: Arc<dyn Clock>) -> Self {
-        Self { style, width, terminal, clock }
+    /// Lines in this style, for a `terminal` or for a log in which they begin with `stamp`; reports of invalid files are
+    /// at most `width` wide.
+    pub fn new((style, width): (Style, usize), terminal: bool, stamp: Stamp, clock: Arc<dyn Clock>) -> Self {
+        Self { style, width, terminal, stamp, clock }
     }
 
     fn line(&self, text: &str, tone: Tone) {
-        let at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let level = match tone {
+            Tone::Plain | Tone::Good => Level::Info,
+            Tone::Care | Tone::Bad => Level::Warn,
+        };
+        let at = self.stamp.of(self.clock.now(), level);
         let paint = |styled: &str| paragraph("", (&at, styled), text, self.terminal);
         let line = match tone {
             Tone::Plain => paint(&self.style.dim(&at)),
@@ -61,14 +67,14 @@ impl WatchSink for WatchTalk {
 
 /// How a line is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tone {
+pub(super) enum Tone {
     Plain,
     Good,
     Care,
     Bad,
 }
 
-fn words(event: &WatchEvent<'_>) -> (String, Tone) {
+pub(super) fn words(event: &WatchEvent<'_>) -> (String, Tone) {
     match event {
         WatchEvent::Listening { address } => (format!("health and figures at {}", shown(address)), Tone::Plain),
         WatchEvent::Started { source, generation, level } => {
@@ -215,7 +221,7 @@ fn ended(plan: &PlanName, summary: &Summary) -> (String, Tone) {
 }
 
 /// What of a run people are told while it goes on.
-fn run_words(event: &Event) -> Option<String> {
+pub(super) fn run_words(event: &Event) -> Option<String> {
     match event {
         Event::CredentialRejected { project, credential, account, why } => {
             Some(format!("credential {credential} ({account}) of {project} is rejected: {why}"))

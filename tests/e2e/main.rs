@@ -42,6 +42,7 @@ mod shapes;
 mod shrink;
 mod status;
 mod stock_tools;
+mod supervised;
 mod transport;
 mod unusable_destinations;
 mod watch;
