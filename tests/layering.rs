@@ -62,6 +62,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("miette", &["config"]),
     ("notify", &["source"]),
     ("object_store", &["store"]),
+    ("prometheus_client", &["web/metrics"]),
     ("reqwest", &["http"]),
     ("ring", &["source"]),
     ("rustls", &["http"]),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::interrupt::Interrupt;
 use super::{CliError, Context, env, exit_code};
 use crate::clock::{Clock, SystemClock};
+use crate::http::Tally;
 use crate::model::{PlanName, ProjectKey, RepoSlug, RunId};
 use crate::run::resume::{Found, find};
 use crate::run::{Event, EventSink, Execution, Outcome, Turnstile, execute};
@@ -93,6 +94,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         hours: None,
         base: context.base(),
         proxies: env::proxies(),
+        tally: Tally::default(),
         state: Arc::new(state),
         identities: context.identities()?,
         turnstile: Turnstile::new(Arc::clone(&clock)),

@@ -18,13 +18,13 @@ const SOCKET: &str = "xopero.sock";
 /// Options of what is served.
 #[derive(Debug, Args)]
 pub struct ServingArgs {
-    /// Serve /healthz and /readyz at a unix socket, or at ADDRESS
+    /// Serve /healthz, /readyz and /metrics at a unix socket, or at ADDRESS
     #[arg(
         long,
         value_name = "ADDRESS",
         num_args = 0..=1,
         default_missing_value = Listen::USUAL,
-        long_help = "Serve /healthz and /readyz at ADDRESS: unix:PATH, or an address of this machine such as \
+        long_help = "Serve /healthz, /readyz and /metrics at ADDRESS: unix:PATH, or an address of this machine such as \
         127.0.0.1:9477. Without ADDRESS at the unix socket xopero.sock in $RUNTIME_DIRECTORY, or else beside the state"
     )]
     pub listen: Option<Listen>,

@@ -14,12 +14,13 @@ use super::serving::{ServingArgs, Supervision};
 use super::{CliError, Context, agree, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::{Activator, AutoApply, Everybody, Following, Pulse, Watch, WatchSink};
+use crate::http::Tally;
 use crate::run::Turnstile;
 use crate::source::branch::PollPace;
 use crate::source::watch::{FileWatch, Notice, Pace};
 use crate::ui::WatchLog;
 use crate::ui::watch::{WatchLines, WatchTalk};
-use crate::web::Site;
+use crate::web::{Counters, Metrics, Site};
 
 /// Follow the file, apply what is safe, and run the plans on their schedules
 ///
@@ -92,8 +93,19 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         Arc::new(WatchTalk::new(style, context.output.draws_progress(), log::stamp(), Arc::clone(&clock)))
     };
     let supervision = Supervision::begin(&pulse, &clock);
-    let sink: Arc<dyn WatchSink> = Arc::new(Everybody(supervision.sinks(talk)));
-    let serving = arguments.serving.start(context, Site { pulse, hook: None }, &sink)?;
+    let counters = Arc::new(Counters::default());
+    let counting = Arc::clone(&counters) as Arc<dyn WatchSink>;
+    let sink: Arc<dyn WatchSink> = Arc::new(Everybody([supervision.sinks(talk), vec![counting]].concat()));
+    let (tally, turnstile) = (Tally::default(), Turnstile::new(Arc::clone(&clock)));
+    let metrics = Some(Metrics {
+        counters,
+        tally: tally.clone(),
+        turnstile: turnstile.clone(),
+        state: Arc::clone(&state),
+        clock: Arc::clone(&clock),
+        version: super::version(),
+    });
+    let serving = arguments.serving.start(context, Site { pulse, metrics, hook: None }, &sink)?;
     let interrupt = Interrupt::listen(|| {});
     let (ask, reload) = tokio::sync::mpsc::channel(1);
     let mut hangups = signal(SignalKind::hangup())
@@ -120,7 +132,8 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         source,
         source_name,
         proxies: env::proxies(),
-        turnstile: Turnstile::new(clock),
+        tally,
+        turnstile,
         max_runs: arguments.max_runs,
         sink,
         reload,

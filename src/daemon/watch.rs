@@ -16,7 +16,7 @@ use super::calendar::{ScheduledPlan, scheduled};
 use super::event::{OfRun, WatchEvent, WatchSink};
 use super::following::Following;
 use crate::crash::{self, CrashPoint};
-use crate::http::Proxies;
+use crate::http::{Proxies, Tally};
 use crate::model::{Applied, PlanName, RunId, Uid};
 use crate::run::resume::{Found, find};
 use crate::run::{Execution, Outcome, RunError, Summary, Turnstile, execute, lines};
@@ -41,6 +41,8 @@ pub struct Watch {
     pub source_name: String,
     /// Through what servers are reached.
     pub proxies: Proxies,
+    /// How servers answer all runs.
+    pub tally: Tally,
     /// The accounts' budgets, which all runs share.
     pub turnstile: Turnstile,
     /// How many runs go on side by side at most, each of another plan.
@@ -349,6 +351,7 @@ impl Watch {
             hours: plan.agenda.as_ref().ok().cloned(),
             base: self.activator.base.clone(),
             proxies: self.proxies.clone(),
+            tally: self.tally.clone(),
             state: Arc::clone(&self.activator.state),
             identities,
             turnstile: self.turnstile.clone(),

@@ -15,6 +15,7 @@ use super::authorization::Authorization;
 use super::classify::classify;
 use super::error::{HttpError, RequestPlace, TransportError};
 use super::proxies::Proxies;
+use super::tally::Tally;
 use crate::model::BaseUrl;
 
 /// How much of a refusal's body is read to learn its meaning.
@@ -74,6 +75,7 @@ pub struct Request<'a> {
 pub struct HttpClient {
     client: reqwest::Client,
     base: Arc<BaseUrl>,
+    tally: Option<Tally>,
 }
 
 impl HttpClient {
@@ -117,7 +119,13 @@ impl HttpClient {
             Some(certificates) => builder.tls_certs_merge(certificates),
         };
         let client = builder.build().map_err(|error| HttpError::Setup { cause: TransportError::new(error) })?;
-        Ok(Self { client, base: Arc::new(base.clone()) })
+        Ok(Self { client, base: Arc::new(base.clone()), tally: None })
+    }
+
+    /// The same client, whose requests are counted.
+    #[must_use]
+    pub fn counted(self, tally: &Tally) -> Self {
+        Self { tally: Some(tally.clone()), ..self }
     }
 
     /// The server's base.
@@ -152,7 +160,11 @@ impl HttpClient {
         if request.method.has_body() {
             outgoing = outgoing.body(request.body);
         }
-        let response = match outgoing.send().await {
+        let sent = outgoing.send().await;
+        if let Some(tally) = &self.tally {
+            tally.note(sent.as_ref().ok().map(|response| response.status().as_u16()));
+        }
+        let response = match sent {
             Ok(response) => response,
             Err(error) if error.is_timeout() => return Err(HttpError::Timeout { place }),
             Err(error) => return Err(HttpError::Unreachable { place, cause: TransportError::new(error) }),

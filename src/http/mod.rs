@@ -16,6 +16,7 @@ mod client;
 mod error;
 mod proxies;
 mod retry_after;
+mod tally;
 #[cfg(test)]
 mod tls_tests;
 
@@ -24,3 +25,4 @@ pub use authorization::Authorization;
 pub use client::{HttpClient, Method, Request};
 pub use error::{HttpError, Refusal, RequestPlace, Retry, TransportError};
 pub use proxies::Proxies;
+pub use tally::Tally;

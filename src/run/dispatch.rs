@@ -27,7 +27,7 @@ use super::work::{Role, coordinate};
 use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, Turnstile};
 use crate::clock::Clock;
 use crate::crash::{self, CrashPoint};
-use crate::http::{Authorization, Proxies};
+use crate::http::{Authorization, Proxies, Tally};
 use crate::model::condition::holding;
 use crate::model::{
     Address, Applied, BackupPlan, ConditionKind, Credential, CredentialKind, CredentialRole, DestinationId,
@@ -62,6 +62,8 @@ pub struct Execution {
     pub base: PathBuf,
     /// Through what servers are reached.
     pub proxies: Proxies,
+    /// How their answers are counted.
+    pub tally: Tally,
     /// The state.
     pub state: Arc<StateStore>,
     /// Who opens the credentials.
@@ -201,7 +203,8 @@ pub(super) async fn prepare(
     role: Role,
     whole: &mut Whole,
 ) -> Result<(Context, Servers, BackupPlan), RunError> {
-    let Execution { applied, plan, base, proxies, state, turnstile, clock, events, closing, stop, .. } = execution;
+    let Execution { applied, plan, base, proxies, tally, state, turnstile, clock, events, closing, stop, .. } =
+        execution;
     let declaration = &applied.declaration;
     let unknown = || RunError::UnknownPlan { plan: plan.clone(), known: declaration.plans.keys().cloned().collect() };
     let backup_plan = declaration.plans.get(plan).ok_or_else(unknown)?.clone();
@@ -253,7 +256,7 @@ pub(super) async fn prepare(
                 uid,
                 server,
                 base,
-                proxies,
+                (proxies, tally),
                 state,
                 (clock, events, &deadline),
                 turnstile.roads(),

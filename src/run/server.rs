@@ -13,7 +13,7 @@ use super::lanes::Roads;
 use super::{Event, EventSink, RunError, TaskError};
 use crate::clock::{Clock, random_bits};
 use crate::git::{Advertisement, Protocol, Remote, ServerFacts};
-use crate::http::{HttpClient, HttpError, Proxies};
+use crate::http::{HttpClient, HttpError, Proxies, Tally};
 use crate::model::{BaseUrl, Server, ServerName, Uid};
 use crate::state::StateStore;
 
@@ -54,7 +54,7 @@ impl ServerContext {
         uid: Uid,
         declared: &Server,
         base: &Path,
-        proxies: &Proxies,
+        (proxies, tally): (&Proxies, &Tally),
         state: &StateStore,
         (clock, events, deadline): (&Arc<dyn Clock>, &Arc<dyn EventSink>, &Deadline),
         roads: &Roads,
@@ -67,7 +67,8 @@ impl ServerContext {
             None => None,
         };
         let client = |source| RunError::Client { server: declared.url.origin(), source };
-        let http = HttpClient::new(&declared.url, ca.as_deref(), proxies, declared.timeout).map_err(client)?;
+        let http =
+            HttpClient::new(&declared.url, ca.as_deref(), proxies, declared.timeout).map_err(client)?.counted(tally);
         let facts = state.server_facts(uid).await?.and_then(|body| serde_json::from_slice(&body).ok());
         // A server without v2 is asked once a run: it may have been upgraded, or its proxy repaired.
         let facts = facts.filter(|facts: &ServerFacts| facts.protocol == Protocol::V2);

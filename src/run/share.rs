@@ -16,7 +16,7 @@ use super::error::lines;
 use super::work::{Role, help};
 use super::{EventSink, RunError, Turnstile};
 use crate::clock::Clock;
-use crate::http::Proxies;
+use crate::http::{Proxies, Tally};
 use crate::model::{Address, Applied, PlanName};
 use crate::secret::Identities;
 use crate::state::StateStore;
@@ -88,6 +88,7 @@ pub async fn share(share: Share) -> Result<Shared, RunError> {
         accepted: BTreeSet::new(),
         base,
         proxies,
+        tally: Tally::default(),
         state: Arc::clone(&state),
         identities,
         turnstile,

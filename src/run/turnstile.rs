@@ -15,7 +15,7 @@ use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
 use crate::throttle::{
-    Answer, Arrival, Ask, Budgets, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Ticket,
+    Answer, Arrival, Ask, Budgets, Grant, Holder, Lease, Level, Outcome, Party, RotationId, Served, Ticket,
 };
 
 /// What all runs of a process share; a handle that can be cloned.
@@ -77,6 +77,11 @@ impl Turnstile {
     /// The ways to servers, which all runs of a process share as well.
     pub(super) fn roads(&self) -> &Roads {
         &self.0.roads
+    }
+
+    /// How much budget each account has that has a limit.
+    pub fn levels(&self) -> Vec<Level> {
+        self.with(Budgets::levels)
     }
 
     /// Says what an account may ask for.

@@ -193,6 +193,12 @@ impl Bucket {
         token.epoch == self.epoch
     }
 
+    /// How many requests can be sent at this moment; `None` is no limit.
+    pub(super) fn available(&mut self, now: Instant) -> Option<u64> {
+        self.refill(now);
+        self.size.map(|_| u64::try_from(self.level / TOKEN).unwrap_or(u64::MAX))
+    }
+
     /// Whether a request can be sent with the token: no rest began since it was taken.
     pub(super) const fn is_good(&self, token: Token) -> bool {
         token.rests == self.rests

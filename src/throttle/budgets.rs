@@ -9,6 +9,8 @@
 //! A step costs the logarithm of the accounts and of those who wait, times the lanes of the account that is served:
 //! as many as there are different sets of accounts.
 
+mod levels;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use super::lease::{
     Answer, Arrival, Ask, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
 };
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
+
+pub use levels::Level;
 
 /// The accounts that a request can use, sorted.
 type Accounts = Arc<[usize]>;

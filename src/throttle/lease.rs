@@ -19,6 +19,16 @@ impl Holder {
     pub fn new(server: &BaseUrl, account: &AccountName) -> Self {
         Self { server: server.origin(), account: account.as_str().to_lowercase() }
     }
+
+    /// The origin of the server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The account, in lower case.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
 }
 
 /// One run of a plan, among which budgets are shared out in turn.

@@ -33,7 +33,7 @@ mod size;
 mod tests;
 mod watch;
 
-pub use budgets::Budgets;
+pub use budgets::{Budgets, Level};
 pub use lease::{Answer, Arrival, Ask, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket};
 pub use pressure::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};
 pub use shared::{Block, Share, SharedBudget};

@@ -14,9 +14,11 @@ mod guard;
 mod health;
 mod hook;
 mod listen;
+mod metrics;
 mod site;
 
 pub use error::WebError;
 pub use hook::{Delivery, Hook, Received, Receiver};
 pub use listen::{Listen, Listener};
+pub use metrics::{Counters, Metrics};
 pub use site::{Site, serve};

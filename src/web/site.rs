@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Door;
 use super::guard::{Callers, meant_for_us, one_request};
-use super::{Hook, Listener, health, hook};
+use super::{Hook, Listener, Metrics, health, hook, metrics};
 use crate::daemon::Pulse;
 
 /// What is served.
 pub struct Site {
     /// Whether the watch is alive and ready.
     pub pulse: Arc<Pulse>,
+    /// Figures.
+    pub metrics: Option<Metrics>,
     /// What others post to.
     pub hook: Option<Hook>,
 }
@@ -22,6 +24,10 @@ pub struct Site {
 impl Site {
     fn router(self, callers: Callers) -> Router {
         let own = health::pages(self.pulse);
+        let own = match self.metrics {
+            Some(metrics) => own.merge(metrics::page(metrics)),
+            None => own,
+        };
         let own = own.layer(middleware::from_fn_with_state(callers, meant_for_us));
         let all = match self.hook {
             Some(hook) => own.merge(hook::page(hook)),
@@ -69,7 +75,7 @@ mod tests {
         let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), "/".as_ref()).unwrap();
         let address = listener.address().strip_prefix("http://").unwrap().to_owned();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, Site { pulse, hook: Some(hook) }, stop.clone()));
+        let task = tokio::spawn(serve(listener, Site { pulse, metrics: None, hook: Some(hook) }, stop.clone()));
         Served { address, clock, stop, task }
     }
 

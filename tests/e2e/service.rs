@@ -1,4 +1,4 @@
-//! `xopero watch --listen`: health for whoever supervises it.
+//! `xopero watch --listen`: health and figures for whoever supervises it.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -6,13 +6,15 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::proof::usual;
 use crate::scene::PATIENCE;
 use crate::support::{edit, file_text, write_text};
-use crate::watch::{Watching, world};
+use crate::watch::{Watching, miss, world};
 
 /// Asks for a page, and gives the status and the body.
 fn get(mut stream: impl Read + Write, page: &str, host: &str) -> (u16, String) {
@@ -81,4 +83,69 @@ fn over_tcp_only_this_machine_is_answered() {
     assert_eq!((ask(address), ask("evil.example.com"), ask("localhost")), (200, 421, 421));
     watch.signal(Signal::TERM);
     assert_eq!(watch.ended(), Some(0));
+}
+
+#[test]
+fn figures_tell_what_ran_and_what_it_cost() {
+    let home = usual(world());
+    miss(&home, Duration::from_mins(20));
+    let mut watch = Watching::start(&home, &["--listen"]);
+    assert_eq!(watch.line("run_ended")["outcome"], "done");
+    let socket = home.path().join(".xopero/xopero.sock");
+    let (status, text) = get_at(&socket, "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "xopero_backup_runs_total{plan=\"nightly\",result=\"done\"} 1",
+        "xopero_backup_last_attempt_status{plan=\"nightly\"} 1",
+        "xopero_backup_duration_seconds_count{plan=\"nightly\"} 1",
+        "xopero_repos{plan=\"nightly\",state=\"new\"} 2",
+        "xopero_snapshots{plan=\"nightly\",destination=\"nas\"} 2",
+        "xopero_credential_state{project=\"PAY\",credential=\"main\",account=\"main\",state=\"usable\"} 1",
+        "xopero_config_drift 0",
+        "xopero_config_apply_errors_total 0",
+        "xopero_throttled_total 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    for beginning in [
+        "xopero_http_requests_total{code=\"200\"} ",
+        "xopero_backup_bytes_total{direction=\"received\"} ",
+        "xopero_credential_tokens_available{server=\"http://127.0.0.1:",
+        "xopero_backup_last_success_timestamp_seconds{plan=\"nightly\"} 1",
+        "xopero_build_info{version=",
+    ] {
+        let found =
+            text.lines().find(|line| line.starts_with(beginning)).unwrap_or_else(|| panic!("{beginning}\n{text}"));
+        assert!(!found.ends_with("} 0"), "{found}");
+    }
+    assert!(!text.contains("ledger") && !text.contains("token-of-"), "{text}");
+
+    let mut promtool = home.command("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Ok(mut child) = promtool.spawn() {
+        child.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+        let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/prometheus/alerts.yml");
+        assert!(home.command("promtool").args(["check", "rules", rules]).status().expect("it starts").success());
+    }
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+}
+
+#[test]
+fn every_figure_of_the_alert_rules_is_one_that_is_told() {
+    let home = usual(world());
+    let mut watch = Watching::start(&home, &["--listen"]);
+    watch.line("activated");
+    let (_, text) = get_at(&home.path().join(".xopero/xopero.sock"), "/metrics");
+    let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/prometheus/alerts.yml"));
+    let rules = rules.expect("it can be read");
+    let expressions: Vec<_> = rules.lines().filter(|line| line.trim_start().starts_with("expr:")).collect();
+    assert!(expressions.len() >= 6, "{rules}");
+    for word in expressions.iter().flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')) {
+        let told = !word.starts_with("xopero_") || text.contains(&format!("# TYPE {word} "));
+        assert!(told, "{word} is not in\n{text}");
+    }
 }
