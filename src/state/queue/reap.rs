@@ -11,6 +11,10 @@ use crate::model::{RunId, Uid};
 impl StateStore {
     /// Takes back the tasks whose leases are over: they wait again, or are set aside. Gives their claims.
     pub async fn reap(&self) -> Result<Vec<Claim>, StateError> {
+        self.undisturbed(|| self.reap_once()).await
+    }
+
+    async fn reap_once(&self) -> Result<Vec<Claim>, StateError> {
         const ATTEMPT: &str = "take back tasks whose workers were lost";
         let now = self.now_sql();
         let over = format!(

@@ -55,6 +55,8 @@ const fn scenario(point: CrashPoint) -> Scenario {
         | CrashPoint::RunsAbandoned
         | CrashPoint::RunStartWritten
         | CrashPoint::RunStarted
+        | CrashPoint::TasksEnqueued
+        | CrashPoint::TasksClaimed
         | CrashPoint::TasksWritten
         | CrashPoint::TasksRecorded
         | CrashPoint::SnapshotWritten
