@@ -83,7 +83,7 @@ fn go_on(kills: u64) {
             if lives % SETTLE == 0 {
                 story.tell("everything comes to its end");
                 estate.settle();
-                if (lives / SETTLE) % PROVE == 0 {
+                if (lives / SETTLE).is_multiple_of(PROVE) {
                     estate.prove(lives / SETTLE);
                 }
             }
