@@ -212,8 +212,12 @@ mod tests {
 
     #[test]
     fn alerts_follow_a_plan_that_is_moved() {
-        let before = declared(|alerts| drop(alerts.plans.insert("nightly".parse().unwrap())));
-        let mut after = declared(|alerts| drop(alerts.plans.insert("every-night".parse().unwrap())));
+        let before = declared(|alerts| {
+            alerts.plans.insert("nightly".parse().unwrap());
+        });
+        let mut after = declared(|alerts| {
+            alerts.plans.insert("every-night".parse().unwrap());
+        });
         let plan = after.plans.remove(&"nightly".parse().unwrap()).unwrap();
         after.plans.insert("every-night".parse().unwrap(), plan);
         let at = |text: &str| Address::parse(text).unwrap();

@@ -84,7 +84,7 @@ fn the_complete_example_says_what_it_says() {
         assert!(start.contains(name), "{address}: {line}");
         assert!(COMPLETE[place.span.start..].starts_with(&start));
     }
-    assert_eq!(places.len(), 16);
+    assert_eq!(places.len(), 19);
 }
 
 #[test]

@@ -109,7 +109,16 @@ impl StateStore {
         &self,
         since: Timestamp,
         now: Timestamp,
-        decide: impl FnOnce(&Before) -> Telling,
+        decide: impl Fn(&Before) -> Telling,
+    ) -> Result<usize, StateError> {
+        self.undisturbed(|| self.tell_once(since, now, &decide)).await
+    }
+
+    async fn tell_once(
+        &self,
+        since: Timestamp,
+        now: Timestamp,
+        decide: &impl Fn(&Before) -> Telling,
     ) -> Result<usize, StateError> {
         const ATTEMPT: &str = "record what is told";
         let mut transaction = self.begin(ATTEMPT).await?;
@@ -366,21 +375,15 @@ mod tests {
             .await;
         assert_eq!(told.unwrap(), 2);
         assert_eq!(waiting(&store).await, ["a"], "one identity is one message");
-        let queued = |since| {
-            let (store, row) = (store.clone(), row.clone());
-            async move {
-                let mut seen = Vec::new();
-                let forgotten = vec![(ops(), "another".to_owned())];
-                store
-                    .tell(at(since), at(6), |before| {
-                        assert_eq!(before.told, [row]);
-                        seen = before.queued.values().flatten().copied().collect();
-                        Telling { forgotten, ..Telling::default() }
-                    })
-                    .await
-                    .unwrap();
-                seen
-            }
+        let queued = async |since| {
+            let seen = std::sync::Mutex::new(Vec::new());
+            let look = |before: &Before| {
+                assert_eq!(before.told, [row.clone()]);
+                *seen.lock().unwrap() = before.queued.values().flatten().copied().collect();
+                Telling { forgotten: vec![(ops(), "another".to_owned())], ..Telling::default() }
+            };
+            store.tell(at(since), at(6), look).await.unwrap();
+            seen.into_inner().unwrap()
         };
         assert_eq!(queued(4).await, [at(5)]);
         assert_eq!(queued(5).await, []);

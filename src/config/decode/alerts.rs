@@ -188,7 +188,9 @@ fn email(node: &Node, called: &str, report: &mut Report) -> Option<Email> {
     let mut complete = true;
     for given in node.args.iter().filter_map(Value::text) {
         match mailbox(given, report) {
-            Some(address) => drop(to.insert(address)),
+            Some(address) => {
+                to.insert(address);
+            }
             None => complete = false,
         }
     }

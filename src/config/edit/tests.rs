@@ -504,7 +504,7 @@ fn values_for_others_than_the_recipients_are_a_warning() {
     let after = add_recipient(&alone(COMPLETE), &recipient(None)).unwrap();
     let warnings = decode(&after).unwrap().warnings;
     assert_eq!(warnings.iter().map(|found| found.code).collect::<Vec<_>>(), ["xopero::stale-recipients"]);
-    assert!(warnings[0].message.starts_with("5 secrets") && warnings[0].labels.len() == 5);
+    assert!(warnings[0].message.starts_with("12 secrets") && warnings[0].labels.len() == 5);
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl<'a> Author<'a> {
             "alerts/webhook/address" | "alerts/healthchecks/address" | "alerts/ntfy/address" => {
                 usize::from(!self.has_clear_address())
             }
+            "alerts/plan" => self.roll(self.counts["plan"] + 1),
             "alerts/slack" | "alerts/slack/address" | "alerts/email/password" => 1,
             _ => self.roll_count(row),
         }
