@@ -40,6 +40,7 @@ mod status;
 mod validate;
 mod verify;
 mod watch;
+mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -76,6 +77,7 @@ enum Command {
     Next(next::NextArgs),
     Runs(runs::RunsArgs),
     Watch(watch::WatchArgs),
+    Worker(worker::WorkerArgs),
     Snapshots(snapshots::SnapshotsArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
@@ -151,6 +153,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Next(arguments) => next::run(context, &arguments).await,
         Command::Runs(arguments) => runs::run(context, &arguments).await,
         Command::Watch(arguments) => watch::run(context, &arguments).await,
+        Command::Worker(arguments) => worker::run(context, &arguments).await,
         Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
         Command::Verify(arguments) => verify::run(context, &arguments).await,
         Command::Restore(arguments) => restore::run(context, &arguments).await,

@@ -4,6 +4,8 @@
 //! and reads the whole truth again each time: [`Activator`] decides what becomes of a declaration, and
 //! [`scheduled`] joins what is in force with how far each plan has come in its schedule. What is due then is a pure
 //! decision of [`crate::schedule::Agenda`].
+//!
+//! [`Worker`] begins no runs. It takes a share in those that others begin on the same state.
 
 mod activation;
 mod calendar;
@@ -13,6 +15,7 @@ mod following;
 mod pulse;
 mod service_manager;
 mod watch;
+mod worker;
 
 pub use activation::{Activation, Activator, AutoApply};
 pub use calendar::{NextRuns, Outlook, ScheduledPlan, next_runs, scheduled};
@@ -22,3 +25,4 @@ pub use following::Following;
 pub use pulse::{NotReady, Pulse, Verdict};
 pub use service_manager::ServiceManager;
 pub use watch::Watch;
+pub use worker::{Worker, WorkerEvent, WorkerSink};

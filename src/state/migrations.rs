@@ -113,7 +113,7 @@ pub(super) const STEPS: &[&[&str]] = &[
         not_before BIGINT NOT NULL,
         PRIMARY KEY (run, server, repository))",
         "CREATE UNIQUE INDEX queue_one_worker ON queue (server, repository) WHERE state = 'running'",
-        "CREATE INDEX queue_of_project ON queue (run, project, state, place)",
+        "CREATE INDEX queue_of_run ON queue (run, project, state, place, server, owner)",
         "CREATE INDEX queue_of_owner ON queue (owner, state)",
         "CREATE TABLE workers (id TEXT NOT NULL PRIMARY KEY, who TEXT NOT NULL, seen_until BIGINT NOT NULL)",
     ],

@@ -23,6 +23,7 @@ pub mod summary;
 mod table;
 pub mod watch;
 mod watch_log;
+pub mod worker;
 mod wrap;
 
 pub use diff::diff;

@@ -201,9 +201,18 @@ impl Live {
         Self::launch(home, &["run", "nightly"], Watched::Stderr)
     }
 
+    /// Starts a worker with an identity and `--json`.
+    pub fn worker(home: &Home, identity: &str) -> Self {
+        Self::launch_as(home, identity, &["worker", "--json"], Watched::Stdout)
+    }
+
     fn launch(home: &Home, arguments: &[&str], watched: Watched) -> Self {
+        Self::launch_as(home, "identity.txt", arguments, watched)
+    }
+
+    fn launch_as(home: &Home, identity: &str, arguments: &[&str], watched: Watched) -> Self {
         let mut command = home.xopero_command(arguments);
-        command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
+        command.env("XOPERO_IDENTITY_FILE", home.path().join(identity));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the executable starts");
         let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("it is piped"));
         let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().expect("it is piped"));

@@ -1,0 +1,156 @@
+//! `xopero worker`: a second process takes a share in a run, and what becomes of it when it is killed or stands still.
+
+#![expect(clippy::unwrap_used, reason = "the state is the one that was just made, or the test ends")]
+
+use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
+use rustix::process::Signal;
+use serde_json::Value;
+use xopero::clock::SystemClock;
+use xopero::state::{StateLocation, StateStore};
+
+use crate::json_schema::demand_valid;
+use crate::scene::{Live, PATIENCE, edit, listed, readers, run, stored, summary, task, tidy};
+use crate::support::{Ended, Home};
+
+/// Three small repositories, which are as many as the run itself begins, and a large one after them.
+fn scene() -> (Home, Repository) {
+    let world = World::new();
+    for name in ["a-1", "a-2", "a-3"] {
+        world.project("PAY").repository(name, |recipe| recipe);
+    }
+    let large = world.project("PAY").repository("large", |recipe| recipe.bulk(3, 14_000_000));
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    edit(&home, "concurrency listing=4 packs=2", "concurrency listing=1 packs=1");
+    (home, large)
+}
+
+/// Holds what the run does itself at its first pack: the rest is for others.
+fn hold_the_run(home: &Home) -> Gate {
+    let gate = Gate::new();
+    home.server.fault(When::kind(Kind::FETCH).path_contains("/a-").first(1), Action::Hang(gate.clone()));
+    gate
+}
+
+/// Holds the large pack when most of it has passed, once.
+fn hold_the_worker(home: &Home) -> Gate {
+    let gate = Gate::new();
+    let when = When::kind(Kind::FETCH).path_contains("large").first(1);
+    home.server.fault(when, Action::Hold { after: 12_500_000, gate: gate.clone() });
+    gate
+}
+
+/// A worker that is known to be there.
+fn worker(home: &Home) -> Live {
+    let mut worker = Live::worker(home, "identity.txt");
+    worker.until("worker_started");
+    worker
+}
+
+/// Ends a worker's part, and checks what it told.
+fn over(worker: Live, code: i32) -> Vec<Value> {
+    let ended = worker.wait().expect(code);
+    let lines = ended.json();
+    demand_valid("worker-output.schema.json", &lines);
+    lines
+}
+
+/// Says that the worker is lost, as the state finds a minute later by itself.
+fn lose_the_worker(home: &Home) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let location = StateLocation::beside(home.path());
+        let state = StateStore::open_existing(&location, &SystemClock).await.unwrap().expect("it was applied");
+        let run = state.open_runs().await.unwrap()[0].run;
+        assert_eq!(state.end_leases_elsewhere(run).await.unwrap(), 1);
+        state.close().await;
+    });
+}
+
+/// What every run comes to: each repository has one snapshot, and nothing is left after the next run.
+fn complete(home: &Home, large: &Repository, ended: &Ended) {
+    let summary = summary(ended);
+    assert_eq!((&summary["outcome"], &summary["totals"]["new"]), (&"done".into(), &4.into()), "{summary}");
+    assert_eq!(listed(home), ["PAY/a-1", "PAY/a-2", "PAY/a-3", "PAY/large"]);
+    assert_eq!(stored(home, "nas", "snapshots").len(), 4, "one manifest for each");
+    judge::compare(&large.path(), &home.restore("PAY/large")).expect("they are equal");
+    run(home, 0);
+    tidy(home, ended);
+}
+
+#[test]
+fn a_worker_takes_a_share_in_a_run_and_is_asked_to_stop() {
+    let (home, large) = scene();
+    let (of_run, of_worker) = (hold_the_run(&home), hold_the_worker(&home));
+    let mut worker = worker(&home);
+    let live = Live::start(&home);
+    assert!(of_run.reached_blocking(PATIENCE));
+    let joined = worker.until("run_joined");
+    assert!(of_worker.reached_blocking(PATIENCE));
+    worker.signal(Signal::TERM);
+    worker.until("draining");
+    of_worker.release();
+    let lines = over(worker, 0);
+    let left = lines.iter().find(|line| line["type"] == "run_left").unwrap();
+    assert_eq!((&left["tasks"], &left["run"]), (&1.into(), &joined["run"]), "it finished what was under way");
+
+    of_run.release();
+    let ended = live.wait().success();
+    assert_eq!(task(&ended, "large")["result"], "new", "the run tells what the worker did");
+    let requests = &summary(&ended)["ledger"]["requests"]["main"];
+    assert_eq!(*requests, home.server.log().count_account("main"), "and what it cost");
+    complete(&home, &large, &ended);
+}
+
+#[test]
+fn what_a_killed_worker_had_is_done_by_the_others() {
+    let (home, large) = scene();
+    let (of_run, of_worker) = (hold_the_run(&home), hold_the_worker(&home));
+    let worker = worker(&home);
+    let live = Live::start(&home);
+    assert!(of_run.reached_blocking(PATIENCE) && of_worker.reached_blocking(PATIENCE));
+    worker.signal(Signal::KILL);
+    over(worker, -9);
+    lose_the_worker(&home);
+    of_run.release();
+    let ended = live.wait().success();
+    of_worker.release();
+    complete(&home, &large, &ended);
+}
+
+#[test]
+fn a_worker_that_stood_still_for_too_long_publishes_nothing() {
+    let (home, large) = scene();
+    let (of_run, of_worker) = (hold_the_run(&home), hold_the_worker(&home));
+    let mut worker = worker(&home);
+    let live = Live::start(&home);
+    assert!(of_run.reached_blocking(PATIENCE) && of_worker.reached_blocking(PATIENCE));
+    worker.signal(Signal::STOP);
+    lose_the_worker(&home);
+    of_run.release();
+    let ended = live.wait().success();
+    of_worker.release();
+    worker.signal(Signal::CONT);
+    assert_eq!(worker.until("run_left")["tasks"], 0);
+    worker.signal(Signal::TERM);
+    let lines = over(worker, 0);
+    assert!(lines.iter().all(|line| line["type"] != "task_finished"), "{lines:?}");
+    complete(&home, &large, &ended);
+}
+
+#[test]
+fn a_worker_says_what_it_cannot_do_and_leaves_it_to_others() {
+    let (home, large) = scene();
+    let of_run = hold_the_run(&home);
+    let mut blind = Live::worker(&home, "backup.txt");
+    blind.until("worker_started");
+    let live = Live::start(&home);
+    assert!(of_run.reached_blocking(PATIENCE));
+    let unfit = blind.until("run_unfit");
+    assert!(unfit["plan"] == "nightly" && unfit["error"].to_string().contains("credential/PAY/main"), "{unfit}");
+    assert!(unfit["hint"].is_string(), "{unfit}");
+    of_run.release();
+    complete(&home, &large, &live.wait().success());
+    blind.signal(Signal::TERM);
+    over(blind, 0);
+}
