@@ -23,8 +23,9 @@ use super::env;
 use crate::clock::{Clock, SystemClock};
 use crate::ui::{Level, Stamp, shown, shown_json};
 
-/// What is logged unless somebody says otherwise; a watch tells its events here when its log is JSON.
-pub const USUAL: &str = "warn,xopero::ui=info";
+/// What is logged unless somebody says otherwise; a watch tells its events here when its log is JSON. That a connection
+/// to the state broke, or was slow, is told by whoever needed it.
+pub const USUAL: &str = "warn,xopero::ui=info,sqlx_core::pool=error,sqlx::query=error";
 
 /// Checks a filter such as `info` or `warn,xopero::run=debug`.
 pub fn filter(text: &str) -> Result<String, String> {

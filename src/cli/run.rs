@@ -83,6 +83,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     // A line that is not drawn by the progress would tear its bars.
     let interrupt = Interrupt::listen(move || if draws { told.emit(&Event::Stopping) } else { confirm() });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let under = Arc::new(state);
     let execution = Execution {
         applied,
         plan: arguments.plan.clone(),
@@ -95,7 +96,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         base: context.base(),
         proxies: env::proxies(),
         tally: Tally::default(),
-        state: Arc::new(state),
+        state: Arc::clone(&under),
         identities: context.identities()?,
         turnstile: Turnstile::new(Arc::clone(&clock)),
         clock,
@@ -105,7 +106,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     };
     lock.cancel_if_lost(interrupt.token);
     let summary = execute(execution).await?;
-    let lost = lock.loss();
+    let lost = lock.loss(&under).await;
     drop(lock);
     if !context.output.is_json() {
         context.output.data(&summary::render(

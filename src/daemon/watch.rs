@@ -407,7 +407,7 @@ impl Watch {
         }
         if progress.runs.is_empty()
             && let Some(lock) = progress.lock.take()
-            && let Some(lost) = lock.loss()
+            && let Some(lost) = lock.loss(&self.activator.state).await
         {
             self.sink.tell(&WatchEvent::Trouble { error: &lines(&lost) });
         }

@@ -281,6 +281,10 @@ impl<'a> Shift<'a> {
             self.give_back(&spare).await?;
             look = state.look(*run, keeper.owner()).await?;
         }
+        if self.role == Role::Coordinator && !look.open {
+            // Somebody has taken the lock and given the run up in our name: nobody will ever report what is missing.
+            return Err(state.taken_over().await.into());
+        }
         if self.open && !look.open {
             // Either it ended without us, or somebody else will go on with it.
             keeper.renew().await?;

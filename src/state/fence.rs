@@ -30,6 +30,12 @@ impl StateStore {
         .await
     }
 
+    /// Why a run cannot go on that somebody else has given up in the name of whoever began it.
+    pub async fn taken_over(&self) -> StateError {
+        let held = self.hold_lock().await;
+        held.err().unwrap_or_else(|| StateError::Fenced { place: self.place() })
+    }
+
     fn fence(&self) -> Option<String> {
         self.fence.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

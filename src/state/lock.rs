@@ -125,11 +125,15 @@ impl StateLock {
         }
     }
 
-    /// How the lock was lost, if it was.
-    pub fn loss(&self) -> Option<StateError> {
+    /// How the lock on a state was lost, if it was. Whoever did something under it asks before it lets go.
+    pub async fn loss(&self, store: &StateStore) -> Option<StateError> {
         match &self.held {
             Held::File { .. } => None,
-            Held::Server(lock) => lock.loss(),
+            // What the keeper has not noticed yet is written down.
+            Held::Server(lock) => match lock.loss() {
+                Some(lost) => Some(lost),
+                None => store.hold_lock().await.err(),
+            },
         }
     }
 

@@ -28,6 +28,7 @@ mod listed;
 mod lsp;
 mod meanings;
 mod observe;
+mod postgres;
 mod protocol;
 mod refusals;
 mod restore;

@@ -1,5 +1,6 @@
 //! A home for one test: an empty folder, a fake server, a clean environment, and the executable.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,6 +18,8 @@ pub fn token_of(account: &str) -> String {
 pub struct Home {
     folder: tempfile::TempDir,
     pub server: Server,
+    /// Variables of every command.
+    variables: BTreeMap<String, String>,
 }
 
 /// What a finished command said.
@@ -74,10 +77,20 @@ impl Home {
     pub fn new(world: World, options: Options) -> Self {
         let folder = tempfile::Builder::new().prefix("xopero-e2e-").tempdir().expect("a temporary folder");
         let server = FakeBitbucket::start_blocking(world, options);
-        let home = Self { folder, server };
+        let home = Self { folder, server, variables: BTreeMap::new() };
         home.xopero(&["secrets", "keygen", "--output", "identity.txt"]).success();
         home.xopero(&["secrets", "keygen", "--output", "backup.txt"]).success();
         home
+    }
+
+    /// Sets a variable for the commands that follow, and gives what it was before.
+    pub fn set(&mut self, name: &str, value: &str) -> Option<String> {
+        self.variables.insert(name.to_owned(), value.to_owned())
+    }
+
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.remove(name);
     }
 
     /// The folder of the file.
@@ -102,6 +115,7 @@ impl Home {
         let mut command = Command::new(program);
         command.current_dir(self.path()).env_clear();
         command.env("PATH", path_variable()).env("HOME", self.path()).env("USER", "tester");
+        command.envs(&self.variables);
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0");
         command.stdin(Stdio::null());
         command
