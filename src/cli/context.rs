@@ -238,6 +238,17 @@ impl Context {
 
     /// Takes a lock of the state for `operation`, and waits for it as long as `wait` says.
     pub async fn lock(&self, exclusive: Exclusive, operation: &str, wait: Duration) -> Result<StateLock, CliError> {
+        self.lock_of(&self.location()?, exclusive, operation, wait).await
+    }
+
+    /// The same of another state.
+    pub async fn lock_of(
+        &self,
+        location: &StateLocation,
+        exclusive: Exclusive,
+        operation: &str,
+        wait: Duration,
+    ) -> Result<StateLock, CliError> {
         let body = || LockBody {
             id: Uid::mint(&self.clock).to_string(),
             who: env::who(),
@@ -249,7 +260,7 @@ impl Context {
             let holder = holder.map_or_else(|| "somebody".to_owned(), ToString::to_string);
             self.output.say(&format!("waiting for {holder} to be done with the state"));
         };
-        Ok(StateLock::acquire_within(&self.location()?, exclusive, body, wait, waiting).await?)
+        Ok(StateLock::acquire_within(location, exclusive, body, wait, waiting).await?)
     }
 
     /// What to do when the user asks to stop: to say that it was heard.

@@ -142,6 +142,7 @@ impl From<StateError> for CliError {
     fn from(error: StateError) -> Self {
         let code = match error {
             StateError::Locked { .. } => exit_code::LOCKED,
+            StateError::NotEmpty { .. } => exit_code::REFUSED,
             StateError::PasswordTyped | StateError::Address { .. } | StateError::Unsupported { .. } => exit_code::USAGE,
             StateError::CreateDirectory { .. }
             | StateError::CreateDatabase { .. }

@@ -35,6 +35,7 @@ mod schema;
 mod secrets;
 mod serving;
 mod snapshots;
+mod state;
 mod state_location;
 mod status;
 mod validate;
@@ -79,6 +80,7 @@ enum Command {
     Watch(watch::WatchArgs),
     Worker(worker::WorkerArgs),
     Snapshots(snapshots::SnapshotsArgs),
+    State(state::StateArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
     Export(export::ExportArgs),
@@ -155,6 +157,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Watch(arguments) => watch::run(context, &arguments).await,
         Command::Worker(arguments) => worker::run(context, &arguments).await,
         Command::Snapshots(arguments) => snapshots::run(context, &arguments).await,
+        Command::State(arguments) => state::run(context, &arguments).await,
         Command::Verify(arguments) => verify::run(context, &arguments).await,
         Command::Restore(arguments) => restore::run(context, &arguments).await,
         Command::Export(arguments) => export::run(context, &arguments).await,

@@ -160,6 +160,12 @@ pub enum StateError {
         /// The lineage of what was to be recorded.
         other: Lineage,
     },
+    /// A state was to be copied where one is already.
+    #[error("the state database {place} is not empty")]
+    NotEmpty {
+        /// Which one.
+        place: StatePlace,
+    },
     /// Nothing was applied yet.
     #[error("nothing is applied yet: no generation in {place}")]
     NothingApplied {
@@ -269,6 +275,7 @@ impl StateError {
             Self::Damaged { .. } => "restore the database from a copy; the backups in the destinations are not touched",
             Self::Moved { .. } => "somebody applied meanwhile: look again with `xopero plan`",
             Self::OtherLineage { .. } => "check `--state`: it names the state of another file",
+            Self::NotEmpty { .. } => "name a database, or a schema of one, that holds no state; nothing was copied",
             Self::NothingApplied { .. } => "look with `xopero plan`, then put the file in force with `xopero apply`",
             Self::Locked { .. } => {
                 "wait until it ends; the lock goes away with its process, there is nothing to delete"

@@ -23,6 +23,7 @@ mod agenda;
 mod alerts;
 mod catalogue;
 mod contention;
+mod copy;
 mod engine;
 mod error;
 mod facts;

@@ -231,6 +231,32 @@ fn every_command_works_and_tells_no_password() {
 }
 
 #[test]
+fn a_state_moves_to_a_server_and_back() {
+    let Some(database) = Database::make() else { return };
+    let (mut home, held, gate) = scene("sqlite:.xopero/state.db");
+    gate.release();
+    home.xopero(&["run", "nightly"]).success();
+    let (before, history) = (listed(&home), home.xopero(&["history"]).success().stdout);
+    let address = database.server.clone();
+    let to = format!("{address}?options=-csearch_path%3D{}", database.schema);
+    let moved = home.xopero(&["state", "migrate", "--to", &to]).success().says("Copied ").says("XOPERO_STATE");
+    kept(&home, &moved);
+    home.xopero(&["state", "migrate", "--to", &to]).expect(4).says("is not empty");
+    home.set("XOPERO_STATE", &to);
+    assert_eq!((listed(&home), home.xopero(&["history"]).success().stdout), (before.clone(), history.clone()));
+    assert_eq!(home.run("nightly")["totals"]["unchanged"], 2);
+    held.commit("main");
+    home.run("nightly");
+
+    home.xopero(&["state", "migrate", "--to", "sqlite:back/state.db", "--json"]).success().line("state_copied");
+    home.set("XOPERO_STATE", "sqlite:back/state.db");
+    assert_eq!(home.xopero(&["history"]).success().stdout, history);
+    assert_eq!(listed(&home).len(), before.len() + 1);
+    assert_eq!(home.run("nightly")["totals"]["unchanged"], 2);
+    home.xopero(&["state", "migrate", "--to", "sqlite:back/state.db"]).expect(64).says("already");
+}
+
+#[test]
 fn one_of_two_who_apply_at_the_same_time_gets_through() {
     let Some(database) = Database::make() else { return };
     let (home, _, gate) = scene(&database.address(None));
