@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::agree::{self, AgreeArgs, Request};
+use super::git::GitArgs;
 use super::{CliError, Context, env, exit_code};
 use crate::change::Glimpses;
 use crate::model::{Generation, Source};
 use crate::reconcile::{Outcome, Proposal};
-use crate::source::Provenance;
+use crate::source::{Provenance, short_commit};
 use crate::ui::count;
 
 /// Put the file in force
@@ -23,11 +24,14 @@ pub struct ApplyArgs {
     pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub agree: AgreeArgs,
+    #[command(flatten)]
+    pub git: GitArgs,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliError> {
     context.output.begin_json();
+    let context = &context.reading(&arguments.git);
     let declared = context.declaration_to_apply().await?;
     let (tree, decoded) = &declared;
     let state = context.create_state().await?;
@@ -46,12 +50,15 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
         identities: identities.as_ref(),
     };
     let request = Request {
-        command: "apply".to_owned(),
+        command: ["apply", &arguments.git.words()].join(" ").trim_end().to_owned(),
         agree: &arguments.agree,
         saved: arguments.plan.as_ref(),
         declared: Some(&declared),
     };
     let outcome = agree::put_in_force(context, &state, proposal, &request).await?;
+    if let (Some(generation), Some(commit)) = (outcome.generation(), tree.commit()) {
+        state.says_what_is_in_force(generation, commit.commit()).await?;
+    }
     if !context.output.is_json() {
         match outcome {
             Outcome::Applied { generation, .. } => {
@@ -64,6 +71,10 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
             Outcome::InSync { generation, .. } => {
                 let number = generation.map_or_else(|| "none".into(), |generation| generation.to_string());
                 context.output.data(&format!("Nothing to apply: generation {number} says the same."));
+                if let Some(commit) = tree.commit() {
+                    let commit = short_commit(commit.commit());
+                    context.output.say(&format!("What the branch says next must come from commit {commit}"));
+                }
             }
         }
     }

@@ -1,11 +1,14 @@
 //! What every command shares: the options before the verb, and how they are resolved.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
+use tempfile::TempDir;
 
+use super::git::{self, GitArgs, GitBranch};
 use super::state_location::StateOptions;
 use super::{CliError, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
@@ -13,6 +16,7 @@ use crate::config::{self, Decoded, Sources};
 use crate::model::{Applied, Uid};
 use crate::reconcile::stays_in_force;
 use crate::secret::{Identities, IdentitySources, find_identities};
+use crate::source::branch::read_fetched;
 use crate::source::{SourceTree, read_tree};
 use crate::state::{Exclusive, LockBody, StateLocation, StateLock, StateStore};
 use crate::ui::{ColorChoice, Output, STOPPING};
@@ -97,7 +101,7 @@ pub enum LogFormat {
 }
 
 /// The options, resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// Where words go.
     pub output: Output,
@@ -108,6 +112,10 @@ pub struct Context {
     file: Option<PathBuf>,
     state: StateOptions,
     identity: Option<PathBuf>,
+    /// The branch that is read in place of the file.
+    git: Option<GitArgs>,
+    /// Holds what was fetched of it for as long as somebody asks for its history.
+    fetched: Arc<OnceLock<TempDir>>,
 }
 
 impl Context {
@@ -129,7 +137,15 @@ impl Context {
                 password_file: arguments.state_password_file.clone(),
             },
             identity: arguments.identity.clone(),
+            git: None,
+            fetched: Arc::default(),
         }
+    }
+
+    /// The same for a command that can read a branch, if one is named.
+    #[must_use]
+    pub fn reading(&self, git: &GitArgs) -> Self {
+        Self { git: git.git.is_some().then(|| git.clone()), ..self.clone() }
     }
 
     /// The file.
@@ -155,9 +171,60 @@ impl Context {
         Ok(read_tree(self.file())?)
     }
 
+    /// Reads what is to be in force: the branch that is named; or the file; or, where nobody named one and there is none, what the branch says that
+    /// the state follows, as it was fetched last.
+    pub async fn proposed(&self) -> Result<SourceTree, CliError> {
+        if let Some(branch) = self.git.as_ref().map(|git| git.branch(self)).transpose()?.flatten() {
+            return self.at_server(branch).await;
+        }
+        if self.is_file_named() || self.file().exists() {
+            return self.source();
+        }
+        match self.fetched().await {
+            Some(fetched) => fetched,
+            None => self.source(),
+        }
+    }
+
+    /// Asks the server for a branch.
+    async fn at_server(&self, branch: GitBranch) -> Result<SourceTree, CliError> {
+        let state = self.state().await?;
+        let applied = match &state {
+            Some(state) => state.applied().await?,
+            None => None,
+        };
+        let base = match (&state, &applied) {
+            (Some(state), Some(applied)) => state.source_base(applied).await?,
+            (_, _) => None,
+        };
+        let scratch = tempfile::Builder::new()
+            .prefix("xopero-branch-")
+            .tempdir()
+            .map_err(|error| CliError::new(exit_code::FAILED, format!("cannot make a temporary directory: {error}")))?;
+        let scratch = self.fetched.get_or_init(|| scratch);
+        Ok(branch.read(&scratch.path().join("source.git"), base).await?.tree)
+    }
+
+    /// What was fetched of the branch that the state follows; nothing if it follows none, or has read nothing of it.
+    async fn fetched(&self) -> Option<Result<SourceTree, CliError>> {
+        let state = self.state().await.ok().flatten()?;
+        let followed = state.followed().await.ok().flatten()?;
+        let (tip, place) = (followed.tip?, git::objects_of(&state));
+        // A state that several hosts share is not where one of them keeps what it fetched.
+        place.exists().then(|| read_fetched(&place, &tip.commit, &followed.at.path).map_err(CliError::from))
+    }
+
     /// Reads and decodes the file. Diagnostics are told; errors among them end the command.
     pub fn declaration(&self) -> Result<(SourceTree, Decoded), CliError> {
-        let tree = self.source()?;
+        self.decoded(self.source()?)
+    }
+
+    /// The same of what is to be in force.
+    pub async fn proposal(&self) -> Result<(SourceTree, Decoded), CliError> {
+        self.decoded(self.proposed().await?)
+    }
+
+    fn decoded(&self, tree: SourceTree) -> Result<(SourceTree, Decoded), CliError> {
         match tree.decode() {
             Ok(decoded) => {
                 self.tell_diagnostics(tree.sources(), &decoded.warnings);
@@ -169,7 +236,7 @@ impl Context {
 
     /// The same for a command that is about what is in force: if the file cannot be used, it is said what stays.
     pub async fn declaration_to_apply(&self) -> Result<(SourceTree, Decoded), CliError> {
-        let error = match self.declaration() {
+        let error = match self.proposal().await {
             Ok(declared) => return Ok(declared),
             Err(error) => error,
         };

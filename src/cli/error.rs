@@ -11,6 +11,7 @@ use crate::rotate::RotateError;
 use crate::run::RunError;
 use crate::secret::SecretError;
 use crate::source::SourceError;
+use crate::source::branch::ReadError;
 use crate::state::StateError;
 use crate::store::StoreError;
 use crate::ui::Output;
@@ -169,6 +170,17 @@ impl From<StateError> for CliError {
 impl From<SecretError> for CliError {
     fn from(error: SecretError) -> Self {
         Self::from_error(exit_code::SECRETS, &error, error.hint())
+    }
+}
+
+impl From<ReadError> for CliError {
+    fn from(error: ReadError) -> Self {
+        let code = match error {
+            ReadError::Branch(_) => exit_code::FAILED,
+            ReadError::Flawed { .. } => exit_code::INVALID_FILE,
+            ReadError::Unsigned { .. } => exit_code::SIGNATURE,
+        };
+        Self::from_error(code, &error, error.hint())
     }
 }
 

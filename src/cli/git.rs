@@ -19,11 +19,15 @@ use crate::http::{Authorization, HttpClient};
 use crate::model::AccountName;
 use crate::secret::read_secret_file;
 use crate::source::branch::{
-    AddressError, Branch, BranchSettings, BranchWatch, PollPace, branch_of, repository_address,
+    AddressError, Branch, BranchSettings, BranchWatch, PollPace, ReadError, branch_of, read_branch, repository_address,
 };
-use crate::source::read_file;
 use crate::source::signature::AllowedSigners;
+use crate::source::{Snapshot, read_file};
 use crate::state::{StateError, StateStore};
+
+/// The branch and the path that are meant if none is named.
+const BRANCH: &str = "main";
+const PATH: &str = "xopero.kdl";
 
 /// The name of the token among systemd's credentials.
 const CREDENTIAL: &str = "xopero-git-token";
@@ -48,10 +52,10 @@ pub struct GitArgs {
     #[arg(long, value_name = "URL", env = env::GIT)]
     pub git: Option<String>,
     /// The branch
-    #[arg(long, value_name = "NAME", env = env::GIT_BRANCH, default_value = "main", requires = "git")]
+    #[arg(long, value_name = "NAME", env = env::GIT_BRANCH, default_value = BRANCH, requires = "git")]
     pub branch: String,
     /// The path of the file in the repository
-    #[arg(long, value_name = "PATH", env = env::GIT_PATH, default_value = "xopero.kdl", requires = "git")]
+    #[arg(long, value_name = "PATH", env = env::GIT_PATH, default_value = PATH, requires = "git")]
     pub path: String,
     /// The account whose token it is; a project's or repository's token has none
     #[arg(long, value_name = "NAME", env = env::GIT_ACCOUNT, requires = "git")]
@@ -101,6 +105,13 @@ impl GitBranch {
 }
 
 impl GitBranch {
+    /// Reads it once into a directory. What comes must come from `base`, or somebody is asked.
+    pub(super) async fn read(self, place: &Path, base: Option<String>) -> Result<Snapshot, ReadError> {
+        let Self { remote, authorization, branch, signers } = self;
+        let settings = BranchSettings { branch, pace: PollPace::default(), signers };
+        read_branch(remote, authorization, settings, place, base).await
+    }
+
     /// Follows it from what is in force in a state. What is fetched is kept beside the state.
     pub(super) async fn follow(
         self,
@@ -109,14 +120,34 @@ impl GitBranch {
         clock: &Arc<dyn Clock>,
     ) -> Result<BranchWatch, StateError> {
         let Self { remote, authorization, branch, signers } = self;
-        let place = state.location().directory().join(OBJECTS);
-        let applied = state.applied().await?.and_then(|applied| applied.source.commit);
+        let place = objects_of(state);
+        let applied = match state.applied().await? {
+            Some(applied) => state.source_base(&applied).await?,
+            None => None,
+        };
         let settings = BranchSettings { branch, pace, signers };
         Ok(BranchWatch::new(remote, authorization, settings, &place, applied, Arc::clone(clock)))
     }
 }
 
 impl GitArgs {
+    /// The options as they are typed again, all but the usual ones; nothing without `--git`.
+    pub(super) fn words(&self) -> String {
+        let Some(git) = &self.git else { return String::new() };
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let options = [
+            ("--git", Some(git.clone())),
+            ("--branch", Some(self.branch.clone()).filter(|name| name != BRANCH)),
+            ("--path", Some(self.path.clone()).filter(|path| path != PATH)),
+            ("--git-account", self.git_account.as_ref().map(ToString::to_string)),
+            ("--git-token-file", file(&self.git_token_file)),
+            ("--git-ca", file(&self.git_ca)),
+            ("--require-signatures", file(&self.require_signatures)),
+        ];
+        let given = options.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", quoted(&value?))));
+        given.collect::<Vec<_>>().join(" ")
+    }
+
     /// The branch that is named, if one is.
     pub(super) fn branch(&self, context: &Context) -> Result<Option<GitBranch>, CliError> {
         let Some(address) = &self.git else { return Ok(None) };
@@ -159,6 +190,17 @@ impl GitArgs {
     }
 }
 
+/// Where a watch on this state keeps what it fetched.
+pub(super) fn objects_of(state: &StateStore) -> PathBuf {
+    state.location().directory().join(OBJECTS)
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
 /// Reads who may sign. A list that others can write would be no list.
 fn allowed_signers(path: &Path) -> Result<AllowedSigners, CliError> {
     let failed = |why: String| {
@@ -173,4 +215,28 @@ fn allowed_signers(path: &Path) -> Result<AllowedSigners, CliError> {
     let text = read_file(path, LARGEST_LIST).map_err(|error| failed(error.to_string()))?.text;
     let hint = "each line holds names, a type of key and a key: `ada@example.com ssh-ed25519 AAAA…`";
     AllowedSigners::parse(&text, &TimeZone::system()).map_err(|error| failed(error.to_string()).with_hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_typed_again_as_they_were() {
+        let mut arguments = GitArgs {
+            git: Some("https://bb.example.com/scm/ops/backup.git".into()),
+            branch: BRANCH.into(),
+            path: PATH.into(),
+            git_account: None,
+            git_token_file: Some("/etc/x opero/it's".into()),
+            git_ca: None,
+            require_signatures: None,
+        };
+        let usual = "--git https://bb.example.com/scm/ops/backup.git --git-token-file '/etc/x opero/it'\\''s'";
+        assert_eq!(arguments.words(), usual);
+        arguments.branch = "live;id".into();
+        assert!(arguments.words().contains("--branch 'live;id'"));
+        arguments.git = None;
+        assert_eq!(arguments.words(), "");
+    }
 }

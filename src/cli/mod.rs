@@ -142,7 +142,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
     match command {
         Command::Init(arguments) => init::run(context, &arguments),
-        Command::Validate(arguments) => validate::run(context, &arguments),
+        Command::Validate(arguments) => validate::run(context, &arguments).await,
         Command::Fmt(arguments) => fmt::run(context, &arguments),
         Command::Schema(arguments) => Ok(schema::run(context, &arguments)),
         Command::Lsp(arguments) => lsp::run(context, &arguments),

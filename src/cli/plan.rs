@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::git::GitArgs;
 use super::{CliError, Context, exit_code, look};
 use crate::change::{ChangeSet, Known};
 use crate::clock::Clock;
@@ -30,11 +31,14 @@ pub struct PlanArgs {
     /// Ask no server and no destination
     #[arg(long)]
     pub offline: bool,
+    #[command(flatten)]
+    pub git: GitArgs,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError> {
     context.output.begin_json();
+    let context = &context.reading(&arguments.git);
     let declared = context.declaration_to_apply().await?;
     let (tree, decoded) = &declared;
     if let Some(file) = &arguments.out {
@@ -68,7 +72,8 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     } else {
         show(context, &changes, Some(&declared));
     }
-    let mut next = change_set::next_command(&changes, &context.output.style());
+    let options = arguments.git.words();
+    let mut next = change_set::next_command(&changes, &options, &context.output.style());
     if let Some(file) = &arguments.out {
         let source = Source { commit: provenance.commit().map(str::to_owned), ..tree.source() };
         SavedPlan::new(&changes, applied.as_ref(), source).write(file)?;

@@ -21,7 +21,7 @@ const CREDENTIAL: &str = "xopero-state-password";
 const LARGEST: usize = 4096;
 
 /// What was said about the state, before the verb and in the environment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StateOptions {
     /// The address. Not for people: one from the environment may hold a password.
     pub address: Option<SecretString>,

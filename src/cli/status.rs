@@ -7,7 +7,6 @@ use clap::Args;
 use super::interrupt::Interrupt;
 use super::{CliError, Context, exit_code};
 use crate::clock::Clock;
-use crate::config;
 use crate::reconcile;
 use crate::reconcile::status::{File, Known, Status, gather, status};
 use crate::source::Provenance;
@@ -78,9 +77,9 @@ async fn look(context: &Context) -> Result<Status, CliError> {
         Some(state) => state.applied().await?,
         None => None,
     };
-    let file = match context.source() {
+    let file = match context.proposed().await {
         Err(error) => File::Unreadable(error.text()),
-        Ok(tree) => match config::decode(tree.sources()) {
+        Ok(tree) => match tree.decode() {
             Ok(decoded) => {
                 let (applied, declared) = (applied.as_ref(), &decoded.declaration);
                 let known = match &state {

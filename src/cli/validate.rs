@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::git::GitArgs;
 use super::{CliError, Context, exit_code};
 use crate::ui::count;
 
@@ -11,12 +12,15 @@ pub struct ValidateArgs {
     /// Exit with 3 also if there are only warnings
     #[arg(long)]
     pub strict: bool,
+    #[command(flatten)]
+    pub git: GitArgs,
 }
 
 /// Runs the command.
-pub fn run(context: &Context, arguments: &ValidateArgs) -> Result<u8, CliError> {
+pub async fn run(context: &Context, arguments: &ValidateArgs) -> Result<u8, CliError> {
     context.output.begin_json();
-    let (tree, decoded) = context.declaration()?;
+    let context = &context.reading(&arguments.git);
+    let (tree, decoded) = context.proposal().await?;
     let (name, declaration) = (&tree.main().name, &decoded.declaration);
     if arguments.strict && !decoded.warnings.is_empty() {
         let warnings = count(decoded.warnings.len() as u64, "warning");

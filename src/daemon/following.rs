@@ -1,5 +1,6 @@
 //! What is followed: a file, or a branch at a git server.
 
+use crate::model::FollowedBranch;
 use crate::source::SourceEvent;
 use crate::source::branch::BranchWatch;
 use crate::source::watch::FileWatch;
@@ -18,6 +19,14 @@ impl Following {
         match self {
             Self::File(file) => file.next().await,
             Self::Branch(branch) => branch.next().await,
+        }
+    }
+
+    /// The branch, if it is one.
+    pub fn branch(&self) -> Option<FollowedBranch> {
+        match self {
+            Self::File(_) => None,
+            Self::Branch(branch) => Some(branch.at()),
         }
     }
 

@@ -14,6 +14,7 @@ mod everybody;
 mod following;
 mod pulse;
 mod service_manager;
+mod source_memory;
 mod watch;
 mod worker;
 

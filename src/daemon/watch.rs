@@ -15,6 +15,7 @@ use super::activation::{Activation, Activator};
 use super::calendar::{ScheduledPlan, scheduled};
 use super::event::{OfRun, WatchEvent, WatchSink};
 use super::following::Following;
+use super::source_memory::SourceMemory;
 use crate::crash::{self, CrashPoint};
 use crate::http::{Proxies, Tally};
 use crate::model::{Applied, PlanName, RunId, Uid};
@@ -117,6 +118,12 @@ impl Watch {
             again: None,
             trouble: None,
         };
+        let memory = SourceMemory {
+            state: Arc::clone(&self.activator.state),
+            clock: Arc::clone(&clock),
+            branch: self.source.branch(),
+        };
+        memory.begin().await?;
         if let Some(applied) = &applied {
             self.resume_cut_off(&mut progress, applied).await?;
         }
@@ -132,7 +139,10 @@ impl Watch {
                     self.sink.tell(&WatchEvent::Reloading);
                     self.source.wake();
                 }
-                event = self.source.next() => self.source_event(&mut progress, event).await,
+                event = self.source.next() => {
+                    self.remembered(memory.saw(&event).await);
+                    self.source_event(&mut progress, event).await;
+                }
                 () = tokio::time::sleep(wait) => {
                     if let Some(snapshot) = progress.again.take() {
                         self.activate(&mut progress, snapshot).await;
@@ -198,9 +208,17 @@ impl Watch {
 
     /// Tells the source what is in force: somebody may have applied something by hand.
     async fn tell_source(&mut self) {
-        let applied = self.activator.state.applied().await.ok().flatten();
-        if let Some(commit) = applied.and_then(|applied| applied.source.commit) {
+        let state = &self.activator.state;
+        let Ok(Some(applied)) = state.applied().await else { return };
+        if let Ok(Some(commit)) = state.source_base(&applied).await {
             self.source.applied(&commit);
+        }
+    }
+
+    /// What cannot be written down is told, and the next event writes again.
+    fn remembered(&self, ended: Result<(), StateError>) {
+        if let Err(error) = ended {
+            self.sink.tell(&WatchEvent::Trouble { error: &lines(&error) });
         }
     }
 
@@ -212,6 +230,12 @@ impl Watch {
         let in_force = applied.as_ref().map(|applied| applied.generation);
         let sources = snapshot.tree.sources();
         let tip = snapshot.tip.as_ref();
+        if let (Activation::Applied { .. } | Activation::InSync { .. }, Some(generation), Some(tip)) =
+            (&activation, in_force, tip)
+        {
+            let state = &self.activator.state;
+            self.remembered(state.says_what_is_in_force(generation, tip.at.commit()).await);
+        }
         self.sink.tell(&WatchEvent::Activated { sources, activation: &activation, in_force, tip });
         progress.again = match activation {
             Activation::Busy { .. } | Activation::Failed { .. } => Some(snapshot),

@@ -26,6 +26,11 @@ impl Address {
         Self("recipients".into())
     }
 
+    /// Where the declaration comes from.
+    pub fn source() -> Self {
+        Self("source".into())
+    }
+
     /// A server.
     pub fn server(name: &ServerName) -> Self {
         Self(format!("server/{name}"))

@@ -45,6 +45,12 @@ pub enum ConditionKind {
     DestinationForeign,
     /// A server cannot be reached.
     ServerUnreachable,
+    /// The branch that is followed cannot be read, or lacks a file.
+    SourceStale,
+    /// The branch that is followed does not come from the commit in force.
+    SourceRewound,
+    /// The branch that is followed has a commit that is not signed as it must be.
+    SourceUnsigned,
 }
 
 impl std::str::FromStr for ConditionKind {
@@ -62,7 +68,7 @@ pub struct UnknownCondition;
 
 impl ConditionKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::CredentialExpiring,
         Self::CredentialRejected,
         Self::AccountMismatch,
@@ -75,6 +81,9 @@ impl ConditionKind {
         Self::ListingSuspect,
         Self::DestinationForeign,
         Self::ServerUnreachable,
+        Self::SourceStale,
+        Self::SourceRewound,
+        Self::SourceUnsigned,
     ];
 
     /// The name that people and programs see.
@@ -92,6 +101,9 @@ impl ConditionKind {
             Self::ListingSuspect => "ListingSuspect",
             Self::DestinationForeign => "DestinationForeign",
             Self::ServerUnreachable => "ServerUnreachable",
+            Self::SourceStale => "SourceStale",
+            Self::SourceRewound => "SourceRewound",
+            Self::SourceUnsigned => "SourceUnsigned",
         }
     }
 
@@ -108,7 +120,10 @@ impl ConditionKind {
             | Self::RepoMoved
             | Self::ProjectRenamed
             | Self::ListingSuspect
-            | Self::DestinationForeign => 1,
+            | Self::DestinationForeign
+            | Self::SourceStale
+            | Self::SourceRewound
+            | Self::SourceUnsigned => 1,
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod base_url;
 pub mod condition;
 pub mod declaration;
 pub mod destination;
+mod followed;
 pub mod git;
 pub mod hex;
 pub mod hidden;
@@ -54,6 +55,7 @@ pub use declaration::{
     Concurrency, Credential, CredentialReference, CredentialRole, Declaration, Project, Recipient, Server, TokenBucket,
 };
 pub use destination::{Destination, Place, S3Place};
+pub use followed::{Followed, FollowedBranch, FollowedCommit};
 pub use git::{Head, ObjectFormat, ObjectId, RefName, RefTip, References};
 pub use hidden::is_hidden;
 pub use ids::{DestinationId, Lineage, PackId, RunId, SnapshotId, Uid};

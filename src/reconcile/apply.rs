@@ -36,6 +36,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What is in force; absent if nothing is declared and nothing applied.
+    pub const fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Applied { generation, .. } => Some(*generation),
+            Self::InSync { generation, .. } => *generation,
+        }
+    }
+}
+
 /// What an apply would do.
 pub fn plan(state: Option<&Applied>, declaration: &Declaration, known: &Known, now: Timestamp) -> ChangeSet {
     change_set(state, declaration, known, now)

@@ -6,14 +6,18 @@ use crate::source::{AtCommit, CommitMessage, Descent, HistoryError, MOST_COMMITS
 
 /// How the source came to where it is, and what its commits allow.
 ///
-/// Only commits that came after the one in force count: what they said before was heard then. A generation that was
-/// taken back by hand has heard them, too, and somebody decided against them.
-pub(super) fn look_back(applied: Option<&Applied>, provenance: &Provenance) -> (SourceStep, Allowed) {
+/// Only commits that came after `base` count, the newest that says what is in force: what they said before was heard then.
+/// A generation that was taken back by hand has heard them, too, and somebody decided against them.
+pub(super) fn look_back(
+    applied: Option<&Applied>,
+    base: Option<&str>,
+    provenance: &Provenance,
+) -> (SourceStep, Allowed) {
     let Some(applied) = applied else { return Default::default() };
     let nothing = |why: String| (SourceStep::Forward, Allowed::nothing(why));
     let yet = |why: String| (SourceStep::Forward, Allowed::nothing_yet(why));
     let generation = applied.generation;
-    let (at, in_force) = match (provenance, &applied.source.commit) {
+    let (at, in_force) = match (provenance, base) {
         (Provenance::Loose, _) => return yet("the file is in no git repository".to_owned()),
         (Provenance::Unknown { why }, _) => return nothing(format!("the git repository cannot be read: {why}")),
         (Provenance::Edited { .. } | Provenance::Commit(_), None) => {
@@ -63,7 +67,7 @@ mod tests {
     use crate::model::Generation;
 
     fn remarks(applied: &Applied, provenance: &Provenance) -> Vec<String> {
-        let (step, allowed) = look_back(Some(applied), provenance);
+        let (step, allowed) = look_back(Some(applied), applied.source.commit.as_deref(), provenance);
         assert_eq!(step, SourceStep::Forward);
         allowed.remarks()
     }
@@ -71,7 +75,7 @@ mod tests {
     #[test]
     fn who_expects_a_commit_to_allow_something_is_told_why_none_was_asked() {
         let mut applied = sample::applied(sample::declaration());
-        assert_eq!(look_back(None, &Provenance::Loose), (SourceStep::Forward, Allowed::default()));
+        assert_eq!(look_back(None, None, &Provenance::Loose), (SourceStep::Forward, Allowed::default()));
         let loose = remarks(&applied, &Provenance::Loose);
         assert_eq!(loose, ["no commit was asked what it allows: the file is in no git repository"]);
         let edited = Provenance::Edited { file: "teams.kdl".into() };

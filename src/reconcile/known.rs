@@ -21,7 +21,12 @@ pub async fn known(
     provenance: Option<&Provenance>,
 ) -> Result<Known, StateError> {
     let wanted = Wanted::between(applied, declared);
-    let (source, allowed) = provenance.map(|provenance| look_back(applied, provenance)).unwrap_or_default();
+    let base = match applied {
+        Some(applied) => store.source_base(applied).await?,
+        None => None,
+    };
+    let looked = provenance.map(|provenance| look_back(applied, base.as_deref(), provenance));
+    let (source, allowed) = looked.unwrap_or_default();
     let observations = store.observations(applied).await?;
     let mut known = Known { observations, source, allowed, ..Known::default() };
     if wanted.catalogue {

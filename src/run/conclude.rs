@@ -98,7 +98,10 @@ fn warning(transition: &Transition) -> Option<String> {
         | ConditionKind::ListingSuspect
         | ConditionKind::RepoGone
         | ConditionKind::DestinationForeign
-        | ConditionKind::ServerUnreachable => false,
+        | ConditionKind::ServerUnreachable
+        | ConditionKind::SourceStale
+        | ConditionKind::SourceRewound
+        | ConditionKind::SourceUnsigned => false,
     };
     told.then(|| condition.message.clone())
 }

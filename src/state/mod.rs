@@ -29,6 +29,7 @@ mod error;
 mod facts;
 mod fence;
 mod figures;
+mod followed;
 mod generations;
 mod listings;
 mod location;

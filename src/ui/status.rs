@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::wrap::{whole_commands, wrap};
 use super::{Side, Style, Table, shown};
 use crate::model::PlanName;
-use crate::reconcile::status::{CredentialStatus, DestinationStatus, Health, PlanStatus, Status, Sync};
+use crate::reconcile::status::{CredentialStatus, DestinationStatus, Health, PlanStatus, SourceStatus, Status, Sync};
 use crate::source::short_commit;
 
 /// How many plans of a credential are named before their number is.
@@ -74,7 +74,35 @@ fn heading(status: &Status, style: Style) -> String {
     let mut lines = wrap("", 0, in_force.split(' '));
     let file = format!("The file {}", shown(&status.file.message));
     lines.extend(wrap("", 0, file.split(' ')).iter().map(|line| paint_sync(status.file.sync, line, style)));
-    lines.join("\n") + "\n"
+    let mut text = lines.join("\n") + "\n";
+    if let Some(source) = &status.source {
+        text.push_str(&followed(source, style));
+    }
+    text
+}
+
+/// The branch, the commit that counts, and what is wrong.
+fn followed(source: &SourceStatus, style: Style) -> String {
+    let branch = source.at.branch.strip_prefix("refs/heads/").unwrap_or(&source.at.branch);
+    let place = format!("{} in {} of {}", shown(&source.at.path), shown(branch), shown(&source.at.repository));
+    let read = match &source.tip {
+        Some(tip) => {
+            let signed = tip.signed_by.as_ref().map(|who| format!(", signed by {}", shown(who))).unwrap_or_default();
+            format!(
+                "commit {} by {}{signed}, read {} UTC",
+                shown(short_commit(&tip.commit)),
+                shown(&tip.author),
+                minute(Some(tip.read_at))
+            )
+        }
+        None => "nothing of it was taken yet".to_owned(),
+    };
+    let text = format!("Follows {place}: {read}");
+    let mut text = wrap("", 0, text.split(' ')).join("\n") + "\n";
+    for problem in &source.problems {
+        text.push_str(&remark("source", problem, "!", style));
+    }
+    text
 }
 
 fn plans(all: &[PlanStatus], style: Style, width: usize) -> String {
@@ -182,8 +210,8 @@ fn minute(at: Option<Timestamp>) -> String {
 
 /// What `xopero status --json` prints after its first line: `status`, then one line each for what it is about.
 pub fn to_json_lines(status: &Status) -> Vec<Value> {
-    let Status { at, in_force, file, plans, credentials, destinations, retired } = status;
-    let first = json!({ "type": "status", "at": at, "in_force": in_force, "file": file });
+    let Status { at, in_force, file, source, plans, credentials, destinations, retired } = status;
+    let first = json!({ "type": "status", "at": at, "in_force": in_force, "file": file, "source": source });
     let plans = plans.iter().map(|plan| typed("plan", plan));
     let credentials = credentials.iter().map(|credential| typed("credential", credential));
     let destinations = destinations.iter().map(|destination| typed("destination", destination));

@@ -103,7 +103,7 @@ pub(super) fn words(event: &WatchEvent<'_>) -> (String, Tone) {
             let text = format!(
                 "the branch was set back or written anew: {tip} does not come from {applied}, which is in force; what \
                  is in force stays so. If it is meant, look at it with `xopero plan` and the --git options of this \
-                 watch, and approve what that shows"
+                 watch, and put it in force with `xopero apply` and the same"
             );
             (text, Tone::Bad)
         }

@@ -11,8 +11,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::file;
+use crate::json_schema::demand_valid;
 use crate::proof::stock;
-use crate::scene::{readers, tidy};
+use crate::scene::{PATIENCE, readers, tidy};
 use crate::support::{Home, file_text, token_of};
 use crate::watch::Watching;
 
@@ -131,13 +132,12 @@ fn a_watch_follows_a_branch() {
     let guarded = source.push(&source.text.replace("keep last=100", "keep last=5"), &[&second]);
     let pending = after_a_hint(&mut watch, "activated");
     assert_eq!((&pending["result"], &pending["generation"]), (&"pending-approval".into(), &2.into()), "{pending}");
-    // The pull request approves it, too.
     let tail = source.text.replace("keep last=100", "keep last=200") + "// a remark\n";
     let back = source.push(&tail, &[&guarded]);
     let in_sync = after_a_hint(&mut watch, "activated");
-    assert_eq!((&in_sync["result"], &in_sync["commit"]), (&"in-sync".into(), &back.into()), "{in_sync}");
+    assert_eq!((&in_sync["result"], &in_sync["commit"]), (&"in-sync".into(), &back.clone().into()), "{in_sync}");
 
-    source.push(&source.text.replace("url \"", "ca-file \"pki/root.pem\"\n    url \""), &[&guarded]);
+    source.push(&source.text.replace("url \"", "ca-file \"pki/root.pem\"\n    url \""), &[&back]);
     let problem = after_a_hint(&mut watch, "diagnostic");
     assert_eq!(problem["code"], "xopero::relative-ca-file", "{problem}");
     assert_eq!(watch.line("activated")["result"], "invalid");
@@ -162,7 +162,7 @@ fn a_branch_that_was_set_back_or_is_not_signed_changes_nothing() {
     let tip = source.push_signed("ada", &other, &[&foreign]);
     let refused = after_a_hint(&mut watch, "source_unsigned");
     assert_eq!(refused["commit"], foreign, "not only the last commit counts: {tip}");
-    let written_anew = source.push_signed("ada", &source.text, &[]);
+    let written_anew = source.push_signed("ada", &format!("{}// anew\n", source.text), &[]);
     let rewound = after_a_hint(&mut watch, "source_rewound");
     assert_eq!((&rewound["applied"], &rewound["tip"]), (&first.clone().into(), &written_anew.into()));
     source.push_signed("ada", &other, &[&first]);
@@ -194,4 +194,122 @@ fn what_cannot_be_followed_is_told_before_anything_begins() {
     let open = watch(&options).expect(7).says("open to other users").says("chmod 600");
     tidy(home, &open);
     assert!(!home.path().join(".xopero").exists());
+}
+
+/// The commit is at the branch again, whatever came after it.
+fn set_back(source: &Source, commit: &str) {
+    let repository = source.served.path();
+    stock(&source.home, "git", &["-C", repository.to_str().unwrap(), "update-ref", "refs/heads/main", commit]);
+}
+
+fn status(source: &Source) -> (String, Value) {
+    let shown = source.home.xopero(&["status"]).success();
+    tidy(&source.home, &shown);
+    assert!(shown.stdout.lines().all(|line| line.chars().count() <= 80 || line.contains("http")), "{}", shown.stdout);
+    let lines = source.home.xopero(&["status", "--json"]).success().json();
+    demand_valid("status-output.schema.json", &lines);
+    (shown.stdout, lines[1].clone())
+}
+
+#[test]
+fn what_waits_is_seen_and_approved_without_a_clone() {
+    let source = Source::new();
+    let first = source.push(&source.text, &[]);
+    let mut watch = source.watch(&[]);
+    watch.line("activated");
+    source.push(&source.text.replace("keep last=100", "keep last=5"), &[&first]);
+    let pending = after_a_hint(&mut watch, "activated");
+    let approve = format!("xopero apply --approve {}", pending["plan_id"].as_str().unwrap());
+    let (shown, line) = status(&source);
+    assert!(shown.contains("Follows xopero.kdl in main of") && shown.contains("by Ada <ada@example.com>"), "{shown}");
+    assert_eq!(
+        (&line["file"]["sync"], &line["source"]["problems"]),
+        (&"PendingApproval".into(), &Value::Array(vec![]))
+    );
+    assert!(shown.replace("\n", " ").contains(&approve), "{shown}");
+    source.home.xopero(&["plan", "--offline"]).success().says("tightened-retention").says(&approve);
+    source.home.xopero(&["validate"]).success().says("xopero.kdl is valid");
+    let approve: Vec<&str> = approve.split(' ').skip(1).chain(["--offline"]).collect();
+    source.home.xopero(&approve).success().says("Applied as generation 2");
+    let (_, line) = status(&source);
+    assert_eq!((&line["file"]["sync"], &line["in_force"]["generation"]), (&"InSync".into(), &2.into()));
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+    // The next watch goes on from there.
+    let mut watch = source.watch(&[]);
+    assert_eq!(watch.line("activated")["result"], "in-sync");
+}
+
+#[test]
+fn a_commit_that_changes_nothing_cannot_be_taken_back_unseen() {
+    let source = Source::new();
+    let first = source.push(&source.text, &[]);
+    let mut watch = source.watch(&[]);
+    watch.line("activated");
+    let remark = source.push(&format!("{}// a remark\n", source.text), &[&first]);
+    assert_eq!(after_a_hint(&mut watch, "activated")["result"], "in-sync");
+    set_back(&source, &first);
+    assert_eq!(after_a_hint(&mut watch, "source_rewound")["applied"], remark);
+    let (shown, line) = status(&source);
+    let problem = line["source"]["problems"][0].as_str().unwrap();
+    assert!(problem.contains("was set back") && shown.contains("! source: the branch was set back"), "{shown}");
+
+    // Somebody looks, and means it.
+    let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
+    let options = source.options(&address, &token);
+    let command = |command: &[&str]| source.home.xopero(&[command, &options[..], &["--offline"]].concat());
+    command(&["plan", "--detailed-exitcode"]).success();
+    command(&["apply"]).success().says(&format!("must come from commit {}", &first[..8]));
+    assert_eq!(after_a_hint(&mut watch, "activated")["result"], "in-sync");
+    assert_eq!(status(&source).1["source"]["problems"], Value::Array(vec![]));
+
+    // Another history that says something else is guarded for everybody.
+    source.push(&source.text.replace("keep last=100", "keep last=200"), &[]);
+    after_a_hint(&mut watch, "source_rewound");
+    let plan = command(&["plan"]).success().says("source-rewound");
+    let apply = plan.stdout.lines().find_map(|line| line.strip_prefix("To apply:  xopero ")).unwrap();
+    assert!(apply.contains("--git-account watcher --git-token-file "), "{apply}");
+    let refused = command(&["apply", "--auto-approve"]).expect(4);
+    tidy(&source.home, &refused);
+    source.home.xopero(&[apply.split(' ').collect(), vec!["--offline"]].concat()).success();
+    let activated = after_a_hint(&mut watch, "activated");
+    assert_eq!((&activated["result"], &activated["generation"]), (&"in-sync".into(), &2.into()), "{activated}");
+}
+
+#[test]
+fn what_is_not_signed_or_cannot_be_read_is_seen_until_it_is_over() {
+    let source = Source::new();
+    let list = source.keep("signers", &source.key("ada"), 0o644);
+    let first = source.push_signed("ada", &source.text, &[]);
+    let mut watch = source.watch(&["--require-signatures", &list]);
+    watch.line("activated");
+    let unsigned = source.push(&source.text, &[&first]);
+    after_a_hint(&mut watch, "source_unsigned");
+    let (shown, _) = status(&source);
+    assert!(shown.contains("is not signed as demanded") && shown.contains("signed by ada@example.com"), "{shown}");
+    let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
+    let options = [&source.options(&address, &token)[..], &["--require-signatures", &list]].concat();
+    for command in [&["plan", "--offline"][..], &["apply", "--auto-approve"], &["validate"]] {
+        let refused = source.home.xopero(&[command, &options].concat()).expect(11);
+        let refused = refused.says(&unsigned[..8]).says("it is not signed").says("gpg.format ssh");
+        tidy(&source.home, &refused);
+    }
+
+    // The token is replaced at the server.
+    source.home.server.set_account(fake_bitbucket::Account::reader("watcher", "another"));
+    let asked = || source.home.server.log().len();
+    for _ in 0..2 {
+        let before = asked();
+        after_a_hint(&mut watch, "reloading");
+        assert!(source.home.server.log().wait_for_blocking(PATIENCE, |log| log.len() > before));
+    }
+    after_a_hint(&mut watch, "source_stale");
+    let problems = status(&source).1["source"]["problems"].clone();
+    let told: Vec<&str> = problems.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(told.len() == 2 && told[0].contains("could not be read since"), "{told:?}");
+    source.home.server.set_account(fake_bitbucket::Account::reader("watcher", &token_of("watcher")));
+    set_back(&source, &first);
+    source.push_signed("ada", &source.text, &[&first]);
+    assert_eq!(after_a_hint(&mut watch, "activated")["result"], "in-sync");
+    assert_eq!(status(&source).1["source"]["problems"], Value::Array(vec![]));
 }

@@ -60,6 +60,7 @@ pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known
         conditions: store.conditions().await?,
         holdings: store.holdings().await?,
         destinations: destinations.into_iter().collect::<BTreeMap<DestinationName, _>>(),
+        followed: store.followed().await?,
     })
 }
 

@@ -17,8 +17,8 @@ use serde::Serialize;
 
 use crate::change::{ChangeSet, PlanId};
 use crate::model::{
-    AccountName, Address, Applied, Conditions, Declaration, DestinationId, DestinationName, Generation, PlanName,
-    RunId, Waiting,
+    AccountName, Address, Applied, Conditions, Declaration, DestinationId, DestinationName, Followed, FollowedBranch,
+    FollowedCommit, Generation, PlanName, RunId, Waiting,
 };
 use crate::state::{Holding, RunRow};
 
@@ -44,6 +44,8 @@ pub struct Known {
     pub holdings: Vec<Holding>,
     /// The destinations in force.
     pub destinations: BTreeMap<DestinationName, (Option<DestinationId>, Place)>,
+    /// The branch that is followed.
+    pub followed: Option<Followed>,
 }
 
 impl Known {
@@ -58,6 +60,7 @@ impl Known {
             conditions: Conditions::new(),
             holdings: Vec::new(),
             destinations: BTreeMap::new(),
+            followed: None,
         }
     }
 }
@@ -114,6 +117,8 @@ pub struct Status {
     pub in_force: Option<InForce>,
     /// The file.
     pub file: FileStatus,
+    /// The branch that is followed; nothing if it is a file.
+    pub source: Option<SourceStatus>,
     /// Every plan, in force or declared, by name.
     pub plans: Vec<PlanStatus>,
     /// Every credential in force.
@@ -148,6 +153,18 @@ pub struct FileStatus {
     pub plan_id: Option<PlanId>,
     /// What there is to know, as a phrase that follows "the file".
     pub message: String,
+}
+
+/// The branch that is followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceStatus {
+    /// Where it is.
+    #[serde(flatten)]
+    pub at: FollowedBranch,
+    /// The commit that counts as what it says.
+    pub tip: Option<FollowedCommit>,
+    /// What keeps it from being followed.
+    pub problems: Vec<String>,
 }
 
 /// One plan.
@@ -245,6 +262,7 @@ pub fn status(known: &Known, now: Timestamp) -> Status {
             commit: applied.source.commit.clone(),
         }),
         file: file_status(&known.file, applied),
+        source: surroundings::source(known),
         plans: plans::plans(known, now),
         credentials: surroundings::credentials(known, now),
         destinations: surroundings::destinations(known),

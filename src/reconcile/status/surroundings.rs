@@ -6,9 +6,18 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::plans::minute;
-use super::{CredentialStatus, DestinationStatus, Known, Marker, Place, RetiredPlan};
+use super::{CredentialStatus, DestinationStatus, Known, Marker, Place, RetiredPlan, SourceStatus};
 use crate::model::condition::holding;
 use crate::model::{AccountName, Address, CredentialRole, Declaration, PlanName, ProjectSelector, Uid};
+
+/// The branch that is followed, and why it is not where it should be.
+pub(super) fn source(known: &Known) -> Option<SourceStatus> {
+    let followed = known.followed.as_ref()?;
+    let problems = holding(&known.conditions).filter(|(about, _, _)| **about == Address::source());
+    let problems =
+        problems.map(|(_, _, condition)| format!("{} (since {})", condition.message, minute(condition.since)));
+    Some(SourceStatus { at: followed.at.clone(), tip: followed.tip.clone(), problems: problems.collect() })
+}
 
 /// Every credential in force, with the plans that use it.
 pub(super) fn credentials(known: &Known, now: Timestamp) -> Vec<CredentialStatus> {

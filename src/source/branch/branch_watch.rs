@@ -14,7 +14,7 @@ use super::{Branch, BranchError, PollPace, wait};
 use crate::clock::{Clock, random_bits};
 use crate::git::Remote;
 use crate::http::{Authorization, Retry};
-use crate::model::ObjectId;
+use crate::model::{FollowedBranch, ObjectId};
 use crate::source::signature::AllowedSigners;
 use crate::source::{Flaw, Snapshot, SourceEvent};
 
@@ -35,6 +35,7 @@ pub struct BranchSettings {
 /// Follows a file in a branch at a server.
 pub struct BranchWatch {
     settings: Arc<BranchSettings>,
+    at: FollowedBranch,
     clock: Arc<dyn Clock>,
     work: Work,
     /// The commit that is applied, in hexadecimal.
@@ -46,6 +47,8 @@ pub struct BranchWatch {
     failures: u32,
     failing_since: Option<Timestamp>,
     due: Instant,
+    /// Whether somebody wanted a look while there was one.
+    woken: bool,
     events: VecDeque<SourceEvent>,
 }
 
@@ -54,7 +57,11 @@ enum Work {
     /// It is not.
     Resting(Box<Looker>),
     /// It is. Kept here, so that a wait that is dropped does not drop the look.
-    Looking(Looking),
+    Looking {
+        looking: Looking,
+        /// What was applied when it began.
+        applied: Option<String>,
+    },
     /// Only while one of the others becomes the other.
     Changing,
 }
@@ -71,32 +78,47 @@ impl BranchWatch {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let settings = Arc::new(settings);
+        let at = FollowedBranch {
+            repository: remote.url().to_string(),
+            branch: settings.branch.name.to_string(),
+            path: settings.branch.path.clone(),
+        };
         Self {
             work: Work::Resting(Box::new(Looker::new(remote, authorization, Arc::clone(&settings), place))),
             settings,
+            at,
             applied,
             told: None,
             was_given: false,
             failures: 0,
             failing_since: None,
             due: clock.monotonic(),
+            woken: false,
             clock,
             events: VecDeque::new(),
         }
     }
 
+    /// What is followed.
+    pub fn at(&self) -> FollowedBranch {
+        self.at.clone()
+    }
+
     /// Asks at once, as a signal or a webhook wants it.
     pub fn wake(&mut self) {
         self.due = self.clock.monotonic();
+        self.woken = true;
     }
 
-    /// Tells that this commit is applied. What comes next must come from it.
+    /// Tells that this commit is applied. What comes next must come from it. If the branch was refused, somebody may
+    /// have decided otherwise: it is looked at once what it is worth then.
     pub fn applied(&mut self, commit: &str) {
-        if self.applied.as_deref() != Some(commit) {
-            self.applied = Some(commit.to_owned());
-            if self.told.is_some_and(|told| told.to_string() != commit) {
-                self.told = None;
-            }
+        if self.applied.as_deref() == Some(commit) {
+            return;
+        }
+        self.applied = Some(commit.to_owned());
+        if !self.was_given && self.told.take().is_some() {
+            self.wake();
         }
     }
 
@@ -106,10 +128,19 @@ impl BranchWatch {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            if let Work::Looking(looking) = &mut self.work {
+            if let Work::Looking { looking, applied } = &mut self.work {
                 let (looker, looked) = looking.as_mut().await;
+                let overtaken = *applied != self.applied;
                 self.work = Work::Resting(looker);
-                self.looked(looked);
+                if overtaken {
+                    // It was judged by what is no longer so.
+                    self.told = None;
+                } else {
+                    self.looked(looked);
+                }
+                if std::mem::take(&mut self.woken) || overtaken {
+                    self.due = self.clock.monotonic();
+                }
             } else if self.clock.monotonic() < self.due {
                 tokio::time::sleep_until(self.due.into()).await;
             } else {
@@ -119,9 +150,11 @@ impl BranchWatch {
     }
 
     fn begin(&mut self) {
-        let question = Question { applied: self.applied.clone(), told: self.told, rewinds: Rewinds::Refused };
+        self.woken = false;
+        let applied = self.applied.clone();
+        let question = Question { applied: applied.clone(), told: self.told, rewinds: Rewinds::Refused };
         self.work = match std::mem::replace(&mut self.work, Work::Changing) {
-            Work::Resting(looker) => Work::Looking(Box::pin(looker.begin(question))),
+            Work::Resting(looker) => Work::Looking { looking: Box::pin(looker.begin(question)), applied },
             other => other,
         };
     }

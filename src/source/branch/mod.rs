@@ -25,4 +25,4 @@ pub use address::{Branch, branch_of, repository_address};
 pub use branch_watch::{BranchSettings, BranchWatch};
 pub use error::{AddressError, BranchError, ReadError};
 pub use polling::{PollPace, wait};
-pub use read::read_branch;
+pub use read::{read_branch, read_fetched};

@@ -1,14 +1,17 @@
-//! Reading a branch once, for somebody who waits for it.
+//! Reading a branch once: at the server, or what a watch has fetched.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::commit::{Rewinds, Verdict};
+use git2::Oid;
+
+use super::commit::{Rewinds, Verdict, declaration};
 use super::looker::{Looker, Question};
+use super::objects::Objects;
 use super::{BranchError, BranchSettings, ReadError};
 use crate::git::Remote;
 use crate::http::Authorization;
-use crate::source::{Flaw, Snapshot};
+use crate::source::{AtCommit, Flaw, Snapshot, SourceTree};
 
 /// Reads what a branch says. What is fetched stays in the directory `place` for as long as its history matters.
 ///
@@ -33,5 +36,19 @@ pub async fn read_branch(
             Err(BranchError::CutOff { commit: tip.to_string() }.into())
         }
         None => unreachable!("a tip that nobody was told is always news"),
+    }
+}
+
+/// Reads again what a watch has read: the file at `path` in a `commit` that it fetched into the directory `place`.
+pub fn read_fetched(place: &Path, commit: &str, path: &str) -> Result<SourceTree, ReadError> {
+    let unreadable = |error: git2::Error| BranchError::Objects { commit: commit.to_owned(), source: error.into() };
+    let read = || {
+        let (repository, id) = (Objects::new(place).open()?, Oid::from_str(commit)?);
+        let found = declaration(&repository, id, path)?;
+        Ok(found.map(|tree| tree.of_commit(AtCommit::new(repository.path(), id))))
+    };
+    match read().map_err(unreadable)? {
+        Ok(tree) => Ok(tree),
+        Err(Flaw { path, reason }) => Err(ReadError::Flawed { path, reason }),
     }
 }

@@ -184,9 +184,12 @@ fn footer(set: &ChangeSet) -> Vec<String> {
     wrap("", 0, summary.split(' '))
 }
 
-/// The command that applies a change set, as a line; nothing for one without changes.
-pub fn next_command(set: &ChangeSet, style: &Style) -> String {
-    next(set, &apply_command(set), *style)
+/// The command that applies a change set, as a line, with the `options` that lead to the same source; nothing for
+/// one without changes.
+pub fn next_command(set: &ChangeSet, options: &str, style: &Style) -> String {
+    let command = apply_command(set);
+    let command = if options.is_empty() { command } else { format!("{command} {}", shown(options)) };
+    next(set, &command, *style)
 }
 
 /// The same for one that was saved in a file.
@@ -247,7 +250,7 @@ mod tests {
             let found = set.changes.iter().any(|change| change.address == *address && declared(change));
             found.then(|| "xopero.kdl:84".to_owned())
         };
-        render(set, &place, &style) + &next_command(set, &style)
+        render(set, &place, &style) + &next_command(set, "", &style)
     }
 
     /// The texts are in `tests/fixtures/plan`, to be read as they are printed. What differs is left in `target`.
