@@ -30,6 +30,7 @@
 //! reconcile             plan and apply
 //! rotate                one access token in the place of another
 //!   -- outside --
+//! alert                 who is told when backups do not come, and when they come again
 //! daemon                what runs by itself, and when
 //! lsp                   what an editor asks: diagnostics, hover, completion, actions
 //! web                   health, figures and webhooks over HTTP, on this machine
@@ -40,6 +41,7 @@
 //! Decisions are functions of values and `now`; input and output are thin. Words and their meaning are those of
 //! [`model`].
 
+pub mod alert;
 pub mod archive;
 pub mod bitbucket;
 pub mod change;

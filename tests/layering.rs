@@ -36,6 +36,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("reconcile", 90),
     ("rotate", 90),
     // Outside.
+    ("alert", 92),
     ("daemon", 95),
     ("lsp", 100),
     ("ui", 100),
@@ -57,6 +58,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("git2", &["source"]),
     ("indicatif", &["ui"]),
     ("kdl", &["config/document.rs"]),
+    ("lettre", &["alert"]),
     ("lsp_server", &["lsp"]),
     ("lsp_types", &["lsp"]),
     ("miette", &["config"]),
@@ -64,7 +66,8 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("object_store", &["store"]),
     ("prometheus_client", &["web/metrics"]),
     ("reqwest", &["http"]),
-    ("ring", &["source"]),
+    // Signatures of commits, and of what webhooks are sent.
+    ("ring", &["source", "alert"]),
     ("rustls", &["http"]),
     ("sd_notify", &["daemon/service_manager.rs"]),
     ("similar", &["ui"]),

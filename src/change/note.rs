@@ -137,9 +137,6 @@ fn not_acted_on(declaration: &Declaration) -> Vec<Note> {
             tell(Address::plan(name), "verify", "check what is stored with `xopero verify`");
         }
     }
-    for name in declaration.alerts.keys() {
-        tell(Address::alerts(name), "alerts", "it tells nobody yet; look at `xopero status`");
-    }
     for (name, destination) in &declaration.destinations {
         match destination.place {
             Place::Local { .. } => {}

@@ -4,6 +4,7 @@
 //! failure passes through [`mod@error`], every exit code stands in [`exit_code`], every variable in [`mod@env`].
 
 mod agree;
+mod alert;
 mod apply;
 mod context;
 mod credential;
@@ -86,6 +87,7 @@ enum Command {
     Export(export::ExportArgs),
     Credential(credential::CredentialArgs),
     Secrets(secrets::SecretsArgs),
+    Alert(alert::AlertArgs),
     Recipients(recipients::RecipientsArgs),
     Hook(hook::HookArgs),
 }
@@ -163,6 +165,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Export(arguments) => export::run(context, &arguments).await,
         Command::Credential(arguments) => credential::run(context, &arguments).await,
         Command::Secrets(arguments) => secrets::run(context, &arguments).await,
+        Command::Alert(arguments) => alert::run(context, &arguments).await,
         Command::Recipients(arguments) => recipients::run(context, &arguments),
         Command::Hook(arguments) => hook::run(context, &arguments),
     }

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::interrupt::Interrupt;
 use super::{CliError, Context, env, exit_code};
 use crate::clock::{Clock, SystemClock};
+use crate::daemon::Overhearing;
 use crate::http::Tally;
 use crate::model::{PlanName, ProjectKey, RepoSlug, RunId};
 use crate::run::resume::{Found, find};
-use crate::run::{Event, EventSink, Execution, Outcome, Turnstile, execute};
+use crate::run::{Event, EventSink, Execution, Outcome, Turnstile, execute, lines};
 use crate::source::{SOURCE_LIMIT, read_file};
 use crate::state::Exclusive;
 use crate::ui::{EventLines, Progress, Stream, summary};
@@ -23,6 +24,8 @@ use crate::ui::{EventLines, Progress, Stream, summary};
 pub struct RunArgs {
     /// The plan, by its name
     pub plan: PlanName,
+    #[command(flatten)]
+    pub trust: super::alert::TrustArgs,
     /// Only this repository
     #[arg(long, value_name = "SLUG")]
     pub repository: Option<RepoSlug>,
@@ -84,6 +87,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     let interrupt = Interrupt::listen(move || if draws { told.emit(&Event::Stopping) } else { confirm() });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let under = Arc::new(state);
+    let alerter = arguments.trust.alerter(context, &under, &clock);
     let execution = Execution {
         applied,
         plan: arguments.plan.clone(),
@@ -105,7 +109,16 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         stop: interrupt.token.clone(),
     };
     lock.cancel_if_lost(interrupt.token);
-    let summary = execute(execution).await?;
+    let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::new(SystemClock) };
+    let running = async {
+        let ended = execute(execution).await;
+        match &ended {
+            Ok(_summary) => overhearing.run_begun(&arguments.plan),
+            Err(error) => overhearing.run_failed(&arguments.plan, &lines(error), error.hint().as_deref()),
+        }
+        ended
+    };
+    let summary = alerter.during(running).await?;
     let lost = lock.loss(&under).await;
     drop(lock);
     if !context.output.is_json() {

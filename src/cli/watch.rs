@@ -13,7 +13,7 @@ use super::interrupt::Interrupt;
 use super::serving::{ServingArgs, Supervision};
 use super::{CliError, Context, agree, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::{Activator, AutoApply, Everybody, Following, Pulse, Watch, WatchSink};
+use crate::daemon::{Activator, AutoApply, Everybody, Following, Overhearing, Pulse, Watch, WatchSink};
 use crate::http::Tally;
 use crate::run::Turnstile;
 use crate::source::branch::PollPace;
@@ -37,6 +37,8 @@ pub struct WatchArgs {
     /// Look for changes, for file systems that tell of none (NFS)
     #[arg(long)]
     pub poll: bool,
+    #[command(flatten)]
+    pub trust: super::alert::TrustArgs,
     #[command(flatten)]
     pub git: GitArgs,
     /// How often to ask for the branch, at least 30s
@@ -92,10 +94,13 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         let style = (context.output.talk_style(), context.output.width());
         Arc::new(WatchTalk::new(style, context.output.draws_progress(), log::stamp(), Arc::clone(&clock)))
     };
+    let alerter = arguments.trust.alerter(context, &state, &clock);
+    let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::clone(&clock) };
+    let overhearing = Arc::new(overhearing) as Arc<dyn WatchSink>;
     let supervision = Supervision::begin(&pulse, &clock);
     let counters = Arc::new(Counters::default());
     let counting = Arc::clone(&counters) as Arc<dyn WatchSink>;
-    let sink: Arc<dyn WatchSink> = Arc::new(Everybody([supervision.sinks(talk), vec![counting]].concat()));
+    let sink: Arc<dyn WatchSink> = Arc::new(Everybody([supervision.sinks(talk), vec![counting, overhearing]].concat()));
     let (tally, turnstile) = (Tally::default(), Turnstile::new(Arc::clone(&clock)));
     let metrics = Some(Metrics {
         counters,
@@ -140,7 +145,7 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         stop: interrupt.token,
         drain: arguments.serving.drain,
     };
-    let ended = watch.run().await;
+    let ended = alerter.during(watch.run()).await;
     if let Some(serving) = serving {
         serving.end().await;
     }

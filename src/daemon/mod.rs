@@ -8,6 +8,7 @@
 //! [`Worker`] begins no runs. It takes a share in those that others begin on the same state.
 
 mod activation;
+mod alerting;
 mod calendar;
 mod event;
 mod everybody;
@@ -19,6 +20,7 @@ mod watch;
 mod worker;
 
 pub use activation::{Activation, Activator, AutoApply};
+pub use alerting::Overhearing;
 pub use calendar::{NextRuns, Outlook, ScheduledPlan, next_runs, scheduled};
 pub use event::{WatchEvent, WatchSink};
 pub use everybody::Everybody;

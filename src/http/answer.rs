@@ -34,6 +34,11 @@ impl Answer {
         Self { place, content_type: shorten(&essence), response }
     }
 
+    /// The status, which is one of success.
+    pub fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
     /// The media type in lower case, without parameters; empty if the server did not say.
     pub fn content_type(&self) -> &str {
         &self.content_type

@@ -138,6 +138,11 @@ impl HttpClient {
         self.send_as(request, Some(authorization)).await
     }
 
+    /// The same without a credential.
+    pub async fn send_as_stranger(&self, request: Request<'_>) -> Result<Answer, HttpError> {
+        self.send_as(request, None).await
+    }
+
     async fn send_as(&self, request: Request<'_>, who: Option<&Authorization>) -> Result<Answer, HttpError> {
         let mut place = RequestPlace { address: address(&request.url), request_id: None };
         if !self.base.covers(&request.url) {

@@ -94,7 +94,8 @@ pub struct Telling {
 pub struct Before {
     /// What counts as told.
     pub told: Vec<ToldRow>,
-    /// When messages were queued since the time that was asked for, by alerts.
+    /// When messages were queued since the time that was asked for, by alerts. Those that the next one makes worthless do
+    /// not count.
     pub queued: BTreeMap<AlertsName, Vec<Timestamp>>,
 }
 
@@ -131,12 +132,13 @@ impl StateStore {
             Ok(ToldRow { alerts: read.parse("alerts")?, key: read.get("key")?, body: read.json("body")? })
         });
         let mut before = Before { told: told.collect::<Result<_, StateError>>()?, queued: BTreeMap::new() };
-        let rows =
-            sqlx::query("SELECT DISTINCT alerts, created FROM alerts_outbox WHERE created > $1 ORDER BY created")
-                .bind(since.as_millisecond())
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(self.failed(ATTEMPT))?;
+        let rows = sqlx::query(
+            "SELECT DISTINCT alerts, created FROM alerts_outbox WHERE created > $1 AND about = '' ORDER BY created",
+        )
+        .bind(since.as_millisecond())
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(self.failed(ATTEMPT))?;
         for row in &rows {
             let read = self.read("a message", row);
             before.queued.entry(read.parse("alerts")?).or_default().push(read.time("created")?);
@@ -386,6 +388,7 @@ mod tests {
             seen.into_inner().unwrap()
         };
         assert_eq!(queued(4).await, [at(5)]);
+        store.tell(at(0), at(7), |_| telling(vec![message("ping", "plan/a")])).await.unwrap();
         assert_eq!(queued(5).await, []);
     }
 

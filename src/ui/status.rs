@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::wrap::{whole_commands, wrap};
 use super::{Side, Style, Table, shown};
 use crate::model::PlanName;
-use crate::reconcile::status::{CredentialStatus, DestinationStatus, Health, PlanStatus, SourceStatus, Status, Sync};
+use crate::reconcile::status::{
+    AlertStatus, CredentialStatus, DestinationStatus, Health, PlanStatus, SourceStatus, Status, Sync,
+};
 use crate::source::short_commit;
 
 /// How many plans of a credential are named before their number is.
@@ -40,6 +42,15 @@ pub fn render(status: &Status, style: Style, width: usize) -> String {
         for destination in &status.destinations {
             if let Some(problem) = &destination.problem {
                 text.push_str(&remark(destination.destination.as_str(), problem, "!", style));
+            }
+        }
+    }
+    if !status.alerts.is_empty() {
+        text.push('\n');
+        text.push_str(&alerts(&status.alerts, style, width));
+        for alert in &status.alerts {
+            if let Some(problem) = &alert.problem {
+                text.push_str(&remark(&format!("{} {}", alert.alerts, alert.channel), problem, "!", style));
             }
         }
     }
@@ -182,6 +193,20 @@ fn destinations(all: &[DestinationStatus], style: Style, width: usize) -> String
     table.render()
 }
 
+fn alerts(all: &[AlertStatus], style: Style, width: usize) -> String {
+    let columns = [("ALERTS", Side::Left), ("WAY", Side::Whole), ("LAST SENT", Side::Whole), ("WAITING", Side::Right)];
+    let mut table = Table::new(&columns, width, style);
+    for alert in all {
+        table.row([
+            alert.alerts.to_string(),
+            alert.channel.to_string(),
+            minute(alert.last_sent),
+            alert.waiting.to_string(),
+        ]);
+    }
+    table.render()
+}
+
 /// An explanation under a table.
 pub(super) fn remark(about: &str, text: &str, mark: &str, style: Style) -> String {
     let text = format!("{}: {}", shown(about), shown(text));
@@ -210,13 +235,15 @@ fn minute(at: Option<Timestamp>) -> String {
 
 /// What `xopero status --json` prints after its first line: `status`, then one line each for what it is about.
 pub fn to_json_lines(status: &Status) -> Vec<Value> {
-    let Status { at, in_force, file, source, plans, credentials, destinations, retired } = status;
+    let Status { at, in_force, file, source, plans, credentials, destinations, alerts, retired } = status;
     let first = json!({ "type": "status", "at": at, "in_force": in_force, "file": file, "source": source });
     let plans = plans.iter().map(|plan| typed("plan", plan));
     let credentials = credentials.iter().map(|credential| typed("credential", credential));
     let destinations = destinations.iter().map(|destination| typed("destination", destination));
+    let alerts = alerts.iter().map(|alert| typed("alert", alert));
     let retired = retired.iter().map(|retired| typed("retired", retired));
-    std::iter::once(first).chain(plans).chain(credentials).chain(destinations).chain(retired).collect()
+    let about = plans.chain(credentials).chain(destinations).chain(alerts).chain(retired);
+    std::iter::once(first).chain(about).collect()
 }
 
 fn typed(kind: &str, value: &impl serde::Serialize) -> Value {

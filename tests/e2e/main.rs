@@ -6,6 +6,7 @@ mod proof;
 mod scene;
 mod support;
 
+mod alerts;
 mod archive;
 mod backup;
 mod branch;

@@ -59,6 +59,7 @@ pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known
         paused_since,
         conditions: store.conditions().await?,
         holdings: store.holdings().await?,
+        channels: store.channels().await?,
         destinations: destinations.into_iter().collect::<BTreeMap<DestinationName, _>>(),
         followed: store.followed().await?,
     })

@@ -17,10 +17,10 @@ use serde::Serialize;
 
 use crate::change::{ChangeSet, PlanId};
 use crate::model::{
-    AccountName, Address, Applied, Conditions, Declaration, DestinationId, DestinationName, Followed, FollowedBranch,
-    FollowedCommit, Generation, PlanName, RunId, Waiting,
+    AccountName, Address, AlertsName, Applied, Channel, Conditions, Declaration, DestinationId, DestinationName,
+    Followed, FollowedBranch, FollowedCommit, Generation, PlanName, RunId, Waiting,
 };
-use crate::state::{Holding, RunRow};
+use crate::state::{ChannelRow, Holding, RunRow};
 
 pub use gather::{Place, gather, newest_runs, waiting};
 pub use plans::{fault, minted, overdue_words};
@@ -46,6 +46,8 @@ pub struct Known {
     pub destinations: BTreeMap<DestinationName, (Option<DestinationId>, Place)>,
     /// The branch that is followed.
     pub followed: Option<Followed>,
+    /// How the ways of telling stand that were ever used.
+    pub channels: Vec<ChannelRow>,
 }
 
 impl Known {
@@ -61,6 +63,7 @@ impl Known {
             holdings: Vec::new(),
             destinations: BTreeMap::new(),
             followed: None,
+            channels: Vec::new(),
         }
     }
 }
@@ -125,6 +128,8 @@ pub struct Status {
     pub credentials: Vec<CredentialStatus>,
     /// Every destination in force.
     pub destinations: Vec<DestinationStatus>,
+    /// Every way of telling in force.
+    pub alerts: Vec<AlertStatus>,
     /// Plans that have left, whose backups are kept.
     pub retired: Vec<RetiredPlan>,
 }
@@ -238,6 +243,23 @@ pub enum Marker {
     NotSeen,
 }
 
+/// One way in which somebody is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AlertStatus {
+    /// The alerts.
+    pub alerts: AlertsName,
+    /// The way.
+    pub channel: Channel,
+    /// When something was sent last.
+    pub last_sent: Option<Timestamp>,
+    /// Messages that wait to be sent.
+    pub waiting: u64,
+    /// Messages of the last days that were given up.
+    pub given_up: u64,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
 /// A plan that has left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RetiredPlan {
@@ -266,6 +288,7 @@ pub fn status(known: &Known, now: Timestamp) -> Status {
         plans: plans::plans(known, now),
         credentials: surroundings::credentials(known, now),
         destinations: surroundings::destinations(known),
+        alerts: surroundings::alerts(known),
         retired: surroundings::retired(known),
     }
 }

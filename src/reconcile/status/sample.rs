@@ -77,5 +77,6 @@ pub(crate) fn known() -> Known {
         holdings: vec![holding(nightly, "nightly", 1234), holding(left, "old-weekly", 37)],
         destinations: [("nas".parse().unwrap(), (Some(nas), Place::Reached))].into(),
         followed: None,
+        channels: Vec::new(),
     }
 }

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::plans::minute;
-use super::{CredentialStatus, DestinationStatus, Known, Marker, Place, RetiredPlan, SourceStatus};
+use super::{AlertStatus, CredentialStatus, DestinationStatus, Known, Marker, Place, RetiredPlan, SourceStatus};
 use crate::model::condition::holding;
 use crate::model::{AccountName, Address, CredentialRole, Declaration, PlanName, ProjectSelector, Uid};
+use crate::state::ChannelRow;
 
 /// The branch that is followed, and why it is not where it should be.
 pub(super) fn source(known: &Known) -> Option<SourceStatus> {
@@ -104,4 +105,38 @@ pub(super) fn retired(known: &Known) -> Vec<RetiredPlan> {
         retired.newest = retired.newest.max(holding.newest);
     }
     all.into_values().collect()
+}
+
+/// Every way of telling in force.
+pub(super) fn alerts(known: &Known) -> Vec<AlertStatus> {
+    let Some(applied) = &known.applied else { return Vec::new() };
+    let declared = applied.declaration.alerts.iter();
+    let ways = declared.flat_map(|(name, alerts)| alerts.channels().into_iter().map(move |channel| (name, channel)));
+    ways.map(|(name, channel)| {
+        let row = known.channels.iter().find(|row| row.alerts == *name && row.channel == channel);
+        AlertStatus {
+            alerts: name.clone(),
+            channel,
+            last_sent: row.and_then(|row| row.last_sent),
+            waiting: row.map_or(0, |row| row.waiting),
+            given_up: row.map_or(0, |row| row.given_up),
+            problem: row.and_then(alert_problem),
+        }
+    })
+    .collect()
+}
+
+fn alert_problem(row: &ChannelRow) -> Option<String> {
+    let why = row.last_error.clone().unwrap_or_else(|| "not tried yet".to_owned());
+    let messages = |number: u64| if number == 1 { "1 message".to_owned() } else { format!("{number} messages") };
+    let try_it = format!("try it: `xopero alert test {}`", row.alerts);
+    // What is sent at the next look is no problem.
+    if row.waiting > 0 && row.attempts > 0 {
+        let since = row.waiting_since.map(|since| format!(" since {}", since.strftime("%Y-%m-%d %H:%M")));
+        let tries = if row.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", row.attempts) };
+        let wait = if row.waiting == 1 { "waits" } else { "wait" };
+        let waiting = messages(row.waiting);
+        return Some(format!("{waiting} {wait}{} after {tries}: {why}; {try_it}", since.unwrap_or_default()));
+    }
+    (row.given_up > 0).then(|| format!("{} given up: {why}; {try_it}", messages(row.given_up)))
 }
