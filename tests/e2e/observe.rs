@@ -421,7 +421,8 @@ fn quirk_21_a_check_tells_whose_an_account_is_by_its_slug_and_not_by_its_name() 
     let robot = Account::reader("main", &token_of("main")).slug("robot_7").display_name("Backup \u{1b}[31m robot");
     let others = ["one", "the-main-one"].map(|name| Account::reader(name, &token_of(name)));
     let options = others.into_iter().fold(Options::new().account(robot), Options::account);
-    let home = Home::new(two(), options.page_cap(1));
+    let usual = Allowance::Bucket { capacity: 600, per_second: 100.0 };
+    let home = Home::new(two(), options.page_cap(1).allowance(usual));
     home.server.buckets().set_allowance("main", Allowance::Bucket { capacity: 500, per_second: 50.0 });
     apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
     home.server.set_account(Account::reader("one", &token_of("one")).inactive());
@@ -440,6 +441,11 @@ fn quirk_21_a_check_tells_whose_an_account_is_by_its_slug_and_not_by_its_name() 
     demand_valid("credential-check-output.schema.json", &lines.json());
     let user = &lines.line("credential_check")["user"];
     assert_eq!((&user["slug"], &user["active"], &user["kind"]), (&"robot_7".into(), &true.into(), &"normal".into()));
+
+    // What is known of one account is not forgotten when another one is looked at.
+    let other = home.xopero(&["credential", "check", "PAY", "extra-1", "--json"]).success();
+    let exceptions = &other.line("server")["exceptions"];
+    assert_eq!((&exceptions["main"]["bucket"]["burst"], &exceptions["one"]), (&500.into(), &"unlimited".into()));
 
     // Who may not see users is told everything else.
     home.server.fault(When::any().path_contains("/users?"), Action::status(401));

@@ -151,11 +151,12 @@ fn a_credential_that_is_the_same_is_replaced_in_one_place() {
 #[test]
 fn quirk_10_21_a_pattern_takes_personal_projects_that_no_list_of_projects_has() {
     let world = World::new();
+    // What fits does not come first, and there is one entry on a page.
+    world.project("PAY").many("ledger", 2);
     world.project("~ada").repository("notes", |recipe| recipe.commits(1));
     world.project("~bob").repository("old", |recipe| recipe.commits(1).archived());
     let _empty = world.project("~cleo");
     world.project("~dan").repository("secret", |recipe| recipe.commits(1));
-    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
     let main = Account::reader("main", &token_of("main")).permission("~dan", Permission::None);
     let home = Home::new(world.clone(), Options::new().account(main).page_cap(1));
     let body = file::project("~*") + &file::plan("nightly", "~*", "", &["nas"]);
@@ -163,6 +164,8 @@ fn quirk_10_21_a_pattern_takes_personal_projects_that_no_list_of_projects_has() 
     home.add_credential("~*", None, "main");
     let plan = home.xopero(&["plan"]).success();
     assert!(!plan.stdout.contains("no project that it sees"), "{}", plan.stdout);
+    let checked = home.xopero(&["credential", "check", "~*", "main", "--json"]).success();
+    assert_eq!(checked.line("credential_check")["power"], "read", "of the first that fits");
     home.apply();
     let first = run(&home, 0);
     assert_eq!(found(&first), serde_json::json!(["~ada", "~bob"]));

@@ -4,10 +4,13 @@
 use super::Look;
 use super::deadline::{Budget, Closed, Deadline, ONE};
 use super::verdict::{chain, is_rate_limited, login_refusal};
-use crate::bitbucket::{BitbucketError, Client};
+use crate::bitbucket::{BitbucketError, Client, List, Pager};
 use crate::http::{Authorization, HttpClient};
 use crate::model::{Credential, CredentialKind, Reach, Server, ServerName};
 use crate::secret::{Expected, Identities, open};
+
+/// Pages of a list that are worth a look.
+const MOST_PAGES: usize = 5;
 
 /// What all requests to a server share.
 pub(super) struct Asked<'a> {
@@ -39,7 +42,33 @@ impl Asked<'_> {
         Ok(said)
     }
 
-    /// The same for a question whose failure says nothing.
+    /// Looks for entries that fit, page by page: until a page has some, or until the end. `None` if nothing was found on
+    /// so many pages that the rest is not worth a look, or if an answer did not come.
+    pub(super) async fn search<T>(
+        &self,
+        authorization: &Authorization,
+        list: List<T>,
+        fits: impl Fn(&T) -> bool,
+    ) -> Result<Option<Result<Vec<T>, BitbucketError>>, Spared> {
+        let mut pager = Pager::new(list);
+        for _ in 0..MOST_PAGES {
+            let page = match self.send_kept(authorization, pager.ask(&self.client, authorization)).await? {
+                Some(Ok(page)) => page,
+                Some(Err(error)) => return Ok(Some(Err(error))),
+                None => return Ok(None),
+            };
+            if let Err(error) = pager.turn(&page) {
+                return Ok(Some(Err(error)));
+            }
+            let found: Vec<T> = page.values.into_iter().filter(|value| fits(value)).collect();
+            if !found.is_empty() || pager.is_over() {
+                return Ok(Some(Ok(found)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One request for a question whose failure says nothing.
     pub(super) async fn send<T>(
         &self,
         authorization: &Authorization,

@@ -1,6 +1,6 @@
 //! What a credential may do besides reading, by what the server lists for it. Pure.
 
-use crate::bitbucket::{ListedProject, Page, Repository};
+use crate::bitbucket::{Page, Repository};
 use crate::model::ProjectKey;
 
 /// What a credential may do in a project.
@@ -28,16 +28,17 @@ impl Power {
     }
 }
 
-/// What follows from three lists: the projects that the account administers, and the first repository of the project
-/// that it may administer, and write. A list that did not come tells nothing; neither does one of other projects.
+/// What follows from three lists: whether the project is among those that the account administers, and the first
+/// repository of it that it may administer, and write. A list that did not come tells nothing; neither does one of other
+/// projects.
 pub(super) fn power(
     key: &ProjectKey,
-    projects: Option<&Page<ListedProject>>,
+    owns: Option<bool>,
     administers: Option<&Page<Repository>>,
     writes: Option<&Page<Repository>>,
 ) -> Option<Power> {
     let same = |found: &ProjectKey| found.as_str().eq_ignore_ascii_case(key.as_str());
-    if projects?.values.iter().any(|project| same(&project.key)) {
+    if owns? {
         return Some(Power::Create);
     }
     let has = |page: &Page<Repository>| match page.values.first() {
@@ -78,17 +79,13 @@ mod tests {
     #[test]
     fn the_most_that_the_server_lists_counts() {
         let key = "PAY".parse().unwrap();
-        let project =
-            ListedProject { id: ProjectId(1), key: "pay".parse().unwrap(), name: String::new(), personal: false };
         let (none, own, foreign) = (repositories(None), repositories(Some("PAY")), repositories(Some("OPS")));
-        let of = |projects: Vec<ListedProject>, administers, writes| {
-            power(&key, Some(&page(projects)), Some(administers), Some(writes))
-        };
-        assert_eq!(of(vec![project], &none, &none), Some(Power::Create));
-        assert_eq!(of(vec![], &own, &own), Some(Power::Administer));
-        assert_eq!(of(vec![], &none, &own), Some(Power::Write));
-        assert_eq!(of(vec![], &none, &none), Some(Power::Read));
-        assert_eq!(of(vec![], &foreign, &own), None, "an old server answers for every project");
+        let of = |owns, administers, writes| power(&key, Some(owns), Some(administers), Some(writes));
+        assert_eq!(of(true, &none, &none), Some(Power::Create));
+        assert_eq!(of(false, &own, &own), Some(Power::Administer));
+        assert_eq!(of(false, &none, &own), Some(Power::Write));
+        assert_eq!(of(false, &none, &none), Some(Power::Read));
+        assert_eq!(of(false, &foreign, &own), None, "an old server answers for every project");
         assert_eq!(power(&key, None, Some(&own), Some(&own)), None);
     }
 }

@@ -72,7 +72,7 @@ pub(super) async fn ask(
             None => queue.push_back(secret),
         }
     }
-    asked.logins(identities, &candidates, queue, &mut answers).await;
+    asked.logins(identities, &candidates, (queue, known.servers.get(name)), &mut answers).await;
     answers.accounts = budget.spent();
     answers
 }
@@ -83,7 +83,7 @@ impl Asked<'_> {
         &self,
         identities: &Identities,
         candidates: &[Candidate<'_>],
-        mut queue: VecDeque<Secret<'_>>,
+        (mut queue, before): (VecDeque<Secret<'_>>, Option<&ServerSeen>),
         answers: &mut Answers,
     ) {
         let first = loop {
@@ -125,14 +125,23 @@ impl Asked<'_> {
         }
         if let Some((_, authorization)) = accepted.first() {
             let answer = self.send(authorization, self.client.rate_limit(authorization)).await.ok().flatten();
-            server.limits_asked = answer.is_some().then_some(server.observed_at);
-            server.limit = answer.flatten();
+            (server.limit, server.limits_asked) = match answer {
+                Some(limit) => (limit, Some(server.observed_at)),
+                None => before.map_or((None, None), |before| (before.limit, before.limits_asked)),
+            };
         }
         if matches!(self.look.part, Part::Credentials(_)) {
             answers.users = self.users(&accepted).await;
         }
         if matches!(server.limit, Some(RateLimit::Bucket { .. })) {
-            server.exceptions = self.exceptions(&accepted, &answers.users).await;
+            // What is known of accounts that were not looked at stays.
+            server.exceptions = before.map(|before| before.exceptions.clone()).unwrap_or_default();
+            for (account, own) in self.exceptions(&accepted, &answers.users).await {
+                match own {
+                    Some(limit) => server.exceptions.insert(account, limit),
+                    None => server.exceptions.remove(&account),
+                };
+            }
         }
         answers.server = Some((self.name.clone(), server));
         let users = accepted.iter().flat_map(|(secret, authorization)| {
@@ -177,18 +186,18 @@ impl Asked<'_> {
         users
     }
 
-    /// The accounts that have a limit of their own.
+    /// Whether the accounts have limits of their own, as far as the server answers.
     async fn exceptions(
         &self,
         accepted: &[(Secret<'_>, Authorization)],
         users: &BTreeMap<AccountName, User>,
-    ) -> BTreeMap<AccountName, RateLimit> {
+    ) -> BTreeMap<AccountName, Option<RateLimit>> {
         let mut exceptions = BTreeMap::new();
         for (account, authorization) in by_account(accepted) {
             let slug = users.get(account).map(|user| &user.slug);
             let own = self.send(authorization, self.client.own_rate_limit(authorization, slug)).await;
-            if let Ok(Some(Some(limit))) = own {
-                exceptions.insert(account.clone(), limit);
+            if let Ok(Some(own)) = own {
+                exceptions.insert(account.clone(), own);
             }
         }
         exceptions

@@ -54,19 +54,18 @@ impl Asked<'_> {
         match candidate.project {
             ProjectSelector::Key(key) => self.view_project(key, self.extent(candidate), &mut view).await,
             ProjectSelector::Pattern(pattern) => {
-                let list = List::projects_fitting(pattern);
-                let Ok(said) = self.send_kept(authorization, self.client.first_page(&list, authorization)).await else {
-                    view.spared = true;
-                    return view;
-                };
-                view.project = sight(said.as_ref());
-                let page = said.and_then(Result::ok).map(|page| page.values).unwrap_or_default();
                 let of_its_own = |key: &ProjectKey| {
                     let mut keys = self.look.declaration.projects.keys();
                     keys.any(|declared| declared.as_str().eq_ignore_ascii_case(key.as_str()))
                 };
                 let fits = |project: &ListedProject| pattern.matches(project.key.as_str()) && !of_its_own(&project.key);
-                let fitting: Vec<ListedProject> = page.into_iter().filter(fits).collect();
+                let list = List::projects_fitting(pattern);
+                let Ok(said) = self.search(authorization, list, fits).await else {
+                    view.spared = true;
+                    return view;
+                };
+                view.project = sight(said.as_ref());
+                let fitting = said.and_then(Result::ok).unwrap_or_default();
                 if let Some(first) = fitting.first().map(|project| project.key.clone()) {
                     self.view_project(&first, Extent::One, &mut view).await;
                 } else if view.project == Sight::Visible {
@@ -130,12 +129,14 @@ impl Asked<'_> {
     /// What a credential may do besides reading, as far as the server tells.
     async fn power(&self, key: &ProjectKey, authorization: &Authorization) -> Option<Power> {
         let of = |permission| List::repositories_with(key, permission).one_by_one();
-        let (owned, may_administer, may_write) = (List::administered_projects(), of("REPO_ADMIN"), of("REPO_WRITE"));
-        let projects = self.send(authorization, self.client.first_page(&owned, authorization)).await.ok()?;
+        let same = |project: &ListedProject| project.key.as_str().eq_ignore_ascii_case(key.as_str());
+        let owned = self.search(authorization, List::administered_projects(), same).await.ok()?;
+        let owns = owned.and_then(Result::ok).map(|found| !found.is_empty());
+        let (may_administer, may_write) = (of("REPO_ADMIN"), of("REPO_WRITE"));
         let administers =
             self.send(authorization, self.client.first_page(&may_administer, authorization)).await.ok()?;
         let writes = self.send(authorization, self.client.first_page(&may_write, authorization)).await.ok()?;
-        power(key, projects.as_ref(), administers.as_ref(), writes.as_ref())
+        power(key, owns, administers.as_ref(), writes.as_ref())
     }
 
     /// Enters what the credentials see, and looks at the git of one repository.
