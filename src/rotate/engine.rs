@@ -133,9 +133,7 @@ pub async fn begin(
     }
     let manager = rotation.manager(&address, account, &secret)?;
     let owner = rotation.owner(&client, &manager, (project, account), asked.repository.as_ref()).await?;
-    if rotation.password.is_some() && rotation.manager.is_none() && !matches!(owner, TokenOwner::User(_)) {
-        return Err(RotateError::NobodyToManage { owner });
-    }
+    rotation.demand_manager(&owner)?;
     let (tokens, all_legible) = rotation.list(&client, &manager, &owner).await?;
     let old = which::in_use(&tokens, all_legible, &secret, asked.id.as_ref())?;
     if old.permissions.is_empty() {
@@ -186,9 +184,10 @@ pub async fn advance(
         let server = declaration.servers.values().find(|server| server.url.origin() == origin);
         let server = server.ok_or_else(|| RotateError::NoServer { origin: origin.clone() })?;
         let client = rotation.client(server)?;
+        let owner = journal.owner();
+        rotation.demand_manager(&owner)?;
         let working = new.as_ref().filter(|_| file == super::holding::Holding::New).unwrap_or(&old);
         let manager = rotation.manager(&address, &account, working)?;
-        let owner = journal.owner();
         let (tokens, _) = rotation.list(&client, &manager, &owner).await?;
         let step = next(&Situation {
             old: &journal.old.id,
@@ -290,6 +289,18 @@ impl Rotation<'_> {
             (ProjectSelector::Key(key), None) => Ok(TokenOwner::Project(key.clone())),
             (ProjectSelector::Key(key), Some(slug)) => Ok(TokenOwner::Repository(key.clone(), slug.clone())),
             (ProjectSelector::Pattern(_), _) => Err(RotateError::OfAPattern { project: project.clone() }),
+        }
+    }
+
+    /// The account behind the tokens of a project or a repository has no password: one that was given is somebody else's.
+    fn demand_manager(&self, owner: &TokenOwner) -> Result<(), RotateError> {
+        match owner {
+            TokenOwner::Project(_) | TokenOwner::Repository(..)
+                if self.password.is_some() && self.manager.is_none() =>
+            {
+                Err(RotateError::NobodyToManage { owner: owner.clone() })
+            }
+            TokenOwner::User(_) | TokenOwner::Project(_) | TokenOwner::Repository(..) => Ok(()),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Whether a token does what it is needed for.
 
-use crate::bitbucket::{BitbucketError, Client, List};
+use crate::bitbucket::{BitbucketError, Client, List, Pager};
 use crate::http::{Authorization, HttpError, Refusal};
-use crate::model::ProjectSelector;
+use crate::model::{Pattern, ProjectSelector};
 
 /// The most projects that are looked at: an account that serves many answers this from its first budget.
 const MOST_PROJECTS: usize = 10;
@@ -59,10 +59,7 @@ async fn sees(client: &Client, token: &Authorization, project: &ProjectSelector)
         ProjectSelector::Key(key) => {
             client.first_page(&List::repositories(key).one_by_one(), token).await.map(|_| true)
         }
-        ProjectSelector::Pattern(pattern) => {
-            let page = client.first_page(&List::projects_fitting(pattern), token).await;
-            page.map(|page| page.values.iter().any(|project| pattern.matches(project.key.as_str())))
-        }
+        ProjectSelector::Pattern(pattern) => sees_any(client, token, pattern).await,
     };
     match seen {
         Err(BitbucketError::Http(
@@ -71,4 +68,15 @@ async fn sees(client: &Client, token: &Authorization, project: &ProjectSelector)
         )) => Ok(false),
         other => other,
     }
+}
+
+/// Whether one of the projects that the token sees fits.
+async fn sees_any(client: &Client, token: &Authorization, pattern: &Pattern) -> Result<bool, BitbucketError> {
+    let mut pager = Pager::new(List::projects_fitting(pattern));
+    while let Some(page) = pager.next(client, token).await? {
+        if page.values.iter().any(|project| pattern.matches(project.key.as_str())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

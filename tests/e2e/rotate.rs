@@ -285,6 +285,7 @@ fn a_token_of_a_project_or_a_repository_is_rotated_by_whoever_administers_that()
         assert_eq!(home.server.token_names("access-token-user/1/7").len(), 2);
         home.apply();
         // Whose token it is, the rotation knows by itself once it has begun.
+        home.xopero_with_input(&ROTATE, PASSWORD).expect(1).says("has no password");
         let again = [&ROTATE[..4], &managed[..]].concat();
         home.xopero_with_input(&again, PASSWORD).success().says("the old token is revoked");
         let names = home.server.token_names("access-token-user/1/7");
