@@ -8,10 +8,28 @@ use std::path::PathBuf;
 use super::{LockBody, StatePlace};
 use crate::model::{Generation, Lineage};
 
-/// What the database said.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct DatabaseError(#[from] sqlx::Error);
+/// What the database said, in its own words.
+#[derive(Debug)]
+pub struct DatabaseError(sqlx::Error);
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            sqlx::Error::Database(error) => f.write_str(error.message()),
+            sqlx::Error::Io(error) => error.fmt(f),
+            error => error.fmt(f),
+        }
+    }
+}
+
+// What is below it says the same once more.
+impl std::error::Error for DatabaseError {}
 
 impl DatabaseError {
     /// Whether the same may work at once: others were in the way, and nothing was done.
@@ -42,8 +60,12 @@ impl DatabaseError {
             }
             (_, Some("53300")) => "the server has no connection left: raise max_connections, or close others",
             (sqlx::Error::Tls(_), _) => {
-                "name the authority of the server's certificate with `?sslrootcert=FILE` in the address; \
-                 `?sslmode=require` encrypts without asking who it is"
+                "the server must prove who it is: let it speak TLS; on a way that nobody else can reach, say \
+                 `?sslmode=prefer` in the address"
+            }
+            (sqlx::Error::Io(error), _) if error.kind() == io::ErrorKind::InvalidData => {
+                "name the authority of the server's certificate with `?sslrootcert=FILE` in the address, and the \
+                 server as its certificate does; `?sslmode=require` encrypts without asking who it is"
             }
             (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut, _) | (_, Some("57P01" | "57P02" | "57P03")) => {
                 "check that the server runs and can be reached from here; what was begun is taken up by the next try"

@@ -54,7 +54,15 @@ impl Drop for Home {
         // A runtime cannot wait within another one.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(execute(&server, &format!("DROP SCHEMA {schema} CASCADE")));
+            // The runtime of the test stands still, so a transaction that it left is not given up by itself.
+            let end = format!(
+                "SELECT pg_terminate_backend(held.pid) FROM pg_locks AS held
+                    JOIN pg_class ON pg_class.oid = held.relation
+                    JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace
+                 WHERE nspname = '{schema}' AND held.pid <> pg_backend_pid();
+                 DROP SCHEMA {schema} CASCADE"
+            );
+            runtime.block_on(execute(&server, &end));
         });
         dropped.join().unwrap();
     }
