@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::interrupt::Interrupt;
-use super::{CliError, Context, env, exit_code};
+use super::{CliError, Context, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::{Worker, WorkerSink};
 use crate::run::Turnstile;
@@ -32,7 +32,7 @@ pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliErr
         Arc::new(WorkerLines::begin(Arc::clone(&clock)))
     } else {
         let (style, terminal) = (context.output.talk_style(), context.output.draws_progress());
-        Arc::new(WorkerTalk::new(style, terminal, Arc::clone(&clock)))
+        Arc::new(WorkerTalk::new(style, terminal, log::stamp(), Arc::clone(&clock)))
     };
     let interrupt = Interrupt::listen(|| {});
     let worker = Worker {

@@ -21,7 +21,7 @@ use crate::run::Event;
 const LOOK: Duration = Duration::from_secs(10);
 
 /// How much longer the stop may take after each sign of life.
-const EXTENSION: Duration = Duration::from_secs(60);
+const EXTENSION: Duration = Duration::from_mins(1);
 
 /// Reading everything again takes moments, and says nothing if nothing changed.
 const RELOADED: Duration = Duration::from_secs(3);

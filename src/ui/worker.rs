@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::watch::run_words;
 use super::wrap::paragraph;
-use super::{Style, shown, shown_json, version_line};
+use super::{Level, Stamp, Style, shown, shown_json, version_line};
 use crate::clock::Clock;
 use crate::daemon::{WorkerEvent, WorkerSink};
 use crate::model::PlanName;
@@ -17,17 +17,18 @@ use crate::run::Event;
 pub struct WorkerTalk {
     style: Style,
     terminal: bool,
+    stamp: Stamp,
     clock: Arc<dyn Clock>,
 }
 
 impl WorkerTalk {
-    /// Lines in this style, for a `terminal` or for a log.
-    pub fn new(style: Style, terminal: bool, clock: Arc<dyn Clock>) -> Self {
-        Self { style, terminal, clock }
+    /// Lines in this style, for a `terminal` or for a log in which they begin with `stamp`.
+    pub fn new(style: Style, terminal: bool, stamp: Stamp, clock: Arc<dyn Clock>) -> Self {
+        Self { style, terminal, stamp, clock }
     }
 
-    fn line(&self, text: &str, paint: impl Fn(Style, &str) -> String) {
-        let at = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    fn line(&self, level: Level, text: &str, paint: impl Fn(Style, &str) -> String) {
+        let at = self.stamp.of(self.clock.now(), level);
         let line = paint(self.style, &paragraph("", (&at, &at), text, self.terminal));
         // A reader that has gone away does not stop a backup.
         let _reader_gone = writeln!(io::stderr().lock(), "{line}");
@@ -38,19 +39,19 @@ impl WorkerSink for WorkerTalk {
     fn tell(&self, event: &WorkerEvent<'_>) {
         let text = words(event);
         match event {
-            WorkerEvent::Unfit { .. } => self.line(&text, Style::yellow),
-            WorkerEvent::Trouble { .. } => self.line(&text, Style::red),
+            WorkerEvent::Unfit { .. } => self.line(Level::Warn, &text, Style::yellow),
+            WorkerEvent::Trouble { .. } => self.line(Level::Warn, &text, Style::red),
             WorkerEvent::Started
             | WorkerEvent::Joined { .. }
             | WorkerEvent::Left { .. }
             | WorkerEvent::Draining { .. }
-            | WorkerEvent::Stopped => self.line(&text, |_, line| line.to_owned()),
+            | WorkerEvent::Stopped => self.line(Level::Info, &text, |_, line| line.to_owned()),
         }
     }
 
     fn tell_of_run(&self, plan: &PlanName, event: &Event) {
         if let Some(text) = run_words(event) {
-            self.line(&format!("{plan}: {}", shown(&text)), |_, line| line.to_owned());
+            self.line(Level::Info, &format!("{plan}: {}", shown(&text)), |_, line| line.to_owned());
         }
     }
 }

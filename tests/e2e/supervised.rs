@@ -72,7 +72,8 @@ fn the_service_manager_hears_how_it_stands() {
 #[test]
 fn a_log_of_json_has_run_plan_repository_and_account() {
     let home = usual(world());
-    let variables = [("XOPERO_LOG", "info")];
+    // Of everything that is logged.
+    let variables = [("XOPERO_LOG", "trace")];
     let mut command = home.xopero_command(&["run", "nightly", "--log-format", "json", "--json"]);
     command.envs(variables).env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
     let output = command.output().expect("it starts");
@@ -149,22 +150,25 @@ fn a_process_that_dies_leaves_no_picture_of_its_memory() {
 }
 
 #[test]
-fn the_unit_is_valid_and_allowed_little() {
+fn the_units_are_valid_and_allowed_little() {
     let home = Home::new(world(), crate::proof::options());
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/systemd/xopero.service");
-    let unit = std::fs::read_to_string(example).expect("it can be read");
-    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("it starts something");
-    // What it starts is a command line of this version.
-    let arguments: Vec<_> = start.split(' ').skip(1).chain(["--help"]).collect();
-    home.xopero(&arguments).success().says("Follow the file");
-    if home.command("systemd-analyze").arg("--version").output().is_err() {
-        return;
-    }
-    let path = home.path().join("xopero.service");
-    std::fs::write(&path, unit.replace("/usr/local/bin/xopero", env!("CARGO_BIN_EXE_xopero"))).expect("it is written");
-    for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=15"]] {
-        let output = home.command("systemd-analyze").args(arguments).arg(&path).output().expect("it starts");
-        let text = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&text));
+    for (name, says) in [("xopero.service", "Follow the file"), ("xopero-worker.service", "Help with the runs")] {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/systemd/").to_owned() + name;
+        let unit = std::fs::read_to_string(example).expect("it can be read");
+        let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("it starts something");
+        // What it starts is a command line of this version.
+        let arguments: Vec<_> = start.split(' ').skip(1).chain(["--help"]).collect();
+        home.xopero(&arguments).success().says(says);
+        if home.command("systemd-analyze").arg("--version").output().is_err() {
+            continue;
+        }
+        let path = home.path().join(name);
+        let unit = unit.replace("/usr/local/bin/xopero", env!("CARGO_BIN_EXE_xopero"));
+        std::fs::write(&path, unit).expect("it is written");
+        for arguments in [&["verify"][..], &["security", "--offline=true", "--threshold=15"]] {
+            let output = home.command("systemd-analyze").args(arguments).arg(&path).output().expect("it starts");
+            let text = [output.stdout, output.stderr].concat();
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&text));
+        }
     }
 }
