@@ -37,6 +37,11 @@ pub struct WatchArgs {
     /// Look for changes, for file systems that tell of none (NFS)
     #[arg(long)]
     pub poll: bool,
+    /// Runs of different plans side by side; they share accounts, servers and repositories
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub max_runs: NonZeroUsize,
+    #[command(flatten)]
+    pub serving: ServingArgs,
     #[command(flatten)]
     pub trust: super::alert::TrustArgs,
     #[command(flatten)]
@@ -44,11 +49,6 @@ pub struct WatchArgs {
     /// How often to ask for the branch, at least 30s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval, requires = "git")]
     pub interval: Duration,
-    #[command(flatten)]
-    pub serving: ServingArgs,
-    /// Runs of different plans side by side; they share accounts, servers and repositories
-    #[arg(long, value_name = "N", default_value = "2")]
-    pub max_runs: NonZeroUsize,
 }
 
 /// How much is applied without a person.
