@@ -210,25 +210,7 @@ pub(super) async fn prepare(
     let backup_plan = declaration.plans.get(plan).ok_or_else(unknown)?.clone();
     let plan_uid = *applied.uids.get(&Address::plan(plan)).ok_or_else(unknown)?;
 
-    let mut destinations = Vec::new();
-    let mut first_failure = None;
-    for name in &backup_plan.destinations {
-        match open_destination(execution, name).await {
-            Ok(destination) => destinations.push(destination),
-            Err(error @ RunError::State(_)) => return Err(error),
-            Err(error) => {
-                let (destination, hint) = (name.clone(), error.hint());
-                whole.destinations_failed.push(DestinationFailure { destination, error: lines(&error), hint });
-                first_failure = first_failure.or(Some(error));
-            }
-        }
-    }
-    if let Some(error) = first_failure
-        && destinations.is_empty()
-    {
-        return Err(error);
-    }
-
+    let destinations = open_destinations(execution, &backup_plan, whole).await?;
     let (max_duration, deadline) = match role {
         Role::Coordinator => {
             let limit = execution.max_duration.or(backup_plan.max_duration);
@@ -258,8 +240,7 @@ pub(super) async fn prepare(
                 base,
                 (proxies, tally),
                 state,
-                (clock, events, &deadline),
-                turnstile.roads(),
+                (clock, events, &deadline, turnstile.roads()),
             )
             .await?;
             servers.insert(project.server.clone(), Arc::new(context));
@@ -335,6 +316,33 @@ async fn left(state: &StateStore) -> Result<BTreeSet<Address>, RunError> {
     let is_left = |kind| matches!(kind, ConditionKind::RepoGone | ConditionKind::RepoMoved);
     let left = holding(&conditions).filter(|(_, kind, _)| is_left(*kind));
     Ok(left.map(|(address, _, _)| address.clone()).collect())
+}
+
+/// Opens the destinations of a plan. Those that cannot be used are entered in `whole`; an error means that none can.
+async fn open_destinations(
+    execution: &Execution,
+    backup_plan: &BackupPlan,
+    whole: &mut Whole,
+) -> Result<Vec<DestinationContext>, RunError> {
+    let mut destinations = Vec::new();
+    let mut first_failure = None;
+    for name in &backup_plan.destinations {
+        match open_destination(execution, name).await {
+            Ok(destination) => destinations.push(destination),
+            Err(error @ RunError::State(_)) => return Err(error),
+            Err(error) => {
+                let (destination, hint) = (name.clone(), error.hint());
+                whole.destinations_failed.push(DestinationFailure { destination, error: lines(&error), hint });
+                first_failure = first_failure.or(Some(error));
+            }
+        }
+    }
+    if let Some(error) = first_failure
+        && destinations.is_empty()
+    {
+        return Err(error);
+    }
+    Ok(destinations)
 }
 
 /// Opens a destination for writing, once its marker has proven that it is the one that was applied.

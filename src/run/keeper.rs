@@ -78,6 +78,11 @@ impl Keeper {
         self.shared.open_for(open).await
     }
 
+    /// Whether what is held is known to be held.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.shared.is_trusted(self.shared.clock.monotonic())
+    }
+
     /// Looks at once which claims are held.
     pub(super) async fn renew(&self) -> Result<(), StateError> {
         self.shared.renew().await
@@ -137,12 +142,15 @@ impl Shared {
 
     /// Gives everything up that may be another's by now.
     fn judge(&self, now: Instant) {
-        let mut inner = self.inner();
-        if !lease::is_trusted(now.saturating_duration_since(inner.renewed)) {
-            for (_, token) in std::mem::take(&mut inner.held) {
+        if !self.is_trusted(now) {
+            for (_, token) in std::mem::take(&mut self.inner().held) {
                 token.cancel();
             }
         }
+    }
+
+    fn is_trusted(&self, now: Instant) -> bool {
+        lease::is_trusted(now.saturating_duration_since(self.inner().renewed))
     }
 
     async fn open_for(&self, open: bool) -> Result<(), StateError> {

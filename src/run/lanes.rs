@@ -72,12 +72,12 @@ mod tests {
         let (roads, bears) = (Roads::default(), Concurrency { listing: 4, packs: 2 });
         let server = BaseUrl::new("https://bb.example.com").unwrap();
         let one = roads.to(&server, bears, 1);
-        let _place = one.packs.try_acquire().unwrap();
+        let place = one.packs.try_acquire().unwrap();
         assert_eq!(roads.to(&server, bears, 2).packs.available_permits(), 1);
         assert_eq!(roads.to(&server, Concurrency { packs: 3, ..bears }, 2).packs.available_permits(), 3);
         let other = BaseUrl::new("https://other.example.com").unwrap();
         assert_eq!(roads.to(&other, bears, 2).packs.available_permits(), 2);
-        drop(_place);
+        drop(place);
         drop(one);
         roads.to(&other, bears, 3);
         assert_eq!(roads.0.lock().unwrap().len(), 1, "what nobody uses is forgotten");

@@ -56,8 +56,7 @@ impl ServerContext {
         base: &Path,
         (proxies, tally): (&Proxies, &Tally),
         state: &StateStore,
-        (clock, events, deadline): (&Arc<dyn Clock>, &Arc<dyn EventSink>, &Deadline),
-        roads: &Roads,
+        (clock, events, deadline, roads): (&Arc<dyn Clock>, &Arc<dyn EventSink>, &Deadline, &Roads),
     ) -> Result<Self, RunError> {
         let ca = match &declared.ca_file {
             Some(path) => {

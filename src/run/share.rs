@@ -110,6 +110,10 @@ pub async fn share(share: Share) -> Result<Shared, RunError> {
     }
     let context = Arc::new(context);
     let worked = help(&context, &servers, role).await;
+    if worked.is_err() {
+        // Nobody has to wait until what it held is taken for lost.
+        state.end_leases(context.keeper.owner()).await?;
+    }
     // What was learnt of credentials on the way is remembered whatever came of it.
     let sightings = context.credentials.sightings();
     state.settle_conditions(&sightings, Some(open.generation), clock.now()).await?;

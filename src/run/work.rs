@@ -140,7 +140,8 @@ impl<'a> Shift<'a> {
                 context.events.is_alive();
             }
             if closed.is_none() && !self.is_ending() && !context.deadline.is_reached() {
-                self.begin_all().await?;
+                let begun = self.begin_all().await;
+                self.bear(begun)?;
             }
             // Others come after those who are here.
             self.keep_hours(closed.is_some()).await?;
@@ -149,7 +150,8 @@ impl<'a> Shift<'a> {
                 return Ok(());
             }
             if idle && !self.looked && !self.is_ending() {
-                self.look().await?;
+                let looked = self.look().await;
+                self.bear(looked)?;
                 continue;
             }
             let waits = closed.is_some() && self.queue.has_more();
@@ -168,7 +170,8 @@ impl<'a> Shift<'a> {
                 }
                 () = parking.changed(), if !idle => None,
                 () = tokio::time::sleep(look) => {
-                    self.look().await?;
+                    let looked = self.look().await;
+                    self.bear(looked)?;
                     None
                 }
             };
@@ -178,6 +181,18 @@ impl<'a> Shift<'a> {
                 // Nothing can be recorded any more: whoever closes the journal says why.
                 return Ok(());
             }
+        }
+    }
+
+    /// A worker bears that the state does not answer for a while: it finishes what it has, as long as that is its own. The
+    /// coordinator needs the state, and the lock in it.
+    fn bear(&self, result: Result<(), RunError>) -> Result<(), RunError> {
+        match result {
+            Err(RunError::State(error)) if self.role != Role::Coordinator && self.context.keeper.is_trusted() => {
+                tracing::warn!(run = %self.context.run, %error, "the state does not answer");
+                Ok(())
+            }
+            result => result,
         }
     }
 
@@ -293,6 +308,11 @@ impl<'a> Shift<'a> {
         if self.role == Role::Coordinator && look.gatherable {
             self.gather().await?;
         }
+        // What comes back while the run ends, because a worker was lost, nobody begins again.
+        let comes_back = !look.waiting.is_empty() || (self.withdrawn == Withdrawn::All && look.elsewhere > 0);
+        if self.role == Role::Coordinator && self.is_ending() && comes_back {
+            return self.withdraw(self.withdrawn).await;
+        }
         self.learn(look.waiting);
         Ok(())
     }
@@ -360,7 +380,9 @@ impl<'a> Shift<'a> {
     async fn give_back(&self, unbegun: &[Held]) -> Result<(), RunError> {
         let claims: Vec<_> = unbegun.iter().map(|held| held.claim).collect();
         self.context.state.release(&claims).await?;
-        claims.iter().for_each(|claim| self.context.keeper.let_go(claim));
+        for claim in &claims {
+            self.context.keeper.let_go(claim);
+        }
         Ok(())
     }
 

@@ -79,7 +79,7 @@ fn words(event: &WorkerEvent<'_>) -> String {
 }
 
 fn repositories(tasks: usize) -> String {
-    if tasks == 1 { "1 repository".to_owned() } else { format!("{} repositories", tasks) }
+    if tasks == 1 { "1 repository".to_owned() } else { format!("{tasks} repositories") }
 }
 
 /// JSON lines on stdout.

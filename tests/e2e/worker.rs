@@ -5,11 +5,13 @@
 use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
 use rustix::process::Signal;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 use xopero::clock::SystemClock;
 use xopero::state::{StateLocation, StateStore};
 
 use crate::json_schema::demand_valid;
-use crate::scene::{Live, PATIENCE, edit, listed, readers, run, stored, summary, task, tidy};
+use crate::scene::{Live, PATIENCE, complaint, edit, listed, readers, run, stored, summary, task, tidy};
 use crate::support::{Ended, Home};
 
 /// Three small repositories, which are as many as the run itself begins, and a large one after them.
@@ -64,6 +66,20 @@ fn lose_the_worker(home: &Home) {
         let run = state.open_runs().await.unwrap()[0].run;
         assert_eq!(state.end_leases_elsewhere(run).await.unwrap(), 1);
         state.close().await;
+    });
+}
+
+/// Says that the repository that the worker has was lost so often before.
+fn lost_before(home: &Home, losses: i64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let options = SqliteConnectOptions::new().filename(home.path().join(".xopero/state.db"));
+        let mut state = SqliteConnection::connect_with(&options).await.unwrap();
+        let statement = "UPDATE queue SET losses = $1
+                         WHERE state = 'running' AND owner NOT IN (SELECT owner FROM queue_runs)";
+        let done = sqlx::query(statement).bind(losses).execute(&mut state).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        state.close().await.unwrap();
     });
 }
 
@@ -153,4 +169,23 @@ fn a_worker_says_what_it_cannot_do_and_leaves_it_to_others() {
     complete(&home, &large, &live.wait().success());
     blind.signal(Signal::TERM);
     over(blind, 0);
+}
+
+#[test]
+fn a_repository_with_which_five_workers_were_lost_is_left_alone() {
+    let (home, _large) = scene();
+    let (of_run, of_worker) = (hold_the_run(&home), hold_the_worker(&home));
+    let worker = worker(&home);
+    let live = Live::start(&home);
+    assert!(of_run.reached_blocking(PATIENCE) && of_worker.reached_blocking(PATIENCE));
+    worker.signal(Signal::KILL);
+    over(worker, -9);
+    lost_before(&home, 4);
+    lose_the_worker(&home);
+    of_run.release();
+    let ended = live.wait().expect(8);
+    of_worker.release();
+    let told = complaint(&ended, "large");
+    assert!(told.contains("5 workers in a row were lost") && told.contains("the next run tries again"), "{told}");
+    assert_eq!(summary(&run(&home, 0))["totals"]["new"], 1, "and does");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::super::{RUNNING as UNDER_WAY, StateError, StateStore};
@@ -92,7 +93,7 @@ impl StateStore {
     pub async fn withdraw_waiting(&self, run: RunId) -> Result<Vec<String>, StateError> {
         let statement = format!("DELETE FROM queue WHERE run = $1 AND state = '{QUEUED}' RETURNING place, body");
         let query = sqlx::query(AssertSqlSafe(statement)).bind(run.to_string());
-        self.withdrawn(query.fetch_all(&self.pool).await.map_err(self.failed("withdraw tasks"))?)
+        self.withdrawn(&query.fetch_all(&self.pool).await.map_err(self.failed("withdraw tasks"))?)
     }
 
     /// Takes the tasks of a run back that others than its coordinator work on, and gives them in their order. Whoever
@@ -101,7 +102,7 @@ impl StateStore {
         let statement =
             format!("DELETE FROM queue WHERE run = $1 AND state = '{RUNNING}' AND owner <> $2 RETURNING place, body");
         let query = sqlx::query(AssertSqlSafe(statement)).bind(run.to_string()).bind(owner.to_string());
-        self.withdrawn(query.fetch_all(&self.pool).await.map_err(self.failed("withdraw tasks"))?)
+        self.withdrawn(&query.fetch_all(&self.pool).await.map_err(self.failed("withdraw tasks"))?)
     }
 
     /// Removes the queue of a run that is over.
@@ -135,9 +136,9 @@ impl StateStore {
         Ok(())
     }
 
-    fn withdrawn(&self, rows: Vec<sqlx::any::AnyRow>) -> Result<Vec<String>, StateError> {
+    fn withdrawn(&self, rows: &[AnyRow]) -> Result<Vec<String>, StateError> {
         let mut bodies = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for row in rows {
             let read = self.read("a task in the queue", row);
             bodies.push((read.get::<i64>("place")?, read.get::<String>("body")?));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long a claim is held after it was renewed.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_mins(1);
 
 /// How often claims are renewed.
 pub const RENEW: Duration = Duration::from_secs(15);
