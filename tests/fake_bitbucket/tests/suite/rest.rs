@@ -191,3 +191,45 @@ fn the_log_knows_requests_and_no_secret() {
     server.log().clear();
     assert!(server.log().is_empty());
 }
+
+#[test]
+fn users_are_found_by_a_part_of_their_name_and_addressed_by_slug() {
+    let robot = Account::reader("Robot@corp", "r").slug("robot_7").display_name("Backup");
+    let service = Account::reader("access-token-user/1/7", "s").of_project("PAY");
+    let server = serve(&World::new(), Options::new().account(robot).account(service).page_cap(1));
+    let found = |filter: &str| {
+        let page = get(&server, &format!("/rest/api/latest/users?filter={filter}")).json();
+        let slugs = page["values"].as_array().unwrap().iter().map(|user| user["slug"].as_str().unwrap().to_owned());
+        slugs.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (found("BACKUP"), found("robot%40"), found("access-token")),
+        (vec!["robot_7".into()], vec!["robot_7".into()], vec![])
+    );
+    let user = get(&server, "/rest/api/latest/users/robot_7").json();
+    assert_eq!((user["name"].as_str(), user["active"].as_bool()), (Some("Robot@corp"), Some(true)));
+    assert_eq!(get(&server, "/rest/api/latest/users/Robot@corp").status, 404);
+    let nobody = get_as(&server, "/rest/api/latest/users", &[]);
+    assert_eq!(nobody.status, 401);
+}
+
+#[test]
+fn pull_requests_are_open_ones_unless_others_are_asked_for() {
+    let world = World::new();
+    let ledger = world.project("PAY").repository("ledger", |recipe| recipe.pull_request(1).pull_request(2));
+    let hidden = ledger.close_pull_request(2);
+    let server = serve(&world, Options::new());
+    let found = |query: &str| {
+        let page = get(&server, &format!("/rest/api/latest/projects/PAY/repos/ledger/pull-requests{query}")).json();
+        let all = page["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pull| (pull["id"].as_u64().unwrap(), pull["state"].as_str().unwrap().to_owned()));
+        (all.collect::<Vec<_>>(), page["values"][0]["fromRef"]["latestCommit"].as_str().map(str::to_owned))
+    };
+    assert_eq!(found("").0, [(1, "OPEN".to_owned())]);
+    assert_eq!(found("?state=all"), (vec![(2, "MERGED".into()), (1, "OPEN".into())], Some(hidden)));
+    assert_eq!(found("?state=ALL&direction=OUTGOING").0, []);
+    assert_eq!(get(&server, "/rest/api/latest/projects/PAY/repos/ledger/pull-requests?state=x").status, 400);
+}

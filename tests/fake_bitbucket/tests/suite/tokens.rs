@@ -53,3 +53,30 @@ fn tokens_manage_tokens_only_where_they_may() {
     assert_eq!(get_as(&free, PATH, &[&bearer("t")]).status, 200);
     assert_eq!(get_as(&free, "/rest/access-tokens/latest/users/alice", &[&bearer("t")]).status, 401);
 }
+
+#[test]
+fn tokens_of_projects_and_repositories_are_managed_by_those_who_administer_them() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.empty());
+    let service = |number: u32| Account::new(&format!("access-token-user/1/{number}"));
+    let boss = Account::new("boss").password("secret").permission("PAY", Permission::Admin);
+    let accounts =
+        [bob(), boss, service(1).of_project("PAY").token("p"), service(2).of_repository("PAY", "ledger").token("r")];
+    let server = serve(&world, accounts.into_iter().fold(Options::new(), Options::account));
+    for (place, name) in [("PAY", "access-token-user/1/1"), ("PAY/repos/ledger", "access-token-user/1/2")] {
+        let path = format!("/rest/access-tokens/latest/projects/{place}");
+        for who in [basic("bob:secret"), bearer("p"), bearer("r")] {
+            assert_eq!(get_as(&server, &path, &[&who]).status, 401, "{place}");
+        }
+        let listed = get_as(&server, &path, &[&basic("boss:secret")]).json();
+        assert_eq!(listed["values"].as_array().unwrap().len(), 1, "{place}");
+        let headers = [basic("boss:secret"), "X-Atlassian-Token: no-check".to_owned()];
+        let headers = headers.each_ref().map(String::as_str);
+        let wanted = json!({"name": "second", "permissions": ["REPO_READ"]}).to_string();
+        let made = request(&server, "PUT", &path, &headers, wanted.as_bytes()).json();
+        let id = made["id"].as_str().unwrap();
+        assert_eq!(server.token_names(name).len(), 2, "{place}");
+        assert_eq!(request(&server, "DELETE", &format!("{path}/{id}"), &headers, b"").status, 204, "{place}");
+        assert_eq!(server.token_names(name).len(), 1, "{place}");
+    }
+}
