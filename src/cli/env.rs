@@ -1,6 +1,6 @@
 //! Every environment variable that is read, and the only place that reads them.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use crate::http::Proxies;
 
@@ -33,6 +33,8 @@ pub const GIT_TOKEN_FILE: &str = "XOPERO_GIT_TOKEN_FILE";
 pub const GIT_CA: &str = "XOPERO_GIT_CA";
 /// The file with the keys that must have signed every commit.
 pub const REQUIRE_SIGNATURES: &str = "XOPERO_REQUIRE_SIGNATURES";
+/// The file with the secret of the webhook.
+pub const WEBHOOK_SECRET_FILE: &str = "XOPERO_WEBHOOK_SECRET_FILE";
 /// Which log lines are written, such as `info` or `xopero::run=debug`.
 pub const LOG: &str = "XOPERO_LOG";
 
@@ -95,6 +97,12 @@ pub fn journal_stream() -> Option<(u64, u64)> {
 /// Whether a service manager listens.
 pub fn has_service_manager() -> bool {
     read("NOTIFY_SOCKET").is_some()
+}
+
+/// Whether a file is one of systemd's credentials, which it keeps others away from.
+pub fn is_credential(path: &Path) -> bool {
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    !climbs && credentials_directory().is_some_and(|directory| path.starts_with(directory))
 }
 
 /// The user's directory of settings.

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +80,8 @@ pub struct GitArgs {
         env = env::REQUIRE_SIGNATURES,
         requires = "git",
         long_help = "Demand that a key in FILE signed every commit since the one in force, and the last one if \
-        nothing is in force. The file is one of allowed signers, as `git config gpg.ssh.allowedSignersFile` takes it"
+        nothing is in force. The file is one of allowed signers, as `git config gpg.ssh.allowedSignersFile` takes it; public \
+        keys of OpenPGP may stand in it as `gpg --armor --export` writes them"
     )]
     pub require_signatures: Option<PathBuf>,
 }
@@ -172,16 +173,13 @@ impl GitArgs {
 
     /// The token, from the first place that is named.
     fn token(&self) -> Result<SecretString, CliError> {
-        let credentials = env::credentials_directory();
         if let Some(path) = &self.git_token_file {
-            let climbs = path.components().any(|part| part == Component::ParentDir);
-            let protected = !climbs && credentials.is_some_and(|directory| path.starts_with(directory));
-            return Ok(read_secret_file(path, protected)?);
+            return Ok(read_secret_file(path, env::is_credential(path))?);
         }
         if let Some(token) = env::text(env::GIT_TOKEN) {
             return Ok(SecretString::from(token.trim()));
         }
-        match credentials.map(|directory| directory.join(CREDENTIAL)) {
+        match env::credentials_directory().map(|directory| directory.join(CREDENTIAL)) {
             Some(path) if path.exists() => Ok(read_secret_file(&path, true)?),
             Some(_) | None => Err(CliError::usage("there is no access token to read the repository with").with_hint(
                 "put an HTTP access token that may read it into a file of mode 600, and name that with --git-token-file",

@@ -1,11 +1,13 @@
 //! `xopero watch`.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Sender;
 
 use super::context::LogFormat;
 use super::git::GitArgs;
@@ -16,11 +18,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::daemon::{Activator, AutoApply, Everybody, Following, Overhearing, Pulse, Watch, WatchSink};
 use crate::http::Tally;
 use crate::run::Turnstile;
+use crate::secret::read_secret_file;
 use crate::source::branch::PollPace;
 use crate::source::watch::{FileWatch, Notice, Pace};
+use crate::source::webhook::{LONGEST_BODY, Webhook};
+use crate::state::StateStore;
 use crate::ui::WatchLog;
 use crate::ui::watch::{WatchLines, WatchTalk};
-use crate::web::{Counters, Metrics, Site};
+use crate::web::{Counters, Hook, Metrics, Received, Receiver, Site};
 
 /// Follow the file, apply what is safe, and run the plans on their schedules
 ///
@@ -46,6 +51,16 @@ pub struct WatchArgs {
     pub trust: super::alert::TrustArgs,
     #[command(flatten)]
     pub git: GitArgs,
+    /// Look at once when somebody who knows the secret in FILE posts to /hook; needs --listen
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = env::WEBHOOK_SECRET_FILE,
+        requires_all = ["git", "listen"],
+        long_help = "Look at once when somebody who knows the secret in FILE posts to /hook of --listen. It takes what \
+        a webhook of Bitbucket sends (the header X-Hub-Signature), and only wakes: nothing of what is posted is used"
+    )]
+    pub webhook_secret_file: Option<PathBuf>,
     /// How often to ask for the branch, at least 30s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval, requires = "git")]
     pub interval: Duration,
@@ -72,19 +87,48 @@ fn interval(text: &str) -> Result<Duration, String> {
     if bounds.contains(&read) { Ok(read) } else { Err("it is between 30s and 24h".to_owned()) }
 }
 
-/// Runs the command.
-pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliError> {
+/// The state, and what is followed from what is in force in it, with its name.
+async fn follow(
+    context: &Context,
+    arguments: &WatchArgs,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<StateStore>, Following, String), CliError> {
+    // What cannot be followed makes no state.
     let branch = arguments.git.branch(context)?;
     let state = Arc::new(context.create_state().await?);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (source, source_name) = if let Some(branch) = branch {
+    Ok(if let Some(branch) = branch {
         let (name, pace) = (branch.name(), PollPace { interval: arguments.interval, ..PollPace::default() });
-        (Following::Branch(Box::new(branch.follow(&state, pace, &clock).await?)), name)
+        let watch = branch.follow(&state, pace, clock).await?;
+        (state, Following::Branch(Box::new(watch)), name)
     } else {
         let notice = if arguments.poll { Notice::Poll } else { Notice::Events };
-        let file = FileWatch::new(context.file(), notice, Pace::default(), Arc::clone(&clock));
-        (Following::File(Box::new(file)), context.file().display().to_string())
-    };
+        let file = FileWatch::new(context.file(), notice, Pace::default(), Arc::clone(clock));
+        (state, Following::File(Box::new(file)), context.file().display().to_string())
+    })
+}
+
+/// The place that a webhook posts to. What it asks for is a look, like a signal does.
+fn webhook(file: &Path, ask: Sender<()>) -> Result<Hook, CliError> {
+    let webhook = Webhook::new(&read_secret_file(file, env::is_credential(file))?).map_err(|error| {
+        CliError::usage(error.to_string())
+            .with_hint("make one with `openssl rand -hex 32`, and give it to Bitbucket, too")
+    })?;
+    let webhook = Arc::new(webhook);
+    tokio::spawn(Arc::clone(&webhook).pass_on(move || {
+        // One that waits already asks for the same.
+        let _already_asked = ask.try_send(());
+    }));
+    let receiver: Receiver = Arc::new(move |delivery| {
+        let genuine = webhook.receive(delivery.body, delivery.header("x-hub-signature"));
+        if genuine { Received::Accepted } else { Received::NotGenuine }
+    });
+    Ok(Hook { path: "/hook", longest: LONGEST_BODY, receiver })
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (state, source, source_name) = follow(context, arguments, &clock).await?;
     let pulse = Arc::new(Pulse::new(Arc::clone(&clock)));
     let talk: Arc<dyn WatchSink> = if context.output.is_json() {
         Arc::new(WatchLines::begin(Arc::clone(&clock)))
@@ -110,9 +154,10 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         clock: Arc::clone(&clock),
         version: super::version(),
     });
-    let serving = arguments.serving.start(context, Site { pulse, metrics, hook: None }, &sink)?;
-    let interrupt = Interrupt::listen(|| {});
     let (ask, reload) = tokio::sync::mpsc::channel(1);
+    let hook = arguments.webhook_secret_file.as_deref().map(|file| webhook(file, ask.clone())).transpose()?;
+    let serving = arguments.serving.start(context, Site { pulse, metrics, hook }, &sink)?;
+    let interrupt = Interrupt::listen(|| {});
     let mut hangups = signal(SignalKind::hangup())
         .map_err(|error| CliError::new(exit_code::FAILED, format!("cannot listen for signals: {error}")))?;
     tokio::spawn(async move {

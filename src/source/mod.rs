@@ -6,7 +6,7 @@
 //! source that is edited is replaced as a whole, and only if it still says what was read.
 //!
 //! A source can be followed: [`watch`] tells of a file that changed, [`branch`] of a branch at a git server, whose
-//! commits may have to carry a [`signature`]. Both tell [`SourceEvent`]s. What they give is a tree of files as above, and
+//! commits may have to carry a [`signature`]. Both tell [`SourceEvent`]s, and a [`webhook`] can ask for a look. What they give is a tree of files as above, and
 //! nothing is given while a file is missing, empty or half-written.
 
 pub mod branch;
@@ -23,6 +23,7 @@ pub mod signature;
 mod tree;
 mod walk;
 pub mod watch;
+pub mod webhook;
 mod whole;
 mod work_tree;
 

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "the folder is the one that was just made, or the test ends")]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -21,7 +23,7 @@ use crate::watch::Watching;
 const COMMIT: &str = r#"
 set -e
 export GIT_DIR="$1" GIT_AUTHOR_NAME=Ada GIT_AUTHOR_EMAIL=ada@example.com
-export GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.com
+export GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.com GNUPGHOME="$6"
 tree=$(printf '100644 blob %s\txopero.kdl\n' "$(git hash-object -w "$2")" | git mktree)
 parents=""
 for parent in $4; do parents="$parents -p $parent"; done
@@ -77,7 +79,8 @@ impl Source {
     fn push_with(&self, git: &str, commit: &str, text: &str, parents: &[&str]) -> String {
         let file = self.keep("pushed.kdl", text, 0o600);
         let (repository, parents) = (self.served.path(), parents.join(" "));
-        let arguments = ["-c", COMMIT, "sh", repository.to_str().unwrap(), &file, git, &parents, commit];
+        let keyring = self.keyring();
+        let arguments = ["-c", COMMIT, "sh", repository.to_str().unwrap(), &file, git, &parents, commit, &keyring];
         stock(&self.home, "sh", &arguments).trim().to_owned()
     }
 
@@ -87,6 +90,31 @@ impl Source {
         stock(&self.home, "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path.to_str().unwrap()]);
         let public: PathBuf = path.with_extension("pub");
         format!("{name}@example.com {}", fs::read_to_string(public).unwrap())
+    }
+
+    fn keyring(&self) -> String {
+        self.machine.path().join("gnupg").to_str().unwrap().to_owned()
+    }
+
+    /// Makes a key of OpenPGP, and gives it as others have it.
+    fn openpgp_key(&self, name: &str) -> String {
+        let keyring = self.keyring();
+        if !PathBuf::from(&keyring).exists() {
+            fs::create_dir(&keyring).unwrap();
+            fs::set_permissions(&keyring, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        let gpg = |arguments: &[&str]| {
+            let usual =
+                ["--homedir", &keyring, "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"];
+            stock(&self.home, "gpg", &[&usual[..], arguments].concat())
+        };
+        gpg(&["--quick-generate-key", name, "ed25519", "sign", "0"]);
+        gpg(&["--armor", "--export", name])
+    }
+
+    /// Commits a file, signed with the OpenPGP key of this name.
+    fn push_with_gpg(&self, name: &str, text: &str, parents: &[&str]) -> String {
+        self.push_with(&format!("-c user.signingkey={name}"), "-S", text, parents)
     }
 
     /// The address of the repository.
@@ -104,6 +132,14 @@ impl Source {
         let (address, token) = (self.address(), self.machine.path().join("token"));
         let options = self.options(&address, token.to_str().unwrap());
         Watching::start(&self.home, &[&options, more].concat())
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // gpg leaves an agent behind.
+        let mut command = self.home.command("gpgconf");
+        let _none_there = command.args(["--homedir", &self.keyring(), "--kill", "all"]).output();
     }
 }
 
@@ -312,4 +348,70 @@ fn what_is_not_signed_or_cannot_be_read_is_seen_until_it_is_over() {
     source.push_signed("ada", &source.text, &[&first]);
     assert_eq!(after_a_hint(&mut watch, "activated")["result"], "in-sync");
     assert_eq!(status(&source).1["source"]["problems"], Value::Array(vec![]));
+}
+
+#[test]
+fn openpgp_signatures_count_by_keys_of_the_list() {
+    let source = Source::new();
+    let key = source.openpgp_key("ada@example.com");
+    source.openpgp_key("eve@example.com");
+    let list = source.keep("signers", &format!("# who may\n{}{key}", source.key("bob")), 0o644);
+    let first = source.push_with_gpg("ada@example.com", &source.text, &[]);
+    let mut watch = source.watch(&["--require-signatures", &list]);
+    let applied = watch.line("activated");
+    assert_eq!(
+        (&applied["result"], &applied["signed_by"]),
+        (&"applied".into(), &"ada@example.com".into()),
+        "{applied}"
+    );
+    let foreign = source.push_with_gpg("eve@example.com", &source.text, &[&first]);
+    let refused = after_a_hint(&mut watch, "source_unsigned");
+    assert!(refused["commit"] == foreign && refused["reason"].as_str().unwrap().contains("not among"), "{refused}");
+    // Both kinds may take turns.
+    source.push_signed("bob", &source.text.replace("keep last=100", "keep last=200"), &[&first]);
+    assert_eq!(after_a_hint(&mut watch, "activated")["signed_by"], "bob@example.com");
+}
+
+/// Posts a body to the hook, and gives the status.
+fn post(address: &str, signature: &str, body: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /hook HTTP/1.1\r\nHost: backup.example.com\r\nX-Hub-Signature: {signature}\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[test]
+fn a_webhook_wakes_a_watch_and_says_nothing_else() {
+    let source = Source::new();
+    let secret = "0123456789abcdef0123456789abcdef";
+    let file = source.keep("hook", secret, 0o600);
+    let first = source.push(&source.text, &[]);
+    let mut watch = source.watch(&["--listen", "127.0.0.1:0", "--webhook-secret-file", &file]);
+    let listening = watch.line("listening");
+    let address = listening["address"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    watch.line("activated");
+    source.push(&source.text.replace("keep last=100", "keep last=200"), &[&first]);
+    let body = "{\"eventKey\":\"repo:refs_changed\"}";
+    let sign = |secret: &str| {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+        let mac = ring::hmac::sign(&key, body.as_bytes());
+        mac.as_ref().iter().fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    };
+    assert_eq!(post(&address, &sign("another secret, and long"), body), 401);
+    assert_eq!(post(&address, &sign(secret), "another body"), 401);
+    assert_eq!(post(&address, &sign(secret), body), 202);
+    assert_eq!(watch.line("activated")["generation"], 2);
+
+    let weak = source.keep("hook", "short", 0o600);
+    let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
+    let options =
+        [&["watch", "--listen", "127.0.0.1:0", "--webhook-secret-file", &weak], &source.options(&address, &token)[..]];
+    source.home.xopero(&options.concat()).expect(64).says("shorter than 16");
 }

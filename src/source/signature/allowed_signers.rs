@@ -4,11 +4,15 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
+use super::openpgp::{BEGIN_KEY, BEGIN_SIGNATURE, END_KEY, OpenPgpKeys};
 use super::{SignatureError, SignersError, SshKey, SshSignature};
 
 /// Keys that may sign commits, each with whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowedSigners(Vec<Signer>);
+#[derive(Debug, Clone)]
+pub struct AllowedSigners {
+    ssh: Vec<Signer>,
+    openpgp: Option<OpenPgpKeys>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Signer {
@@ -23,28 +27,47 @@ struct Signer {
 impl AllowedSigners {
     /// Reads a file in the form of `ssh-keygen`'s ALLOWED SIGNERS. Its times are in `zone` unless they say UTC.
     ///
-    /// Lines for authorities that certify keys are skipped: certificates are not supported.
+    /// Lines for authorities that certify keys are skipped: certificates are not supported. Public keys of OpenPGP in
+    /// armor stand between the lines; `gpg` takes them into a home of its own.
     pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, SignersError> {
         let mut signers = Vec::new();
+        let mut armored = String::new();
+        let mut block = None;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
+            if block.is_some() || line == BEGIN_KEY {
+                let first = *block.get_or_insert(index + 1);
+                armored.push_str(line);
+                armored.push('\n');
+                block = (line != END_KEY).then_some(first);
+                continue;
+            }
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let read = signer(line, zone).map_err(|reason| SignersError { line: index + 1, reason })?;
             signers.extend(read);
         }
-        if signers.is_empty() {
+        if let Some(line) = block {
+            return Err(SignersError { line, reason: "the OpenPGP key does not end" });
+        }
+        if signers.is_empty() && armored.is_empty() {
             return Err(SignersError { line: 1, reason: "there is no key in the file" });
         }
-        Ok(Self(signers))
+        let first = || text.lines().position(|line| line.trim() == BEGIN_KEY).map_or(1, |index| index + 1);
+        let openpgp = (!armored.is_empty()).then(|| OpenPgpKeys::import(&armored)).transpose();
+        let openpgp = openpgp.map_err(|reason| SignersError { line: first(), reason })?;
+        Ok(Self { ssh: signers, openpgp })
     }
 
     /// Whose key signed these bytes for git at that time.
     pub fn check(&self, payload: &[u8], armored: &[u8], at: Timestamp) -> Result<&str, SignatureError> {
+        if let Some(keys) = self.openpgp.as_ref().filter(|_| armored.starts_with(BEGIN_SIGNATURE.as_bytes())) {
+            return keys.check(payload, armored);
+        }
         let signature = SshSignature::parse(armored)?;
         let mut refused = SignatureError::UnknownKey { fingerprint: signature.key().fingerprint() };
-        for signer in self.0.iter().filter(|signer| signer.key == *signature.key()) {
+        for signer in self.ssh.iter().filter(|signer| signer.key == *signature.key()) {
             let Some(why) = signer.refusal(at) else {
                 signature.verify(payload)?;
                 return Ok(&signer.principals);

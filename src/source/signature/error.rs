@@ -16,13 +16,13 @@ pub enum SignatureError {
     /// There is none.
     #[error("it is not signed")]
     Unsigned,
-    /// It is of a kind that is not checked.
-    #[error("its signature is {kind}, and only SSH signatures are checked")]
+    /// It is of a kind that nobody in the list signs with, or that is not checked.
+    #[error("its signature is {kind}, and the allowed signers have no such key")]
     Kind {
         /// The kind, with its article.
         kind: &'static str,
     },
-    /// It does not have the form of an SSH signature.
+    /// It does not have the form of a signature.
     #[error("its signature is malformed: {what}")]
     Malformed {
         /// What is wrong.
@@ -69,8 +69,12 @@ impl SignatureError {
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unsigned | Self::Kind { .. } | Self::KeyType { .. } => {
+            Self::Unsigned | Self::KeyType { .. } => {
                 "sign commits with `git config gpg.format ssh` and an ed25519, ECDSA (P-256, P-384) or RSA key"
+            }
+            Self::Kind { .. } => {
+                "sign commits with `git config gpg.format ssh`; or put the signer's OpenPGP key, as `gpg --armor --export` \
+                 writes it, into the file of allowed signers on this machine"
             }
             Self::UnknownKey { .. } | Self::NotValid { .. } => {
                 "if this key may sign, put its line into the file of allowed signers on this machine"
