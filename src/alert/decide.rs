@@ -100,7 +100,7 @@ pub fn decide(
             decision.told.insert(key.clone(), Told { over: true, ..before.clone() });
         }
     }
-    decision.id = hex::encode(&digest.finalize())[..32].to_owned();
+    hex::encode(&digest.finalize())[..32].clone_into(&mut decision.id);
     decision
 }
 

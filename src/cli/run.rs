@@ -110,14 +110,14 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     };
     lock.cancel_if_lost(interrupt.token);
     let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::new(SystemClock) };
-    let running = async {
+    let running = Box::pin(async {
         let ended = execute(execution).await;
         match &ended {
             Ok(_summary) => overhearing.run_begun(&arguments.plan),
             Err(error) => overhearing.run_failed(&arguments.plan, &lines(error), error.hint().as_deref()),
         }
         ended
-    };
+    });
     let summary = alerter.during(running).await?;
     let lost = lock.loss(&under).await;
     drop(lock);

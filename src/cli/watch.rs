@@ -190,7 +190,7 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         stop: interrupt.token,
         drain: arguments.serving.drain,
     };
-    let ended = alerter.during(watch.run()).await;
+    let ended = alerter.during(Box::pin(watch.run())).await;
     if let Some(serving) = serving {
         serving.end().await;
     }

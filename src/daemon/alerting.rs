@@ -26,8 +26,8 @@ pub struct Overhearing {
 }
 
 impl Overhearing {
-    fn trouble(&self, occasion: Occasion, reason: &str, what: String, next: &str) -> Option<Trouble> {
-        Some(Trouble::of_declaration(occasion, self.clock.now(), reason, what, next.to_owned()))
+    fn trouble(&self, occasion: Occasion, reason: &str, what: String, next: &str) -> Trouble {
+        Trouble::of_declaration(occasion, self.clock.now(), reason, what, next.to_owned())
     }
 
     fn activated(&self, activation: &Activation) {
@@ -37,15 +37,16 @@ impl Overhearing {
             Activation::Pending { plan_id, rails } => {
                 let what = if rails.is_empty() { "a change waits for a person".to_owned() } else { rails.join("; ") };
                 let next = format!("read it: xopero plan; then: xopero apply --approve {plan_id}");
-                (self.trouble(Occasion::Approval, &plan_id.to_string(), what, &next), None)
+                (Some(self.trouble(Occasion::Approval, &plan_id.to_string(), what, &next)), None)
             }
             Activation::Refused { rails } => {
-                (None, self.trouble(Occasion::Source, "refused", format!("it is refused: {}", rails.join("; ")), STAYS))
+                let what = format!("it is refused: {}", rails.join("; "));
+                (None, Some(self.trouble(Occasion::Source, "refused", what, STAYS)))
             }
             Activation::Invalid { diagnostics } => {
                 let first = diagnostics.first().map(|first| format!(": {}", first.message)).unwrap_or_default();
                 let what = format!("it has errors{first}");
-                (None, self.trouble(Occasion::Source, "invalid", what, STAYS))
+                (None, Some(self.trouble(Occasion::Source, "invalid", what, STAYS)))
             }
             // The next activation tells.
             Activation::Busy { .. } | Activation::Failed { .. } => return,
@@ -89,15 +90,15 @@ impl WatchSink for Overhearing {
             WatchEvent::SourceStale { reason, hint, .. } => {
                 let next = hint.clone().unwrap_or_else(|| "what is in force stays so".to_owned());
                 let what = format!("it cannot be read: {reason}");
-                self.heard.know(READING, self.trouble(Occasion::Source, "stale", what, &next));
+                self.heard.know(READING, Some(self.trouble(Occasion::Source, "stale", what, &next)));
             }
             WatchEvent::SourceRewound { applied, tip } => {
                 let what = format!("the branch is at {tip}, which does not come from {applied}, which is in force");
-                self.heard.know(READING, self.trouble(Occasion::Source, "rewound", what, FOLLOWED));
+                self.heard.know(READING, Some(self.trouble(Occasion::Source, "rewound", what, FOLLOWED)));
             }
             WatchEvent::SourceUnsigned { commit, why } => {
                 let what = format!("commit {commit} is not signed as it must be: {why}");
-                self.heard.know(READING, self.trouble(Occasion::Source, "unsigned", what, FOLLOWED));
+                self.heard.know(READING, Some(self.trouble(Occasion::Source, "unsigned", what, FOLLOWED)));
             }
             WatchEvent::RunBegins { plan, .. } => self.run_begun(plan),
             WatchEvent::RunFailed { plan, error, hint } => self.run_failed(plan, error, hint.as_deref()),

@@ -380,7 +380,7 @@ mod tests {
         let queued = async |since| {
             let seen = std::sync::Mutex::new(Vec::new());
             let look = |before: &Before| {
-                assert_eq!(before.told, [row.clone()]);
+                assert_eq!(before.told, std::slice::from_ref(&row));
                 *seen.lock().unwrap() = before.queued.values().flatten().copied().collect();
                 Telling { forgotten: vec![(ops(), "another".to_owned())], ..Telling::default() }
             };

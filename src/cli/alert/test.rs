@@ -8,7 +8,7 @@ use crate::alert::{DeliveryError, Letter, Receipt};
 use crate::cli::exit_code;
 use crate::clock::Clock;
 use crate::model::{AlertsName, Channel};
-use crate::ui::{Side, Table, count, shown};
+use crate::ui::{Side, Table, shown};
 
 /// Send a test by every way of some alerts, and say what came back
 ///
@@ -61,7 +61,7 @@ pub async fn run(context: &Context, arguments: &TestArgs) -> Result<u8, CliError
         output.data(&table.render());
         for (channel, error) in &failures {
             if let Some(hint) = error.hint() {
-                output.say(&shown(&format!("{channel}: {hint}")));
+                output.sentence(&shown(&format!("{channel}: {hint}")));
             }
         }
     }
@@ -69,8 +69,8 @@ pub async fn run(context: &Context, arguments: &TestArgs) -> Result<u8, CliError
         output.say("Every way took it. Look whether it arrived: that it was taken is all that can be seen from here.");
         return Ok(exit_code::DONE);
     }
-    let failed = count(failures.len() as u64, "way");
-    Err(CliError::new(exit_code::FAILED, format!("{failed} of alerts {name} did not take the test")))
+    let (failed, ways) = (failures.len(), alerts.channels().len());
+    Err(CliError::new(exit_code::FAILED, format!("{failed} of {ways} did not take the test of alerts {name}")))
 }
 
 fn line(name: &AlertsName, channel: Channel, sent: &Result<Receipt, DeliveryError>) -> serde_json::Value {

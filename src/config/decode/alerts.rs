@@ -53,25 +53,24 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftAlerts> {
             occasions,
             plans: plans.iter().map(|plan| plan.value.clone()).collect(),
             ca_file,
-            webhook: whole(webhook)?,
-            healthchecks: whole(healthchecks)?,
-            ntfy: whole(ntfy)?,
-            slack: whole(slack)?,
-            email: whole(email)?,
-            exec: whole(exec)?,
+            webhook: whole(webhook).ok()?,
+            healthchecks: whole(healthchecks).ok()?,
+            ntfy: whole(ntfy).ok()?,
+            slack: whole(slack).ok()?,
+            email: whole(email).ok()?,
+            exec: whole(exec).ok()?,
         };
         (!found.occasions.is_empty() && !none).then_some(found)
     })();
     Some(DraftAlerts { name, plans, value, span: node.span })
 }
 
+/// Something is there, and cannot be used.
+struct Broken;
+
 /// What is absent may be; what is broken may not.
-fn whole<T>(found: Found<T>) -> Option<Option<T>> {
-    match found {
-        None => Some(None),
-        Some(None) => None,
-        Some(Some(value)) => Some(Some(value)),
-    }
+fn whole<T>(found: Found<T>) -> Result<Option<T>, Broken> {
+    found.map_or(Ok(None), |value| value.map(Some).ok_or(Broken))
 }
 
 fn occasions(node: &Node, report: &mut Report) -> BTreeSet<Occasion> {
@@ -155,13 +154,13 @@ fn bound(node: &Node, key: &str, address: Option<&AlertAddress>, report: &mut Re
 
 fn webhook(node: &Node, called: &str, report: &mut Report) -> Option<Webhook> {
     let address = address(node, called, report);
-    let signing_key = whole(bound(node, SIGNING_KEY, address.as_ref(), report));
+    let signing_key = whole(bound(node, SIGNING_KEY, address.as_ref(), report)).ok();
     Some(Webhook { address: address?, signing_key: signing_key? })
 }
 
 fn ntfy(node: &Node, called: &str, report: &mut Report) -> Option<Ntfy> {
     let address = address(node, called, report);
-    let token = whole(bound(node, TOKEN, address.as_ref(), report));
+    let token = whole(bound(node, TOKEN, address.as_ref(), report)).ok();
     Some(Ntfy { address: address?, token: token? })
 }
 
