@@ -15,7 +15,7 @@ use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
 use crate::throttle::{
-    Answer, Arrival, Ask, Budgets, Grant, Holder, Lease, Level, Outcome, Party, RotationId, Served, Ticket,
+    Answer, Arrival, Ask, Budgets, Departure, Grant, Holder, Lease, Level, Outcome, Party, RotationId, Served, Ticket,
 };
 
 /// What all runs of a process share; a handle that can be cloned.
@@ -27,6 +27,8 @@ struct Shared {
     state: Mutex<State>,
     /// The next token comes earlier than the attendant knows.
     earlier: Notify,
+    /// There may be room for a request that waits to be sent.
+    room: Notify,
     roads: Roads,
 }
 
@@ -71,7 +73,13 @@ impl Turnstile {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let seed = u64::try_from(random_bits() >> 64).expect("it has 64 bits");
         let state = State { budgets: Budgets::new(seed), waiting: BTreeMap::new(), attended: None };
-        Self(Arc::new(Shared { clock, state: Mutex::new(state), earlier: Notify::new(), roads: Roads::default() }))
+        Self(Arc::new(Shared {
+            clock,
+            state: Mutex::new(state),
+            earlier: Notify::new(),
+            room: Notify::new(),
+            roads: Roads::default(),
+        }))
     }
 
     /// The ways to servers, which all runs of a process share as well.
@@ -195,20 +203,45 @@ impl Pass {
         &self.lease
     }
 
-    /// Whether the account was not refused since: it must not be used otherwise.
-    fn is_current(&self) -> bool {
-        let grant = self.grant();
-        grant.as_ref().is_some_and(|grant| self.turnstile.lock().budgets.is_current(grant))
+    /// Waits until so few requests of the account are under way that this one may be sent. Not if the account was
+    /// refused since, or the credential was rejected: it must not be used then.
+    pub(super) async fn departs(&self) -> bool {
+        let Shared { clock, room, .. } = &*self.turnstile.0;
+        loop {
+            let more = room.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            let now = clock.monotonic();
+            let until = match self.depart(now) {
+                Departure::Goes => return true,
+                Departure::Overtaken => return false,
+                Departure::Waits { until } => until,
+            };
+            tokio::select! {
+                () = more => {}
+                () = tokio::time::sleep(until.saturating_duration_since(now)) => {}
+            }
+        }
+    }
+
+    fn depart(&self, now: Instant) -> Departure {
+        let mut grant = self.grant();
+        let mut state = self.turnstile.lock();
+        let departure = grant.as_mut().map_or(Departure::Overtaken, |grant| state.budgets.depart(grant, now));
+        self.turnstile.hand_over(&mut state);
+        departure
     }
 
     /// Records how the request went. Tells how long the account rests, if this is news. Whoever comes second has
     /// nothing to settle.
     pub(super) fn settle(&self, outcome: Outcome) -> Option<Duration> {
         let grant = self.grant().take()?;
-        self.turnstile.with(|budgets, now| {
+        let rests = self.turnstile.with(|budgets, now| {
             let until = budgets.settle(grant, outcome, now);
             until.map(|until| until.saturating_duration_since(now))
-        })
+        });
+        self.turnstile.0.room.notify_waiters();
+        rests
     }
 
     fn grant(&self) -> MutexGuard<'_, Option<Grant>> {
@@ -228,9 +261,10 @@ impl Voucher {
         Self { authorization, pass }
     }
 
-    /// Whether the request may still be sent: its account was not refused while it waited at the gate.
-    pub(super) fn is_current(&self) -> bool {
-        self.pass.is_current()
+    /// Whether the request may still be sent: its account was not refused while it waited at the gate. Waits for those
+    /// under way, if they are too many.
+    pub(super) async fn departs(&self) -> bool {
+        self.pass.departs().await
     }
 }
 
@@ -345,5 +379,34 @@ mod tests {
         turnstile.reject(rotation, &CredentialRole::Main);
         assert!(place.turn().await.is_none());
         assert!(matches!(ask(&turnstile, rotation), Entry::Exhausted));
+    }
+
+    fn admitted(turnstile: &Turnstile, rotation: RotationId) -> Pass {
+        match ask(turnstile, rotation) {
+            Entry::Admitted(pass) => pass,
+            Entry::Queued(_) | Entry::Exhausted => panic!("there are tokens"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_waits_while_too_many_are_under_way() {
+        let (turnstile, rotation) = turnstile(60, 5);
+        let passes: Vec<_> = (0..6).map(|_| admitted(&turnstile, rotation)).collect();
+        for pass in &passes[..4] {
+            assert!(pass.departs().await);
+        }
+        {
+            let waits = passes[4].departs();
+            tokio::pin!(waits);
+            tokio::select! {
+                biased;
+                _ = &mut waits => panic!("four are under way"),
+                () = tokio::task::yield_now() => {}
+            }
+            passes[0].settle(Outcome::Answered);
+            assert!(waits.await);
+        }
+        passes[1].settle(Outcome::RateLimited { retry_after: None });
+        assert!(!passes[5].departs().await, "the account rests");
     }
 }

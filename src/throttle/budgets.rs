@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use super::bucket::Bucket;
 use super::lease::{
-    Answer, Arrival, Ask, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
+    Answer, Arrival, Ask, Departure, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
 };
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
 
@@ -173,12 +173,28 @@ impl Budgets {
         }
     }
 
-    /// Whether the account began no rest since the grant, and the credential was not rejected: a request that waited
-    /// for something else in the meantime must not be sent otherwise. It settles as unsent, and asks again.
+    /// Whether the account began no rest since the grant, and the credential was not rejected.
     pub fn is_current(&self, grant: &Grant) -> bool {
         let Some(rotation) = self.rotations.get(&grant.rotation) else { return false };
         let rejected = |member: &Member| member.role == grant.lease.role && member.rejected;
         !rotation.members.iter().any(rejected) && self.holders[grant.holder].bucket.is_good(grant.token)
+    }
+
+    /// The request is about to be sent, after whatever else it waited for. One whose grant is not current must not be:
+    /// it settles as unsent, and asks again.
+    pub fn depart(&mut self, grant: &mut Grant, now: Instant) -> Departure {
+        if !self.is_current(grant) {
+            return Departure::Overtaken;
+        }
+        let departure = self.holders[grant.holder].bucket.depart(&mut grant.token, now);
+        self.arrange(grant.holder, now);
+        departure
+    }
+
+    /// What is believed of an account.
+    #[cfg(test)]
+    pub(super) fn believed(&self, holder: &Holder) -> Option<super::size::Size> {
+        self.holders[self.names[holder]].bucket.size()
     }
 
     /// Records how a request went. Tells, for a 429 that begins a rest, until when it lasts; one to a request that
@@ -193,7 +209,7 @@ impl Budgets {
             Outcome::Answered => bucket.answered(token, now),
             Outcome::RateLimited { retry_after } => rests = bucket.refused(token, retry_after, now),
             Outcome::Unsent => bucket.put_back(token, now),
-            Outcome::Lost => bucket.lose(now),
+            Outcome::Lost => bucket.lose(token, now),
         }
         if rests.is_some() {
             self.unsteady(holder, now);

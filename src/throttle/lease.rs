@@ -1,7 +1,7 @@
 //! What callers say to the budgets and hear from them.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bucket::Token;
 use crate::model::{AccountName, BaseUrl, CredentialRole, ProjectSelector};
@@ -103,6 +103,20 @@ pub enum Answer {
     Queued(Ticket),
     /// Every credential was rejected, or is ruled out.
     Exhausted,
+}
+
+/// Whether a request may be sent with its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It is sent.
+    Goes,
+    /// Too many are under way: ask again when one is answered, or at that time.
+    Waits {
+        /// When it goes at the latest.
+        until: Instant,
+    },
+    /// A rest began since the token was taken, or the credential was rejected.
+    Overtaken,
 }
 
 /// How a request went.

@@ -6,10 +6,12 @@
 //! and corrected by what 429s teach), the rotation of each project, and the queue of requests that find no token.
 //!
 //! ```text
-//! ask ──> Granted ──> the request is sent ──> settle ──> the belief is corrected
-//!  │          ^
+//! ask ──> Granted ──> depart ──> the request is sent ──> settle ──> the belief is corrected
+//!  │          ^          └─ waits, if too many are under way
 //!  └─> Queued ┘  when its turn has come: runs take turns, in a run the oldest task first
 //! ```
+//!
+//! How often an account is refused is bounded by how far off its limit was told; `belief.rs` proves it.
 //!
 //! All of it is a state machine without input or output: time is an argument. Whoever has a [`Grant`] sends one
 //! request and settles it; whoever has a [`Ticket`] sleeps until it is served. A task keeps its credential from
@@ -23,6 +25,7 @@
 //! What concerns a server as a whole is not a matter of budgets: [`Pressure`] says how many requests at once it is
 //! given.
 
+mod belief;
 mod bucket;
 mod budgets;
 mod lease;
@@ -31,9 +34,12 @@ mod shared;
 mod size;
 #[cfg(test)]
 mod tests;
-mod watch;
+mod trial;
+mod window;
 
 pub use budgets::{Budgets, Level};
-pub use lease::{Answer, Arrival, Ask, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket};
+pub use lease::{
+    Answer, Arrival, Ask, Departure, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
+};
 pub use pressure::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};
 pub use shared::{Block, Share, SharedBudget};

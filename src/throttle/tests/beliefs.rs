@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::super::bucket::Bucket;
+use super::super::Departure;
+use super::super::bucket::{Bucket, Token};
 use super::{millis, start, told, unlimited};
 use crate::model::{Limit, LimitSource, RateLimit};
 
@@ -143,7 +144,22 @@ fn the_longest_rest_that_was_asked_for_counts() {
     assert!(bucket.take(now + millis(29_999)).is_none());
 }
 
-/// Sends as fast as the belief allows, to a server with another rate, and counts the refusals of each minute.
+#[test]
+fn a_single_refusal_teaches_nothing_and_a_second_one_soon_halves_both() {
+    let now = start();
+    let mut bucket = bucket(told(60, 5), now);
+    let believed = |bucket: &Bucket| bucket.size().map(|size| (size.capacity, size.rate)).unwrap();
+    let mut later = refuse(&mut bucket, None, now);
+    assert_eq!(believed(&bucket), (60, 5000));
+    later = refuse(&mut bucket, None, later + Duration::from_mins(2));
+    assert_eq!(believed(&bucket), (60, 5000), "it stood for a minute");
+    later = refuse(&mut bucket, None, later + Duration::from_secs(50));
+    assert_eq!(believed(&bucket), (30, 2500));
+    refuse(&mut bucket, None, later + Duration::from_secs(1));
+    assert_eq!(believed(&bucket), (15, 1250));
+}
+
+/// Sends as fast as the belief allows, to a server with another rate, and tells the refusals of each minute.
 fn against(bucket: &mut Bucket, rate: u64, capacity: u64, minutes: u64) -> Vec<u32> {
     let began = start();
     let mut now = began;
@@ -169,27 +185,62 @@ fn against(bucket: &mut Bucket, rate: u64, capacity: u64, minutes: u64) -> Vec<u
 }
 
 #[test]
-fn a_lower_rate_is_learned_from_two_refusals() {
+fn a_lower_rate_is_learned_by_halves_and_tried_with_care() {
     let now = start();
-    let refusals = against(&mut bucket(told(60, 5), now), 2000, 60, 4);
-    assert!(refusals[0] <= 8, "{refusals:?}");
-    assert!(refusals[1..].iter().all(|count| *count <= 4), "{refusals:?}");
+    let refusals = against(&mut bucket(told(60, 5), now), 2000, 60, 30);
+    assert_eq!(refusals[0], 3, "once for nothing, and two halves");
+    assert!(refusals.iter().sum::<u32>() <= 3 + 10, "{refusals:?}");
 }
 
 #[test]
 fn more_nodes_than_one_are_found_with_time_unless_the_file_sets_the_limit() {
     let now = start();
     let mut server = bucket(told(60, 5), now);
-    let refusals = against(&mut server, 15_000, 180, 20);
-    assert!(refusals.iter().sum::<u32>() <= 3, "{refusals:?}");
-    let end = server.ready_at(now) + Duration::from_secs(10);
-    assert!(drain(&mut server, end) > 50, "a higher rate is believed");
+    let refusals = against(&mut server, 15_000, 180, 40);
+    assert!(refusals.iter().sum::<u32>() <= 4, "{refusals:?}");
+    assert!(server.size().unwrap().rate > 10_000, "a higher rate is believed");
     let limit = RateLimit::Bucket { burst: 60, refill_per_second: 5 };
     let mut file = bucket(Limit { limit, source: LimitSource::File }, now);
     assert_eq!(against(&mut file, 15_000, 180, 20).iter().sum::<u32>(), 0);
     let later = file.ready_at(now);
     drain(&mut file, later);
     assert_eq!(file.ready_at(later), later + millis(200));
+}
+
+#[test]
+fn those_under_way_at_a_refusal_may_still_take_what_comes() {
+    let now = start();
+    let mut bucket = bucket(told(10, 1), now);
+    let slow = [(); 3].map(|()| bucket.take(now).unwrap());
+    let until = refuse(&mut bucket, Some(Duration::from_secs(1)), now);
+    assert!(until < now + Duration::from_secs(2));
+    assert_eq!(bucket.ready_at(until), now + Duration::from_secs(4), "three tokens come that are not ours");
+    bucket.refused(slow[0], None, now + Duration::from_secs(2));
+    bucket.answered(slow[1], now + Duration::from_secs(2));
+    assert_eq!(bucket.ready_at(now + Duration::from_secs(2)), now + Duration::from_secs(5), "then there was nothing");
+}
+
+#[test]
+fn no_more_requests_are_under_way_than_the_rate_needs() {
+    let now = start();
+    let mut bucket = bucket(told(60, 5), now);
+    let mut tokens: Vec<Token> = (0..9).map(|_| bucket.take(now).unwrap()).collect();
+    for token in &mut tokens[..4] {
+        assert_eq!(bucket.depart(token, now), Departure::Goes);
+    }
+    let until = now + Duration::from_secs(10);
+    assert_eq!(bucket.depart(&mut tokens[4], now), Departure::Waits { until });
+    assert_eq!(bucket.ready_at(now), until, "nobody passes one that waits");
+    let later = now + Duration::from_secs(2);
+    bucket.answered(tokens[0], later);
+    for token in &mut tokens[4..] {
+        assert_eq!(bucket.depart(token, later), Departure::Goes, "20 are sent in two round trips");
+    }
+    assert!(bucket.take(later).is_some());
+    let again = bucket.depart(&mut tokens[8], later);
+    assert_eq!(again, Departure::Goes, "what was sent can be sent again");
+    bucket.refused(tokens[1], None, later);
+    assert_eq!(bucket.depart(&mut tokens[8], later), Departure::Overtaken);
 }
 
 #[test]
@@ -245,6 +296,37 @@ proptest! {
                 prop_assert!(bucket.clone().take(before).is_none());
                 prop_assert!(bucket.clone().take(ready).is_some());
             }
+        }
+    }
+
+    /// A server that refuses at will, also for no reason, is not asked more often than it is promised.
+    #[test]
+    fn whatever_the_server_does_rests_are_bounded(
+        rate in 1u32..30,
+        steps in proptest::collection::vec((0u64..4000, 0u8..4, proptest::option::of(0u64..3)), 1..600),
+    ) {
+        let began = start();
+        let mut bucket = bucket(told(40, rate), began);
+        let (mut now, mut out, mut rests) = (began, std::collections::VecDeque::new(), 0);
+        for (step, what, asked) in steps {
+            // Nobody waits for his answer so long that another one goes out in his place.
+            now += millis(step);
+            if what > 0 && let Some(mut token) = bucket.take(now) {
+                let _ = bucket.depart(&mut token, now);
+                out.push_back(token);
+            }
+            while out.len() > 2 || (what != 1 && !out.is_empty()) {
+                let token = out.pop_front().unwrap();
+                if what == 2 {
+                    bucket.answered(token, now);
+                } else {
+                    rests += u64::from(bucket.refused(token, asked.map(Duration::from_secs), now).is_some());
+                }
+            }
+            let halvings = (f64::from(rate) * 60.0).log2().floor() + 1.0;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number")]
+            let most = halvings as u64 + 1 + (now - began).as_secs() / 60;
+            prop_assert!(rests <= most, "{} rests in {:?}, not {}", rests, now - began, most);
         }
     }
 }

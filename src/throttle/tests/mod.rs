@@ -1,7 +1,11 @@
 //! The budgets against a model that is too simple to be wrong, and in worlds that are not.
 
+mod alone;
 mod beliefs;
+mod estate;
+mod laws;
 mod model;
+mod pressure;
 mod queue;
 mod simulation;
 mod world;

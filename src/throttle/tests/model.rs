@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::bucket::{Bucket, Token};
-use super::super::{Answer, Arrival, Ask, Budgets, Grant, Outcome, Party, RotationId, Served, Steadiness, Ticket};
+use super::super::{
+    Answer, Arrival, Ask, Budgets, Departure, Grant, Outcome, Party, RotationId, Served, Steadiness, Ticket,
+};
 use super::{account, holder, millis, role, start, told, unlimited};
 use crate::model::{CredentialRole, Limit};
 
@@ -174,6 +176,7 @@ impl Naive {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Ask { rotation: usize, task: usize, keep: Option<usize>, steady: bool, except: Option<usize> },
+    Depart { which: usize },
     Settle { which: usize, how: How },
     Reject { rotation: usize, member: usize },
     Withdraw { which: usize },
@@ -201,6 +204,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0usize..4, 0usize..6, member(), any::<bool>(), member())
             .prop_map(|(rotation, task, keep, steady, except)| Step::Ask { rotation, task, keep, steady, except }),
+        6 => (0usize..64).prop_map(|which| Step::Depart { which }),
         6 => (0usize..64, how).prop_map(|(which, how)| Step::Settle { which, how }),
         1 => (0usize..4, 0usize..3).prop_map(|(rotation, member)| Step::Reject { rotation, member }),
         1 => (0usize..64).prop_map(|which| Step::Withdraw { which }),
@@ -289,6 +293,14 @@ impl Both {
                     (answer, expected) => prop_assert!(false, "{answer:?} instead of {expected:?}"),
                 }
             }
+            Step::Depart { which } if !self.out.is_empty() => {
+                let which = which % self.out.len();
+                let Out { grant, rotation, member, token } = &mut self.out[which];
+                let bucket = &mut self.naive.buckets[ROTATIONS[*rotation].1[*member]];
+                let rejected = self.naive.rejected.contains(&(*rotation, *member));
+                let expected = if rejected { Departure::Overtaken } else { bucket.depart(token, now) };
+                prop_assert_eq!(self.budgets.depart(grant, now), expected);
+            }
             Step::Settle { which, how } if !self.out.is_empty() => {
                 let Out { grant, rotation, member, token } = self.out.swap_remove(which % self.out.len());
                 let account = ROTATIONS[rotation].1[member];
@@ -307,7 +319,7 @@ impl Both {
                         None
                     }),
                     How::Lost => (Outcome::Lost, {
-                        bucket.lose(now);
+                        bucket.lose(token, now);
                         None
                     }),
                 };
@@ -330,7 +342,7 @@ impl Both {
                 self.naive.queue.retain(|waits| waits.ticket != Some(ticket));
                 self.budgets.withdraw(ticket);
             }
-            Step::Settle { .. } | Step::Reject { .. } | Step::Withdraw { .. } => {}
+            Step::Depart { .. } | Step::Settle { .. } | Step::Reject { .. } | Step::Withdraw { .. } => {}
             Step::Pass { millis: time } => {
                 let end = now + millis(time);
                 while let Some(at) = self.budgets.wake_at().filter(|at| *at <= end) {

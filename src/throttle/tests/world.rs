@@ -1,4 +1,4 @@
-//! A world for the simulation: servers with exact buckets, others who use them, and runs that ask.
+//! Servers for the simulation, with exact buckets and others who use them.
 
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ pub(super) struct Truth {
     /// Whether what we are told is the truth, and nobody else uses it: one node, no thief.
     pub(super) plain: bool,
     /// Tokens and thousandths of tokens per second, of each node.
-    limit: Option<(u64, u64)>,
+    pub(super) limit: Option<(u64, u64)>,
     /// The nodes: levels in trillionths of a token, and when.
     nodes: Vec<(u128, Instant)>,
     /// How others wait between their requests.
