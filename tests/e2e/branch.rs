@@ -122,15 +122,10 @@ impl Source {
         self.home.server.clone_url(&self.served)
     }
 
-    /// The options that name the branch.
-    pub fn options<'a>(&'a self, address: &'a str, token: &'a str) -> Vec<&'a str> {
-        vec!["--git", address, "--git-account", "watcher", "--git-token-file", token]
-    }
-
     /// A watch that follows the branch, with further options.
     fn watch(&self, more: &[&str]) -> Watching {
         let (address, token) = (self.address(), self.machine.path().join("token"));
-        let options = self.options(&address, token.to_str().unwrap());
+        let options = naming(&address, token.to_str().unwrap());
         Watching::start(&self.home, &[&options, more].concat())
     }
 }
@@ -141,6 +136,11 @@ impl Drop for Source {
         let mut command = self.home.command("gpgconf");
         let _none_there = command.args(["--homedir", &self.keyring(), "--kill", "all"]).output();
     }
+}
+
+/// The options that name the branch.
+fn naming<'a>(address: &'a str, token: &'a str) -> Vec<&'a str> {
+    vec!["--git", address, "--git-account", "watcher", "--git-token-file", token]
 }
 
 /// Asks at once, and waits for what comes of it.
@@ -210,7 +210,7 @@ fn what_cannot_be_followed_is_told_before_anything_begins() {
     let source = Source::new();
     let home = &source.home;
     let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
-    let options = source.options(&address, &token);
+    let options = naming(&address, &token);
     let watch = |more: &[&str]| home.xopero(&[&["watch"], more].concat());
     let ssh = "ssh://git@bitbucket.example.com:7999/ops/backup.git";
     for address in [ssh, "git@bitbucket.example.com:ops/backup.git"] {
@@ -262,7 +262,7 @@ fn what_waits_is_seen_and_approved_without_a_clone() {
         (&line["file"]["sync"], &line["source"]["problems"]),
         (&"PendingApproval".into(), &Value::Array(vec![]))
     );
-    assert!(shown.replace("\n", " ").contains(&approve), "{shown}");
+    assert!(shown.replace('\n', " ").contains(&approve), "{shown}");
     source.home.xopero(&["plan", "--offline"]).success().says("tightened-retention").says(&approve);
     source.home.xopero(&["validate"]).success().says("xopero.kdl is valid");
     let approve: Vec<&str> = approve.split(' ').skip(1).chain(["--offline"]).collect();
@@ -292,7 +292,7 @@ fn a_commit_that_changes_nothing_cannot_be_taken_back_unseen() {
 
     // Somebody looks, and means it.
     let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
-    let options = source.options(&address, &token);
+    let options = naming(&address, &token);
     let command = |command: &[&str]| source.home.xopero(&[command, &options[..], &["--offline"]].concat());
     command(&["plan", "--detailed-exitcode"]).success();
     command(&["apply"]).success().says(&format!("must come from commit {}", &first[..8]));
@@ -324,7 +324,7 @@ fn what_is_not_signed_or_cannot_be_read_is_seen_until_it_is_over() {
     let (shown, _) = status(&source);
     assert!(shown.contains("is not signed as demanded") && shown.contains("signed by ada@example.com"), "{shown}");
     let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
-    let options = [&source.options(&address, &token)[..], &["--require-signatures", &list]].concat();
+    let options = [&naming(&address, &token)[..], &["--require-signatures", &list]].concat();
     for command in [&["plan", "--offline"][..], &["apply", "--auto-approve"], &["validate"]] {
         let refused = source.home.xopero(&[command, &options].concat()).expect(11);
         let refused = refused.says(&unsigned[..8]).says("it is not signed").says("gpg.format ssh");
@@ -412,6 +412,6 @@ fn a_webhook_wakes_a_watch_and_says_nothing_else() {
     let weak = source.keep("hook", "short", 0o600);
     let (address, token) = (source.address(), source.keep("token", &token_of("watcher"), 0o600));
     let options =
-        [&["watch", "--listen", "127.0.0.1:0", "--webhook-secret-file", &weak], &source.options(&address, &token)[..]];
+        [&["watch", "--listen", "127.0.0.1:0", "--webhook-secret-file", &weak], &naming(&address, &token)[..]];
     source.home.xopero(&options.concat()).expect(64).says("shorter than 16");
 }
