@@ -19,11 +19,14 @@ pub(super) async fn sweep(context: &Context, disorderly: &[Disorder], whole: &mu
         let of_it = |destination: &&DestinationContext| destination.id == disorder.destination;
         let Some(destination) = context.destinations.iter().find(of_it) else { continue };
         match sweep_one(context, destination).await? {
-            Ok(freed) => {
+            Ok(Swept { freed, is_whole }) => {
                 if freed > 0 {
                     tracing::info!(destination = %destination.name, freed, "removed what a killed run left");
                 }
-                context.state.swept(disorder, context.run).await?;
+                // Whoever holds what was left alone may be dead as well: then the next run finds it.
+                if is_whole {
+                    context.state.swept(disorder, context.run).await?;
+                }
             }
             // It takes space and harms nothing; whether the destination works is for the tasks to find.
             Err(error) => whole.warnings.push(format!("{}: {}", destination.name, lines(&error).join(": "))),
@@ -32,12 +35,20 @@ pub(super) async fn sweep(context: &Context, disorderly: &[Disorder], whole: &mu
     Ok(())
 }
 
-/// Removes what has no writer. Answers how many bytes came free.
-async fn sweep_one(context: &Context, destination: &DestinationContext) -> Result<Result<u64, StoreError>, RunError> {
+/// What came of sweeping a destination.
+struct Swept {
+    /// Bytes that came free.
+    freed: u64,
+    /// Whether nothing unfinished is left.
+    is_whole: bool,
+}
+
+/// Removes what has no writer.
+async fn sweep_one(context: &Context, destination: &DestinationContext) -> Result<Result<Swept, StoreError>, RunError> {
     let store = destination.store.clone();
     let found = tokio::task::spawn_blocking(move || store.unfinished()).await.expect("looking does not panic");
     if found.is_empty() {
-        return Ok(Ok(0));
+        return Ok(Ok(Swept { freed: 0, is_whole: true }));
     }
     let (held, runs) = context.state.living().await?;
     let (held, runs): (BTreeSet<_>, BTreeSet<_>) = (held.into_iter().collect(), runs.into_iter().collect());
@@ -45,7 +56,10 @@ async fn sweep_one(context: &Context, destination: &DestinationContext) -> Resul
         keys::repository_of(key).is_some_and(|repository| held.contains(&repository))
             || keys::run_of(key).is_some_and(|run| runs.contains(&run))
     };
+    let most = found.len();
     let left: Vec<_> = found.into_iter().filter(|unfinished| !is_alive(unfinished.key())).collect();
+    let is_whole = left.len() == most;
     let store = destination.store.clone();
-    Ok(tokio::task::spawn_blocking(move || store.remove_unfinished(&left)).await.expect("sweeping does not panic"))
+    let removed = tokio::task::spawn_blocking(move || store.remove_unfinished(&left)).await;
+    Ok(removed.expect("sweeping does not panic").map(|freed| Swept { freed, is_whole }))
 }

@@ -11,6 +11,7 @@ use xopero::clock::SystemClock;
 use xopero::state::{StateLocation, StateStore};
 
 use crate::json_schema::demand_valid;
+use crate::killed::end_all_leases;
 use crate::scene::{Live, PATIENCE, complaint, edit, listed, readers, run, stored, summary, task, tidy};
 use crate::support::{Ended, Home};
 
@@ -132,6 +133,37 @@ fn what_a_killed_worker_had_is_done_by_the_others() {
     let ended = live.wait().success();
     of_worker.release();
     complete(&home, &large, &ended);
+}
+
+#[test]
+fn what_a_worker_left_that_was_killed_with_its_run_is_swept_when_it_is_known_to_be_lost() {
+    let (home, large) = scene();
+    let (of_run, of_worker) = (hold_the_run(&home), hold_the_worker(&home));
+    let (worker, live) = (worker(&home), Live::start(&home));
+    assert!(of_run.reached_blocking(PATIENCE) && of_worker.reached_blocking(PATIENCE));
+    worker.signal(Signal::KILL);
+    live.signal(Signal::KILL);
+    over(worker, -9);
+    assert_eq!(live.wait().code, -9);
+    of_run.release();
+    of_worker.release();
+    assert_eq!(unfinished(&home), 1);
+    // To the next run the worker may be alive, as it has been heard of a moment ago.
+    let mut live = Live::start(&home);
+    live.until("run_started");
+    assert_eq!(unfinished(&home), 1);
+    end_all_leases(&home);
+    let ended = live.wait().success();
+    assert_eq!(summary(&ended)["totals"]["new"], 4);
+    let ended = run(&home, 0);
+    assert_eq!(unfinished(&home), 0);
+    tidy(&home, &ended);
+    judge::compare(&large.path(), &home.restore("PAY/large")).expect("they are equal");
+}
+
+/// Files that have no name at the destination.
+fn unfinished(home: &Home) -> usize {
+    stored(home, "nas", "#").len()
 }
 
 #[test]

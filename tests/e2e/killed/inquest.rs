@@ -23,6 +23,7 @@ use xopero::store::{Access, Store};
 
 use super::estate::{Estate, on_runtime};
 use crate::proof::name_of;
+use crate::support::Home;
 
 const DESTINATIONS: [&str; 2] = ["nas", "offsite"];
 
@@ -201,6 +202,17 @@ fn demand_whole(record: &SnapshotRecord, damaged: bool) -> String {
 
 async fn open(database: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(database).connect().await.expect("SQLite opens it")
+}
+
+/// Says that all who work on tasks are lost, as the state finds a minute later by itself.
+pub fn end_all_leases(home: &Home) {
+    on_runtime(async {
+        let mut database = open(&home.path().join(".xopero/state.db")).await;
+        sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut database).await.expect("it waits for others");
+        let ended = sqlx::query("UPDATE queue SET lease_until = 0 WHERE state = 'running'").execute(&mut database);
+        ended.await.expect("they end");
+        database.close().await.expect("it closes");
+    });
 }
 
 /// Lets SQLite check the database as it was found.

@@ -11,3 +11,5 @@ mod inquest;
 mod life;
 mod moments;
 mod points;
+
+pub use inquest::end_all_leases;
