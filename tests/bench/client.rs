@@ -1,9 +1,8 @@
 //! The two clients, each with a fresh home and nothing of the user's settings.
 
 use crate::CONCURRENCY;
-use crate::figures::Cost;
 use crate::home::{XoperoHome, environment, folder};
-use crate::measure::Work;
+use crate::measure::{Cost, Work};
 use crate::server::{Served, TOKEN};
 
 /// Stock git with a folder for its clones.

@@ -2,16 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the client's processes cost.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub struct Cost {
-    /// From the first process's start to the last one's end, in seconds.
-    pub wall: f64,
-    /// User and system time of all processes, in seconds.
-    pub cpu: f64,
-    /// The most memory that one of the processes had resident at once, in bytes.
-    pub memory: f64,
-}
+use crate::measure::Cost;
 
 /// What the server saw.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]

@@ -14,10 +14,6 @@ impl XoperoHome {
     /// Nothing is backed up yet. The first account is the main one, the others are enabled by the plan `bench`; each
     /// has the token that [`token`] gives it.
     pub fn new(url: &str, project: &str, concurrency: usize, accounts: &[&str]) -> Self {
-        let home = Self { folder: folder() };
-        home.xopero(&["secrets", "keygen", "--output", "identity.txt"], "");
-        let identity = std::fs::read_to_string(home.folder.path().join("identity.txt")).expect("it was just made");
-        let key = identity.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("it names its key");
         let mut enabled = String::new();
         for account in accounts.iter().skip(1) {
             write!(enabled, " \"{account}\"").expect("strings take everything");
@@ -27,6 +23,18 @@ impl XoperoHome {
         } else {
             format!("project \"{project}\" {{\n        enable-credentials{enabled}\n    }}")
         };
+        let plan = format!(
+            "plan \"bench\" {{\n    {planned}\n    parts \"git\"\n    destination \"disk\"\n    retention \"all\"\n}}\n"
+        );
+        Self::declaring(url, project, concurrency, accounts, &plan)
+    }
+
+    /// The same with other plans.
+    pub fn declaring(url: &str, project: &str, concurrency: usize, accounts: &[&str], plans: &str) -> Self {
+        let home = Self { folder: folder() };
+        home.xopero(&["secrets", "keygen", "--output", "identity.txt"], "");
+        let identity = std::fs::read_to_string(home.folder.path().join("identity.txt")).expect("it was just made");
+        let key = identity.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("it names its key");
         let text = format!(
             r#"/- kdl-version 2
 xopero schema=1
@@ -46,13 +54,7 @@ retention "all" {{
 }}
 project "{project}" server="bb" {{
 }}
-plan "bench" {{
-    {planned}
-    parts "git"
-    destination "disk"
-    retention "all"
-}}
-"#
+{plans}"#
         );
         std::fs::write(home.folder.path().join("xopero.kdl"), text).expect("the folder is fresh");
         for (number, account) in accounts.iter().enumerate() {

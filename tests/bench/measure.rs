@@ -11,7 +11,16 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
-use crate::figures::Cost;
+/// What the client's processes cost.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Cost {
+    /// From the first process's start to the last one's end, in seconds.
+    pub wall: f64,
+    /// User and system time of all processes, in seconds.
+    pub cpu: f64,
+    /// The most memory that one of the processes had resident at once, in bytes.
+    pub memory: f64,
+}
 
 /// Programs to run, some of them at the same time.
 #[derive(Debug, Deserialize, Serialize)]

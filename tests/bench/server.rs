@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Run;
 use crate::arguments::{Arguments, Part};
-use crate::figures::{Cost, Traffic};
+use crate::figures::Traffic;
+use crate::measure::Cost;
 
 /// The project with the large repository.
 pub const LARGE: &str = "LARGE";
