@@ -63,6 +63,7 @@ pub struct Life<'a> {
     deeds: Receiver<Deed>,
     stderr: Option<JoinHandle<String>>,
     moment: Moment,
+    companion: Option<(Child, u64)>,
 }
 
 impl<'a> Life<'a> {
@@ -89,7 +90,23 @@ impl<'a> Life<'a> {
             stderr.read_to_string(&mut text).expect("stderr is UTF-8");
             text
         });
-        Self { estate, child, deeds, stderr: Some(stderr), moment }
+        Self { estate, child, deeds, stderr: Some(stderr), moment, companion: None }
+    }
+
+    /// A worker takes a share in what it does. It is killed at a deed, or with it.
+    pub fn accompanied_until(mut self, deed: u64) -> Self {
+        let mut command = self.estate.home.xopero_command(&["worker", "--json"]);
+        command.env("XOPERO_IDENTITY_FILE", self.estate.home.path().join("identity.txt"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.companion = Some((command.spawn().expect("the executable starts"), deed));
+        self
+    }
+
+    fn part(&mut self) {
+        if let Some((mut worker, _)) = self.companion.take() {
+            worker.kill().expect("it can be killed");
+            worker.wait().expect("it ends");
+        }
     }
 
     /// Lives until the moment and the delay after it. `meanwhile` is called with the number of each deed.
@@ -110,6 +127,9 @@ impl<'a> Life<'a> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
             meanwhile(asked + said);
+            if self.companion.as_ref().is_some_and(|(_, deed)| asked + said >= *deed) {
+                self.part();
+            }
             let is_time = match &self.moment {
                 Moment::Asked(count) => asked >= *count,
                 Moment::Said(count) => said >= *count,
@@ -138,6 +158,7 @@ impl<'a> Life<'a> {
     fn end(&mut self, lines: Vec<String>) -> End {
         use std::os::unix::process::ExitStatusExt;
         let status = self.child.wait().expect("it ends");
+        self.part();
         let code = status.code().or_else(|| status.signal().map(|signal| -signal)).expect("a code or a signal");
         let stderr = self.stderr.take().map(|thread| thread.join().expect("it is read")).unwrap_or_default();
         self.estate.over();
@@ -157,6 +178,7 @@ fn tell(stdout: impl Read, deeds: &Sender<Deed>) {
 
 impl Drop for Life<'_> {
     fn drop(&mut self) {
+        self.part();
         let _already_over = self.child.kill();
         let _already_over = self.child.wait();
     }

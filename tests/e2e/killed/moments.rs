@@ -8,6 +8,7 @@ use xopero::clock::random_bits;
 
 use super::dice::Dice;
 use super::estate::Estate;
+use super::inquest::end_all_leases;
 use super::life::{Life, Moment};
 use super::points;
 use crate::support::{file_text, write_text};
@@ -126,7 +127,12 @@ fn one_life(estate: &mut Estate, dice: &mut Dice, story: &mut Story, number: u64
     ));
     let text = change.is_some().then(|| estate.next_version());
     let before = file_text(&estate.home);
-    let life = Life::begin(estate, arguments, None, moment);
+    let mut life = Life::begin(estate, arguments, None, moment);
+    let helped = (!applies && dice.once_in(3)).then(|| 1 + dice.below(40));
+    if let Some(deed) = helped {
+        story.tell(&format!("  and a worker, until {deed}"));
+        life = life.accompanied_until(deed);
+    }
     let end = life.live(delay, |deed| {
         if let Some(text) = text.as_ref().filter(|_| Some(deed) == change) {
             if torn {
@@ -142,6 +148,9 @@ fn one_life(estate: &mut Estate, dice: &mut Dice, story: &mut Story, number: u64
             write_text(&estate.home, &text);
         }
         estate.know_version();
+    }
+    if helped.is_some() {
+        end_all_leases(&estate.home);
     }
     let may_end = end.was_killed() || expected.contains(&end.code);
     assert!(may_end, "it ended with {}: {}\n{}", end.code, end.stderr, end.lines.join("\n"));
