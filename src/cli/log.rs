@@ -155,9 +155,9 @@ impl Lines {
                     Some(Value::String(message)) => shown(&message),
                     Some(_) | None => String::new(),
                 };
-                let fields: String = fields.iter().map(|(name, value)| format!(" {name}={}", text(value))).collect();
+                let fields: Vec<_> = fields.iter().map(|(name, value)| format!(" {name}={}", text(value))).collect();
                 let space = if self.stamp == Stamp::Time { " " } else { "" };
-                format!("{stamp}{space}{} {target}: {message}{fields}\n", level.as_str())
+                format!("{stamp}{space}{} {target}: {message}{}\n", level.as_str(), fields.concat())
             }
         }
     }

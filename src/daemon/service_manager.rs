@@ -161,20 +161,17 @@ impl Standing {
             Verdict::LoopStuck => Some("stuck: the loop does not turn any more".to_owned()),
             Verdict::RunStuck { plan } => Some(format!("stuck: the run of {plan} neither comes on nor waits")),
         };
-        match why {
-            Some(why) => {
-                if !std::mem::replace(&mut self.stuck, true) {
-                    tracing::error!("{why}; the watchdog gets no sign of life");
-                    messages.push(Message::Status(why));
-                }
+        if let Some(why) = why {
+            if !std::mem::replace(&mut self.stuck, true) {
+                tracing::error!("{why}; the watchdog gets no sign of life");
+                messages.push(Message::Status(why));
             }
-            None => {
-                if std::mem::take(&mut self.stuck) {
-                    messages.push(Message::Status(self.words()));
-                }
-                messages.extend(watched.then_some(Message::Alive));
-                messages.extend(self.stopping.then_some(Message::Extend));
+        } else {
+            if std::mem::take(&mut self.stuck) {
+                messages.push(Message::Status(self.words()));
             }
+            messages.extend(watched.then_some(Message::Alive));
+            messages.extend(self.stopping.then_some(Message::Extend));
         }
         if self.reloading.is_some_and(|since| now.saturating_duration_since(since) >= RELOADED) {
             self.reloading = None;

@@ -46,7 +46,6 @@ impl WebError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotAnAddress { .. } => None,
             Self::NotLoopback { address } => Some(format!(
                 "listen at 127.0.0.1:{} or at a unix socket, and let a proxy that asks who calls pass it on",
                 address.port()
@@ -56,7 +55,7 @@ impl WebError {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 Some("the path of a socket has 107 bytes at most: `--listen unix:/run/xopero.sock`".to_owned())
             }
-            Self::Bind { .. } => None,
+            Self::NotAnAddress { .. } | Self::Bind { .. } => None,
         }
     }
 }

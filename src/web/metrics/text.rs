@@ -1,6 +1,6 @@
 //! The text that Prometheus reads, in the form that it asks for.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -65,9 +65,9 @@ fn plain(open: &str) -> String {
         };
         let end = if kind == "counter" { "_total" } else { "" };
         if let Some((_, words)) = help.take() {
-            text.push_str(&format!("# HELP {name}{end} {words}\n"));
+            writeln!(text, "# HELP {name}{end} {words}").expect("strings take everything");
         }
-        text.push_str(&format!("# TYPE {name}{end} {kind}\n"));
+        writeln!(text, "# TYPE {name}{end} {kind}").expect("strings take everything");
     }
     text
 }
