@@ -40,6 +40,14 @@ struct Inner {
 const NOTICES: u64 = 6;
 
 impl Inner {
+    /// There is so much more to do.
+    fn grow(&mut self, tasks: u64) {
+        if self.whole.length() == Some(0) && tasks > 0 {
+            self.whole.set_style(line_of("{prefix:.16} [{bar:20}] {pos}/{len}  {wide_msg}"));
+        }
+        self.whole.inc_length(tasks);
+    }
+
     fn describe(&self) {
         let Totals { new, changed, failed, .. } = self.totals;
         let in_flight: u64 = self.in_flight.values().map(ProgressBar::position).sum();
@@ -90,6 +98,16 @@ impl Progress {
         if inner.notices == NOTICES {
             self.line(&self.style.dim("(more of this is counted in the summary)"));
         }
+    }
+
+    /// Takes note of a server that is busy until some time, or not any more.
+    fn server(&self, inner: &mut Inner, server: &ServerName, busy_until: Option<Timestamp>, text: &str) {
+        match busy_until {
+            Some(until) => drop(inner.busy.insert(server.clone(), until)),
+            None => drop(inner.busy.remove(server)),
+        }
+        inner.describe();
+        self.notice(inner, text);
     }
 
     fn line(&self, text: &str) {
@@ -151,10 +169,7 @@ impl EventSink for Progress {
                 self.line(&format!("projects {pattern}: {}", count(projects.len() as u64, "project")));
             }
             Event::ProjectListed { project, in_scope, out_of_scope } => {
-                if inner.whole.length() == Some(0) && *in_scope > 0 {
-                    inner.whole.set_style(line_of("{prefix:.16} [{bar:20}] {pos}/{len}  {wide_msg}"));
-                }
-                inner.whole.inc_length(*in_scope as u64);
+                inner.grow(*in_scope as u64);
                 let left_out = if *out_of_scope > 0 { format!(", {out_of_scope} left out") } else { String::new() };
                 self.line(&format!("project {project}: {} in scope{left_out}", count(*in_scope as u64, "repository")));
             }
@@ -208,14 +223,12 @@ impl EventSink for Progress {
                 inner.describe();
             }
             Event::ServerBusy { server, until, limit, why } => {
-                inner.busy.insert(server.clone(), *until);
-                inner.describe();
-                self.notice(&mut inner, &busy(server, *until, *limit, why));
+                let text = busy(server, *until, *limit, why);
+                self.server(&mut inner, server, Some(*until), &text);
             }
             Event::ServerServes { server, limit } => {
-                inner.busy.remove(server);
-                inner.describe();
-                self.notice(&mut inner, &format!("server {} serves again, {limit} at once", shown(server.as_str())));
+                let text = format!("server {} serves again, {limit} at once", shown(server.as_str()));
+                self.server(&mut inner, server, None, &text);
             }
             Event::TaskFinished { report } => {
                 if let Some(bar) = inner.in_flight.remove(&report.name) {
