@@ -78,14 +78,17 @@ impl<'a> Author<'a> {
             "project/credential/password" | "project/additional-credential/password" => usize::from(!first),
             "plan/project" => 1 + self.roll(self.counts["project"]),
             "plan/project/enable-credentials" => usize::from(self.extras > 0) * self.roll(2),
-            "plan/destination" | "plan/retention/keep" => 1,
+            "plan/destination"
+            | "plan/retention/keep"
+            | "alerts/slack"
+            | "alerts/slack/address"
+            | "alerts/email/password" => 1,
             // An address that is sealed has nothing sealed for it.
             "alerts/webhook/signing-key" | "alerts/ntfy/token" => usize::from(self.has_clear_address()),
             "alerts/webhook/address" | "alerts/healthchecks/address" | "alerts/ntfy/address" => {
                 usize::from(!self.has_clear_address())
             }
             "alerts/plan" => self.roll(self.counts["plan"] + 1),
-            "alerts/slack" | "alerts/slack/address" | "alerts/email/password" => 1,
             _ => self.roll_count(row),
         }
     }
