@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn a_loop_that_does_not_turn_is_stuck() {
         let (pulse, clock) = pulse();
-        clock.advance(LONGEST_TURN - SECOND);
+        clock.advance(LONGEST_TURN.saturating_sub(SECOND));
         assert_eq!(pulse.verdict(), Verdict::Alive);
         clock.advance(SECOND);
         assert_eq!((pulse.verdict(), pulse.readiness()), (Verdict::LoopStuck, Err(NotReady::Stuck)));
@@ -301,10 +301,10 @@ mod tests {
     fn a_run_is_stuck_when_it_is_silent_and_waits_for_nothing() {
         let (pulse, clock) = pulse();
         begin(&pulse);
-        pass(&pulse, &clock, LONGEST_SILENCE - SECOND);
+        pass(&pulse, &clock, LONGEST_SILENCE.saturating_sub(SECOND));
         assert_eq!(pulse.verdict(), Verdict::Alive);
         pulse.tell_of_run(&plan(), &Event::Stopping);
-        pass(&pulse, &clock, LONGEST_SILENCE - SECOND);
+        pass(&pulse, &clock, LONGEST_SILENCE.saturating_sub(SECOND));
         assert_eq!(pulse.verdict(), Verdict::Alive, "it said something");
         pulse.is_alive(&plan());
         pass(&pulse, &clock, LONGEST_SILENCE);
@@ -321,7 +321,7 @@ mod tests {
         let until = clock.now() + wait;
         let throttled = Event::Throttled { subject: "PAY/ledger".into(), until, reason: "no budget".into() };
         pulse.tell_of_run(&plan(), &throttled);
-        pass(&pulse, &clock, wait + LONGEST_SILENCE - SECOND);
+        pass(&pulse, &clock, (wait + LONGEST_SILENCE).saturating_sub(SECOND));
         assert_eq!(pulse.verdict(), Verdict::Alive);
         pass(&pulse, &clock, SECOND);
         assert_eq!(pulse.verdict(), Verdict::RunStuck { plan: plan() });

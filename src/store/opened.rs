@@ -262,7 +262,9 @@ mod tests {
         let store = store(folder.path());
         store.put_new("servers/x/a.age", Bytes::from_static(b"whole")).await.unwrap();
         let left = ["servers/x/b.age#1", "xopero.json#1"].map(|name| folder.path().join(name));
-        left.iter().for_each(|path| fs::write(path, b"half").unwrap());
+        for path in &left {
+            fs::write(path, b"half").unwrap();
+        }
         let foreign = folder.path().join("photos");
         fs::create_dir(&foreign).unwrap();
         fs::write(foreign.join("c.age#1"), b"somebody's own").unwrap();
