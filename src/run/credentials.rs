@@ -148,27 +148,30 @@ impl Credentials {
         R: Future<Output = Result<T, E>>,
         E: Into<TaskError>,
     {
-        let pass = Arc::new(self.pass_of(project, role, patience).await?);
-        let authorization = self.authorizations[&(project.clone(), role.clone())].clone();
-        let voucher = Voucher::new(authorization, Arc::clone(&pass));
-        let said = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {
-                ledger.sent(pass.lease());
-                return None;
+        let authorization = &self.authorizations[&(project.clone(), role.clone())];
+        let (pass, said) = loop {
+            let pass = Arc::new(self.pass_of(project, role, patience).await?);
+            let voucher = Voucher::new(authorization.clone(), Arc::clone(&pass));
+            let said = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    ledger.sent(pass.lease());
+                    return None;
+                }
+                said = server.gate.listing(voucher, &request) => said,
+            };
+            if !matches!(said, Err(TaskError::Overtaken)) {
+                break (pass, said);
             }
-            said = server.gate.listing(voucher, request) => said,
-        };
-        if matches!(said, Err(TaskError::Overtaken)) {
             pass.settle(Outcome::Unsent);
-            return None;
-        }
+        };
         ledger.sent(pass.lease());
         match &said {
             Err(error) if let Some(HttpError::RateLimited { retry_after, .. }) = error.http() => {
                 ledger.limited(pass.lease());
-                let rests = pass.settle(Outcome::RateLimited { retry_after: *retry_after });
-                self.tell_rest(pass.lease(), rests);
+                if let Err(error) = self.settle_refusal(&pass, *retry_after).await {
+                    return Some(Err(error));
+                }
             }
             Ok(_) | Err(_) => {
                 pass.settle(Outcome::Answered);

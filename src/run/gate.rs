@@ -127,7 +127,7 @@ impl Gate {
         let (mut refused, mut served_before) = (0, None);
         loop {
             let place = self.enter().await?;
-            if !voucher.departs().await {
+            if !voucher.departs().await? {
                 return Err(TaskError::Overtaken);
             }
             let error: TaskError = match request(voucher.authorization.clone()).await {

@@ -10,12 +10,15 @@
 //! within half a second is throttled: it holds no worker slot ([`parking`], [`queue`]), and others go on which can. Then
 //! the request goes through its server's [`gate`], where everybody waits together while the server is busy.
 //!
+//! While other processes work on the same state, an account's tokens are reserved there in [`blocks`].
+//!
 //! Tasks are claimed from the queue in the state ([`work`]), for which processes can compete; claims are kept alive by the
 //! [`keeper`]. Whoever loses one publishes nothing.
 //!
 //! A task that fails fails alone. What happens is told as [`Event`]s; what happened is the [`Summary`].
 
 mod attempt;
+mod blocks;
 mod caller;
 mod chain;
 mod check;

@@ -58,8 +58,7 @@ impl Credentials {
                 Some(HttpError::RateLimited { retry_after, .. }) => {
                     caller.ledger.limited(&lease);
                     caller.limited = true;
-                    let rests = pass.settle(Outcome::RateLimited { retry_after: *retry_after });
-                    self.tell_rest(&lease, rests);
+                    self.settle_refusal(&pass, *retry_after).await?;
                 }
                 // A credential leaves before its token can go to somebody else who would use it.
                 Some(HttpError::Unauthorized { meaning, .. }) => {
@@ -72,6 +71,17 @@ impl Credentials {
                 }
             }
         }
+    }
+
+    /// Settles a request that was answered with 429. Those who use the account hear of it, here and elsewhere.
+    pub(super) async fn settle_refusal(&self, pass: &Pass, retry_after: Option<Duration>) -> Result<(), TaskError> {
+        let stake = pass.stake();
+        let rests = pass.settle(Outcome::RateLimited { retry_after });
+        self.tell_rest(pass.lease(), rests);
+        if let (Some(stake), Some(rests)) = (stake, rests) {
+            self.turnstile.tell_refusal(&stake, rests).await?;
+        }
+        Ok(())
     }
 
     /// Waits, or ends early because the run is stopped.

@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::TaskError;
+use super::blocks::Blocks;
 use super::lanes::Roads;
 use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
 use crate::throttle::{
-    Answer, Arrival, Ask, Budgets, Departure, Grant, Holder, Lease, Level, Outcome, Party, RotationId, Served, Ticket,
+    Answer, Arrival, Ask, Budgets, Departure, Grant, Holder, Lease, Level, Outcome, Party, RotationId, Served, Stake,
+    Ticket,
 };
 
 /// What all runs of a process share; a handle that can be cloned.
@@ -30,6 +33,7 @@ struct Shared {
     /// There may be room for a request that waits to be sent.
     room: Notify,
     roads: Roads,
+    blocks: Blocks,
 }
 
 struct State {
@@ -79,12 +83,38 @@ impl Turnstile {
             earlier: Notify::new(),
             room: Notify::new(),
             roads: Roads::default(),
+            blocks: Blocks::default(),
         }))
     }
 
     /// The ways to servers, which all runs of a process share as well.
     pub(super) fn roads(&self) -> &Roads {
         &self.0.roads
+    }
+
+    /// What is reserved of accounts that other processes use, too.
+    pub(super) fn blocks(&self) -> &Blocks {
+        &self.0.blocks
+    }
+
+    /// Time.
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    /// What is known of each account that has a limit.
+    pub(super) fn stakes(&self) -> Vec<Stake> {
+        self.with(Budgets::stakes)
+    }
+
+    /// Other processes have taken what an account has before this time.
+    pub(super) fn dry(&self, holder: &Holder, until: Instant) {
+        self.with(|budgets, now| budgets.dry(holder, until, now));
+    }
+
+    /// Other processes have used an account: no more than so many tokens are there.
+    pub(super) fn lower(&self, holder: &Holder, available: u64) {
+        self.with(|budgets, now| budgets.lower(holder, available, now));
     }
 
     /// How much budget each account has that has a limit.
@@ -244,6 +274,13 @@ impl Pass {
         rests
     }
 
+    /// What is known of the account, if it has a limit and the pass is not settled.
+    pub(super) fn stake(&self) -> Option<Stake> {
+        let grant = self.grant();
+        let mut state = self.turnstile.lock();
+        state.budgets.stake_of(grant.as_ref()?, self.turnstile.0.clock.monotonic())
+    }
+
     fn grant(&self) -> MutexGuard<'_, Option<Grant>> {
         self.grant.lock().expect("no holder panics")
     }
@@ -261,10 +298,14 @@ impl Voucher {
         Self { authorization, pass }
     }
 
-    /// Whether the request may still be sent: its account was not refused while it waited at the gate. Waits for those
-    /// under way, if they are too many.
-    pub(super) async fn departs(&self) -> bool {
-        self.pass.departs().await
+    /// Whether the request may still be sent: its account was not refused while it waited at the gate, and other
+    /// processes have left a token. Waits for those under way, if they are too many.
+    pub(super) async fn departs(&self) -> Result<bool, TaskError> {
+        if !self.pass.departs().await {
+            return Ok(false);
+        }
+        let Some(stake) = self.pass.stake() else { return Ok(true) };
+        Ok(self.pass.turnstile.cover(&stake).await?)
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn coordinate(
     (shift.expected, shift.accompanied) = (tasks.len(), accompanied);
     shift.learn(groups);
     drop((queued, tasks));
-    shift.work().await?;
+    shift.work_in_company().await?;
     context.journal.close().await?;
     Ok(shift.reports.into_values().collect())
 }
@@ -78,7 +78,7 @@ pub(super) async fn coordinate(
 /// Works on a run that somebody else coordinates, until it is over. Gives how many tasks were done.
 pub(super) async fn help(context: &Arc<Context>, servers: &Servers, role: Role) -> Result<usize, RunError> {
     let mut shift = Shift::new(context, servers, role);
-    let worked = shift.work().await;
+    let worked = shift.work_in_company().await;
     context.journal.close().await?;
     worked.map(|()| shift.reports.len())
 }
@@ -128,6 +128,27 @@ impl<'a> Shift<'a> {
             open: true,
             withdrawn: Withdrawn::Nothing,
         }
+    }
+
+    /// Works, and gives back what was reserved of accounts.
+    async fn work_in_company(&mut self) -> Result<(), RunError> {
+        self.keep_company().await?;
+        let worked = self.work().await;
+        let Context { run, credentials, .. } = &**self.context;
+        let parted = credentials.turnstile.part(*run).await;
+        worked?;
+        Ok(parted?)
+    }
+
+    /// Shares accounts with other processes while there are any.
+    async fn keep_company(&self) -> Result<(), RunError> {
+        let Context { run, credentials, state, .. } = &**self.context;
+        if self.accompanied {
+            credentials.turnstile.accompany(*run, state, self.role).await?;
+        } else {
+            credentials.turnstile.part(*run).await?;
+        }
+        Ok(())
     }
 
     async fn work(&mut self) -> Result<(), RunError> {
@@ -305,6 +326,7 @@ impl<'a> Shift<'a> {
             keeper.renew().await?;
         }
         (self.open, self.accompanied) = (look.open, look.accompanied || self.role != Role::Coordinator);
+        self.keep_company().await?;
         if self.role == Role::Coordinator && look.gatherable {
             self.gather().await?;
         }

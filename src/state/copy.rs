@@ -11,7 +11,7 @@ use super::migrations::STEPS;
 use super::{StateError, StateStore};
 
 /// Tables of what is under way. Nothing is while a state moves.
-const PASSING: [&str; 3] = ["queue_runs", "queue", "workers"];
+const PASSING: [&str; 4] = ["queue_runs", "queue", "workers", "budgets"];
 
 /// Rows that one statement writes.
 const ROWS_AT_ONCE: usize = 64;

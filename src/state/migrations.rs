@@ -138,4 +138,8 @@ pub(super) const STEPS: &[&[&str]] = &[
         error TEXT)",
         "CREATE INDEX alerts_waiting ON alerts_outbox (state, alerts, channel, created, id)",
     ],
+    &["CREATE TABLE budgets (
+        holder TEXT NOT NULL PRIMARY KEY,
+        body TEXT NOT NULL,
+        version BIGINT NOT NULL)"],
 ];

@@ -21,6 +21,7 @@
 
 mod agenda;
 mod alerts;
+mod budgets;
 mod catalogue;
 mod contention;
 mod copy;

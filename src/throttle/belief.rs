@@ -118,6 +118,11 @@ impl Belief {
         self.limit == limit
     }
 
+    /// What was told.
+    pub(super) const fn limit(&self) -> Limit {
+        self.limit
+    }
+
     /// What is believed; `None` is no limit.
     pub(super) const fn size(&self) -> Option<Size> {
         self.size

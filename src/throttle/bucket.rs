@@ -37,6 +37,8 @@ pub(super) struct Bucket {
     taken_at: Instant,
     window: Window,
     rest: Option<Instant>,
+    /// Other processes have taken what comes before this time.
+    dry: Option<Instant>,
     /// After a refusal tokens go out one by one, not before this time, until one is answered.
     trial: Option<Instant>,
     refusals: u32,
@@ -67,6 +69,7 @@ impl Bucket {
             taken_at: now,
             window: Window::new(now),
             rest: None,
+            dry: None,
             trial: None,
             refusals: 0,
             epoch: 0,
@@ -91,6 +94,22 @@ impl Bucket {
         self.belief = Belief::new(limit, now);
         // What was taken is gone, whatever the size.
         self.level = self.full() - missing;
+    }
+
+    /// What was told.
+    pub(super) const fn limit(&self) -> Limit {
+        self.belief.limit()
+    }
+
+    /// Nothing is there before this time, because others take it.
+    pub(super) const fn dry(&mut self, until: Instant) {
+        self.dry = Some(until);
+    }
+
+    /// No more than so many tokens are there, because others took some.
+    pub(super) fn lower(&mut self, available: u64, now: Instant) {
+        self.refill(now);
+        self.level = self.level.min(i128::from(available).saturating_mul(WHOLE));
     }
 
     /// Takes a token, if there is one.
@@ -122,7 +141,7 @@ impl Bucket {
             Some(_) | None => now,
         };
         let room = self.belief.size().map(|size| self.window.ready_at(size, now));
-        [self.rest, self.trial, room].into_iter().flatten().fold(filled, Instant::max)
+        [self.rest, self.dry, self.trial, room].into_iter().flatten().fold(filled, Instant::max)
     }
 
     /// Whether it rests after a refusal.

@@ -10,6 +10,7 @@
 //! as many as there are different sets of accounts.
 
 mod levels;
+mod stake;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -23,6 +24,7 @@ use super::lease::{
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
 
 pub use levels::Level;
+pub use stake::Stake;
 
 /// The accounts that a request can use, sorted.
 type Accounts = Arc<[usize]>;

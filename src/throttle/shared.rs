@@ -5,17 +5,31 @@
 //! and writes it back before anybody else reads it. A block is spent without asking anybody; what is left of it is
 //! given back.
 //!
+//! A block loses a token whenever one comes back to the common bucket ([`Block::aged`]). So the common bucket lacks at
+//! least what is left of all blocks together: each grows the lack by its size, which then shrinks at the rate, and so
+//! does each block. The common bucket is full only when no block is worth anything, and no token is given out twice.
+//! That a block is worth at least one token until it is worth none, and what is on its way to the server, are within
+//! the [`RESERVE`] that is not given out.
+//!
 //! All who share it must ask with one clock, which is the common place's. Levels are integers, exact, and do not drift.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::size::{FASTEST, LONGEST_REST, SLOWEST, Size, TOKEN, nanos};
-use crate::model::Limit;
+use crate::model::{Limit, RateLimit};
 
 /// Units of one token. A bucket of more than eighteen million tokens is full with so many.
 #[expect(clippy::cast_possible_truncation, reason = "a trillion fits")]
 const UNITS: u64 = TOKEN as u64;
+
+/// The largest block.
+const MOST: u32 = 20;
+
+/// This part of a bucket is not given out in blocks.
+const RESERVE: u32 = 4;
 
 /// What several processes may send together in the name of one account. It is stored as it is: what is told of the
 /// account comes with [`SharedBudget::tell`] whenever it is read.
@@ -33,6 +47,8 @@ pub struct SharedBudget {
     rests_until: Option<Timestamp>,
     /// Counts the rests.
     epoch: u64,
+    /// Whether all who use the account take from here. Otherwise somebody uses it alone.
+    open: bool,
 }
 
 /// Tokens that one process may spend.
@@ -42,6 +58,10 @@ pub struct Block {
     /// How many.
     pub tokens: u32,
     epoch: u64,
+    /// How many there were.
+    size: u32,
+    /// At which rate it loses tokens.
+    rate: u64,
 }
 
 /// What a process gets.
@@ -57,7 +77,7 @@ impl SharedBudget {
     /// A full bucket; nothing if there is no limit.
     pub fn full(limit: Limit, now: Timestamp) -> Option<Self> {
         let Size { capacity, rate } = Size::told(limit)?;
-        let mut budget = Self { capacity, rate, level: 0, at: now, rests_until: None, epoch: 0 };
+        let mut budget = Self { capacity, rate, level: 0, at: now, rests_until: None, epoch: 0, open: false };
         budget.level = budget.full_level();
         Some(budget)
     }
@@ -86,7 +106,7 @@ impl SharedBudget {
             return Share::NoneUntil(self.rests_until.map_or(next, |until| until.max(next)));
         }
         self.level -= u64::from(tokens) * UNITS;
-        Share::Granted(Block { tokens, epoch: self.epoch })
+        Share::Granted(Block { tokens, epoch: self.epoch, size: tokens, rate: self.size().rate })
     }
 
     /// Gives back tokens of a block with which nothing was sent. After a 429 nothing comes back: they were not there.
@@ -107,9 +127,28 @@ impl SharedBudget {
         (self.level, self.epoch) = (0, self.epoch.wrapping_add(1));
     }
 
-    /// Whether a block may be spent: nothing was refused since it was reserved.
-    pub fn is_current(&self, block: Block) -> bool {
-        block.epoch == self.epoch
+    /// Whoever used the account alone shares it from here on: no more is there than it believes.
+    pub fn open(&mut self, now: Timestamp, available: u64) {
+        self.lower(now, available);
+        self.open = true;
+    }
+
+    /// Somebody uses the account alone from here on, and believes that so many tokens are there.
+    pub fn close(&mut self, now: Timestamp) -> u64 {
+        self.advance(now);
+        self.open = false;
+        self.level / UNITS
+    }
+
+    /// Whether all who use the account take from here.
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// No more than so many tokens are there.
+    pub fn lower(&mut self, now: Timestamp, available: u64) {
+        self.advance(now);
+        self.level = self.level.min(available.saturating_mul(UNITS));
     }
 
     fn advance(&mut self, now: Timestamp) {
@@ -135,6 +174,23 @@ impl SharedBudget {
     }
 }
 
+impl Block {
+    /// What is left some time after it was asked for.
+    pub fn aged(self, age: Duration) -> Self {
+        let lost = age.as_nanos().saturating_mul(u128::from(self.rate)) / u128::from(UNITS);
+        let left = self.size.saturating_sub(u32::try_from(lost).unwrap_or(u32::MAX));
+        Self { tokens: self.tokens.min(left), ..self }
+    }
+}
+
+/// What processes give out together of a limit, and how many tokens one of them reserves at a time.
+pub fn shared_part(limit: Limit) -> Option<(Limit, u32)> {
+    let RateLimit::Bucket { burst, refill_per_second } = limit.limit else { return None };
+    let burst = (burst - burst.div_ceil(RESERVE).min(burst)).max(1);
+    let limit = Limit { limit: RateLimit::Bucket { burst, refill_per_second }, source: limit.source };
+    Some((limit, (burst / RESERVE).clamp(1, MOST)))
+}
+
 fn after_longest(now: Timestamp) -> Timestamp {
     now.saturating_add(LONGEST_REST).unwrap_or(Timestamp::MAX)
 }
@@ -144,7 +200,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{LimitSource, RateLimit};
+    use crate::model::LimitSource;
 
     fn limit(burst: u32, refill_per_second: u32) -> Limit {
         Limit { limit: RateLimit::Bucket { burst, refill_per_second }, source: LimitSource::File }
@@ -178,7 +234,6 @@ mod tests {
         budget.give_back(at(0), Block { tokens: 3, ..one });
         assert_eq!(granted(budget.reserve(at(0), 9)).tokens, 3);
         budget.refused(at(0), at(4000));
-        assert!(!budget.is_current(other));
         budget.give_back(at(0), other);
         assert_eq!(budget.reserve(at(0), 1), Share::NoneUntil(at(4000)));
         assert_eq!(granted(budget.reserve(at(4000), 9)).tokens, 4);
@@ -206,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_was_stored_by_nobody_we_know_does_no_harm() {
-        let stored = r#"{"capacity":0,"rate":0,"level":18446744073709551615,"at":"9999-12-30T22:00:00Z","rests_until":null,"epoch":18446744073709551615}"#;
+        let stored = r#"{"capacity":0,"rate":0,"level":18446744073709551615,"at":"9999-12-30T22:00:00Z","rests_until":null,"epoch":18446744073709551615,"open":true}"#;
         let mut budget: SharedBudget = serde_json::from_str(stored).unwrap();
         assert_eq!(granted(budget.reserve(at(0), 9)).tokens, 1);
         assert_eq!(budget.reserve(at(0), 1), Share::NoneUntil(at(500_000)));
@@ -215,7 +270,57 @@ mod tests {
         assert!(matches!(budget.reserve(at(60_000), u32::MAX), Share::Granted(_)));
     }
 
+    #[test]
+    fn a_limit_is_given_out_in_parts_and_something_is_left() {
+        let part = |burst| {
+            let (limit, block) = shared_part(limit(burst, 5)).unwrap();
+            let RateLimit::Bucket { burst, .. } = limit.limit else { panic!("it has a limit") };
+            (burst, block)
+        };
+        assert_eq!([1, 4, 60, 1000].map(part), [(1, 1), (3, 1), (45, 11), (750, 20)]);
+        assert_eq!(shared_part(Limit { limit: RateLimit::Unlimited, ..limit(1, 1) }), None);
+    }
+
+    #[test]
+    fn whoever_was_alone_says_what_is_there_and_hears_it_in_the_end() {
+        let mut budget = SharedBudget::full(limit(60, 5), at(0)).unwrap();
+        assert!(!budget.is_open());
+        budget.open(at(0), 7);
+        assert!(budget.is_open());
+        assert_eq!(granted(budget.reserve(at(0), 50)).tokens, 7);
+        budget.open(at(1000), 1000);
+        assert_eq!(budget.close(at(1000)), 5);
+        assert!(!budget.is_open());
+    }
+
     proptest! {
+        /// Blocks that are left lying are never worth more than what the common bucket lacks, but for one token each.
+        #[test]
+        fn what_lies_in_blocks_is_lacking_in_the_bucket(
+            capacity in 1u32..60,
+            rate in 1u32..50,
+            steps in proptest::collection::vec((0i64..400, 0usize..4, 1u32..20, proptest::bool::ANY), 1..80),
+        ) {
+            let mut now = 0;
+            let mut budget = SharedBudget::full(limit(capacity, rate), at(0)).unwrap();
+            let mut blocks: [Option<(Block, i64)>; 4] = [None; 4];
+            let aged = |(block, since): (Block, i64), now: i64| {
+                block.aged(Duration::from_millis(u64::try_from(now - since).unwrap()))
+            };
+            for (step, who, want, gives_back) in steps {
+                now += step;
+                match blocks[who].take().map(|held| aged(held, now)) {
+                    Some(block) if gives_back => budget.give_back(at(now), block),
+                    _ => if let Share::Granted(block) = budget.reserve(at(now), want) {
+                        blocks[who] = Some((block, now));
+                    },
+                }
+                budget.advance(at(now));
+                let lying: u64 = blocks.iter().flatten().map(|held| u64::from(aged(*held, now).tokens)).sum();
+                prop_assert!(lying * UNITS <= budget.full_level() - budget.level + 4 * UNITS);
+            }
+        }
+
         /// In no time do all processes together get more than a full bucket and what came back in that time; they get
         /// all of that; and it does not matter that it is stored in between.
         #[test]

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the state is the one that was just made, or the test ends")]
 
-use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
+use fake_bitbucket::{Action, Allowance, Gate, Kind, Repository, When, World, judge};
 use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -220,4 +220,30 @@ fn a_repository_with_which_five_workers_were_lost_is_left_alone() {
     let told = complaint(&ended, "large");
     assert!(told.contains("5 workers in a row were lost") && told.contains("the next run tries again"), "{told}");
     assert_eq!(summary(&run(&home, 0))["totals"]["new"], 1, "and does");
+}
+
+#[test]
+fn a_run_and_its_worker_share_the_budget_of_an_account() {
+    let world = World::new();
+    world.project("PAY").many("repo", 30);
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    edit(&home, "concurrency listing", "rate-limit burst=20 refill-per-second=20\n    concurrency listing");
+    home.server.buckets().set_allowance("main", Allowance::Bucket { capacity: 20, per_second: 20.0 });
+    let of_run = Gate::new();
+    home.server.fault(When::kind(Kind::FETCH).first(1), Action::Hang(of_run.clone()));
+    let mut worker = worker(&home);
+    let live = Live::start(&home);
+    assert!(of_run.reached_blocking(PATIENCE));
+    worker.until("task_finished");
+    of_run.release();
+    let ended = live.wait().success();
+    worker.signal(Signal::TERM);
+    let lines = over(worker, 0);
+    let of_worker = lines.iter().filter(|line| line["type"] == "task_finished").count();
+    assert!((1..30).contains(&of_worker), "both take a share: {of_worker}");
+    let summary = summary(&ended);
+    assert_eq!(summary["totals"]["new"], 30, "{summary}");
+    assert!(home.server.log().count_account("main") > 60, "more than the bucket holds");
+    assert_eq!(home.server.buckets().refused("main"), 0, "{summary}");
 }
