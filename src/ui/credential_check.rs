@@ -54,6 +54,11 @@ pub fn render(
     for note in notes {
         told(&note.address, &note.message);
     }
+    // Of one that could not even log in, the notes tell why.
+    let cut_short = |checked: &&Checked| checked.limited && checked.seen.login == Login::Confirmed;
+    for Checked { address, .. } in found.iter().filter(cut_short) {
+        told(address, "its account has no budget left: what it may do was not asked to the end; check it again later");
+    }
     for ((server, account), user) in looked.users.iter().filter(|(_, user)| !user.active) {
         let what = "has left: its credentials will stop working";
         told(&Address::account(server, account), &format!("{}; the server says that it {what}", whose(user)));
@@ -153,7 +158,7 @@ fn about(name: &ServerName, server: &ServerSeen) -> String {
 
 /// What `--json` prints after its first line: one `credential_check` each, then one `server` each.
 pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Address)]) -> Vec<Json> {
-    let credentials = found.iter().map(|Checked { address, seen, power, user, expires, ending }| {
+    let credentials = found.iter().map(|Checked { address, seen, power, user, expires, ending, limited }| {
         let shares = shared.iter().find(|(one, _)| one == address).map(|(_, other)| other);
         json!({
             "type": "credential_check",
@@ -175,6 +180,7 @@ pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Add
             })),
             "expires": expires,
             "ending": ending,
+            "limited": limited,
             "shares_account_with": shares,
         })
     });
@@ -239,6 +245,7 @@ mod tests {
             user: None,
             expires: expires.map(|day| day.parse().unwrap()),
             ending: expires.map(|day| format!("it works until {day}: seal a new one")),
+            limited: name == "extra-3",
         });
         let server = ServerSeen {
             observed_at: Timestamp::UNIX_EPOCH,
@@ -276,6 +283,8 @@ PAY/extra-4  svc-backup-4  ok            read           no        not said
 ! credential/PAY/extra-1: is not accepted:
     https://bb.example.com/rest/api/1.0/application-properties (request @1x2):
     the password or token is wrong
+! credential/PAY/extra-3: its account has no budget left: what it may do was not
+    asked to the end; check it again later
 ! account/bb/svc-restore: slug svc_restore, not active; the server says that it
     has left: its credentials will stop working
 ! credential/PAY/extra-2: shares its account, and so its budget, with

@@ -454,6 +454,23 @@ fn quirk_21_a_check_tells_whose_an_account_is_by_its_slug_and_not_by_its_name() 
 }
 
 #[test]
+fn a_check_that_was_refused_for_want_of_budget_does_not_say_that_all_was_asked() {
+    let owner = Account::new("main").token(&token_of("main")).everywhere(Permission::Admin);
+    let home = Home::new(two(), Options::new().account(owner));
+    apply_pool(&home, &[], &[]);
+    let refused = home.server.fault(When::any().path_contains("permission=REPO_ADMIN"), Action::status(429));
+    let ended = home.xopero(&["credential", "check", "--all"]).expect(1);
+    tidy(&home, &ended);
+    ended.says("credential/PAY/main: its account has no budget left");
+    let ended = home.xopero(&["credential", "check", "--all", "--json"]).expect(1);
+    demand_valid("credential-check-output.schema.json", &ended.json());
+    assert_eq!(ended.line("credential_check")["limited"], true);
+    refused.remove();
+    let ended = home.xopero(&["credential", "check", "--all", "--json"]).success();
+    assert_eq!(ended.line("credential_check")["limited"], false);
+}
+
+#[test]
 fn a_check_tells_what_each_credential_is() {
     let home = Home::new(two(), readers(&["main", "one", "two"]));
     home.server.buckets().manual_refill();

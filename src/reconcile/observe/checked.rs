@@ -22,6 +22,8 @@ pub struct Checked {
     pub expires: Option<Date>,
     /// What is to be said of that day, if it is near.
     pub ending: Option<String>,
+    /// Whether its account was refused for want of budget: what was to be asked after that was not.
+    pub limited: bool,
 }
 
 impl Checked {
@@ -33,10 +35,12 @@ impl Checked {
         }
     }
 
-    /// Whether it is accepted and can read what it is declared for.
+    /// Whether it is accepted and can read what it is declared for, and was asked everything.
     pub fn is_good(&self) -> bool {
-        (&self.seen.login, &self.seen.project, &self.seen.repositories)
-            == (&Login::Confirmed, &Sight::Visible, &Sight::Visible)
+        let asked = !self.limited;
+        asked
+            && (&self.seen.login, &self.seen.project, &self.seen.repositories)
+                == (&Login::Confirmed, &Sight::Visible, &Sight::Visible)
     }
 }
 
@@ -56,8 +60,11 @@ pub fn checked(declaration: &Declaration, looked: &Looked, today: Date) -> Vec<C
                 Seen::Not => None,
             });
             let power = looked.powers.get(&address).copied();
-            let user = looked.users.get(&(seen.server.clone(), seen.account.clone())).cloned();
-            found.push(Checked { address, seen: seen.clone(), power, user, expires: credential.expires, ending });
+            let of = (seen.server.clone(), seen.account.clone());
+            let user = looked.users.get(&of).cloned();
+            let limited = looked.accounts.get(&of).copied().unwrap_or(false);
+            let (seen, expires) = (seen.clone(), credential.expires);
+            found.push(Checked { address, seen, power, user, expires, ending, limited });
         }
     }
     found
