@@ -1,7 +1,8 @@
 //! The lanes to a server: how many requests of this process are under way at once, whatever the run.
 //!
 //! What a server is declared to bear does not grow with the number of runs. So runs that go on side by side share the
-//! lanes to it, and what is known of how busy it is. When the last of them ends it is forgotten.
+//! lanes to it, and what is known of how busy it is. When the last of them ends it is forgotten. A server that was given
+//! up is asked anew by the next run, however long those go on that gave it up.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -53,7 +54,7 @@ impl Roads {
     pub(super) fn to(&self, server: &BaseUrl, concurrency: Concurrency, seed: u64) -> Arc<Lanes> {
         let key = (server.origin(), concurrency.listing, concurrency.packs);
         let mut roads = self.0.lock().expect("no holder panics");
-        if let Some(known) = roads.get(&key).and_then(Weak::upgrade) {
+        if let Some(known) = roads.get(&key).and_then(Weak::upgrade).filter(|known| !known.pressure().is_given_up()) {
             return known;
         }
         roads.retain(|_, lanes| lanes.strong_count() > 0);
@@ -65,7 +66,10 @@ impl Roads {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::throttle::{Admission, PATIENCE, Reply};
 
     #[test]
     fn runs_share_the_lanes_to_a_server_as_long_as_one_goes_there() {
@@ -81,5 +85,26 @@ mod tests {
         drop(one);
         roads.to(&other, bears, 3);
         assert_eq!(roads.0.lock().unwrap().len(), 1, "what nobody uses is forgotten");
+    }
+
+    #[test]
+    fn a_run_that_begins_asks_a_server_anew_that_another_one_gave_up() {
+        let (roads, bears) = (Roads::default(), Concurrency { listing: 4, packs: 2 });
+        let server = BaseUrl::new("https://bb.example.com").unwrap();
+        let long = roads.to(&server, bears, 1);
+        let mut now = Instant::now();
+        {
+            let mut pressure = long.pressure();
+            while let Admission::Go(place) = pressure.admit(now) {
+                let _shift = pressure.settle(place, Reply::Busy { retry_after: None }, now);
+                pressure.leave(place, now);
+                now += PATIENCE;
+            }
+        }
+        assert!(long.pressure().is_given_up());
+        let next = roads.to(&server, bears, 2);
+        assert!(matches!(next.pressure().admit(now), Admission::Go(_)));
+        let shared = roads.to(&server, bears, 3);
+        assert!(Arc::ptr_eq(&next, &shared), "the next ones share again");
     }
 }

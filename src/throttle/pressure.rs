@@ -143,6 +143,11 @@ impl Pressure {
         self.limit
     }
 
+    /// Whether the server is not waited for any more.
+    pub fn is_given_up(&self) -> bool {
+        self.phase == Phase::GivenUp
+    }
+
     /// Counts the requests that were served. Whoever is refused again and again while it grows has a trouble of its
     /// own.
     pub const fn answered(&self) -> u64 {
