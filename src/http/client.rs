@@ -21,6 +21,9 @@ use crate::model::BaseUrl;
 /// How much of a refusal's body is read to learn its meaning.
 const LONGEST_REFUSAL: usize = 64 * 1024;
 
+/// How long the body of a refusal is waited for: a request that is refused is to go on with another account.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A connection that takes longer will not come.
 const LONGEST_CONNECT: Duration = Duration::from_secs(30);
 
@@ -178,7 +181,7 @@ impl HttpClient {
         if response.status().is_success() {
             return Ok(Answer::new(place, response));
         }
-        Err(Self::refusal(place, response).await)
+        Err(Self::refusal(place, response, REFUSAL_PATIENCE).await)
     }
 
     /// Gets a JSON document of at most `limit` bytes from the address `segments` below the base.
@@ -224,17 +227,20 @@ impl HttpClient {
         Ok(Json { value, account: answer.account(), request_id: place.request_id, bytes: body.len() })
     }
 
-    async fn refusal(place: RequestPlace, mut response: reqwest::Response) -> HttpError {
+    async fn refusal(place: RequestPlace, mut response: reqwest::Response, patience: Duration) -> HttpError {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = Vec::new();
-        // The status decides; a body that breaks only leaves the message out.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            let room = LONGEST_REFUSAL.saturating_sub(body.len());
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() >= LONGEST_REFUSAL {
-                break;
+        let reading = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let room = LONGEST_REFUSAL.saturating_sub(body.len());
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if body.len() >= LONGEST_REFUSAL {
+                    break;
+                }
             }
-        }
+        };
+        // The status decides; a body that breaks, or does not come, only leaves the message out.
+        let _in_time = tokio::time::timeout(patience, reading).await;
         classify(place, status, &headers, &body)
     }
 }
@@ -304,6 +310,23 @@ mod tests {
         let (address, task) = answering(answer).await;
         let result = client(address).get_json(&["rest", "a b"], &[("start", "0")], &authorization(), 1000).await;
         (result, task.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_refusal_whose_body_does_not_come_is_a_refusal() {
+        let (mut socket, listener) = (None, TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let at = listener.local_addr().unwrap();
+        let url = format!("http://{at}/");
+        let slow = async {
+            let (accepted, _) = listener.accept().await.unwrap();
+            let head = b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 1000\r\n\r\nmo";
+            socket.insert(accepted).write_all(head).await.unwrap();
+        };
+        let (response, ()) = tokio::join!(client(at).client.get(&url).send(), slow);
+        let place = RequestPlace { address: url, request_id: None };
+        let error = HttpClient::refusal(place, response.unwrap(), Duration::from_millis(20)).await;
+        assert_eq!(error.retry(), Retry::After(Duration::from_secs(7)), "{error}");
+        drop(socket);
     }
 
     #[tokio::test]
