@@ -43,7 +43,7 @@ impl Inner {
     /// There is so much more to do.
     fn grow(&mut self, tasks: u64) {
         if self.whole.length() == Some(0) && tasks > 0 {
-            self.whole.set_style(line_of("{prefix:.16} [{bar:20}] {pos}/{len}  {wide_msg}"));
+            self.whole.set_style(line_of("{prefix:.16} [{bar:10}] {pos}/{len}  {wide_msg}"));
         }
         self.whole.inc_length(tasks);
     }
@@ -61,7 +61,10 @@ impl Inner {
             let until = first.strftime("%H:%M:%S UTC");
             let _text_is_memory = write!(message, "{} throttled until {until}, ", self.waiting.len());
         }
-        let _text_is_memory = write!(message, "{new} new, {changed} changed");
+        let _text_is_memory = write!(message, "{new} new");
+        if changed > 0 {
+            let _text_is_memory = write!(message, ", {changed} changed");
+        }
         if failed > 0 {
             let _text_is_memory = write!(message, ", {failed} failed");
         }
@@ -262,5 +265,26 @@ impl Drop for Progress {
     fn drop(&mut self) {
         // After an error there is no last event; a bar must not stand below its message.
         let _reader_gone = self.bars.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_and_until_when_fits_a_narrow_terminal() {
+        let progress = Progress::new(Style { color: false });
+        let until: Timestamp = "2026-11-22T21:38:57Z".parse().unwrap();
+        for number in 0..10 {
+            let (subject, reason) = (format!("PAY/one-{number}"), String::new());
+            progress.emit(&Event::Throttled { subject, until, reason });
+        }
+        let mut inner = progress.inner.lock().unwrap();
+        inner.totals = Totals { new: 15, received: 170_209, ..Totals::default() };
+        inner.describe();
+        let message = inner.whole.message();
+        assert_eq!(message, "10 throttled until 21:38:57 UTC, 15 new, 166.22 KiB");
+        assert!("nightly [==========] 15/33  ".len() + message.len() <= 80);
     }
 }

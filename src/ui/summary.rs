@@ -73,7 +73,7 @@ fn figures(text: &mut String, summary: &Summary) {
     let lines = wrap("  repositories", LABEL, std::iter::once("").chain(counts.split(' ')));
     line!(text, "{}", lines.join("\n"));
     if let Some(run) = summary.resumes {
-        line!(text, "  done before   {} by run {run}, which this one goes on with", totals.carried);
+        line!(text, "  done before   {} by run {run}", totals.carried);
     }
     line!(text, "  received      {} ({} objects)", bytes(totals.received), totals.objects);
     line!(text, "  stored        {}", bytes(totals.stored));
