@@ -96,6 +96,21 @@ pub struct Rail {
 }
 
 impl Rail {
+    /// Addresses that are named in one line.
+    const NAMED: usize = 5;
+
+    /// What it is about, and what happens, in one line: `plan/nightly: no more runs`.
+    pub fn line(&self) -> String {
+        if self.addresses.iter().all(|address| self.message.contains(address.as_str())) {
+            return self.message.clone();
+        }
+        let mut about: Vec<String> = self.addresses.iter().take(Self::NAMED).map(Address::to_string).collect();
+        if self.addresses.len() > Self::NAMED {
+            about.push(format!("{} more", self.addresses.len() - Self::NAMED));
+        }
+        format!("{}: {}", about.join(", "), self.message)
+    }
+
     /// Whether commits have opened it.
     pub fn is_open(&self) -> bool {
         !self.allowed_by.is_empty()

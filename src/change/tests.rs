@@ -451,8 +451,14 @@ fn many_plans_that_leave_are_a_rail_of_their_own() {
     assert!(rail(&set, RailKind::ManyPlansLeave).message.starts_with("4 of 10 plans leave"));
     after.retired.clear();
     let set = plan_at(Some(&sample::applied(ten_plans())), &after, NOW);
-    let message = &rail(&set, RailKind::PlanLeaves).message;
-    assert_eq!(message, "no more runs; its backups are kept and nothing prunes them", "once for all of them");
+    let leaves = rail(&set, RailKind::PlanLeaves);
+    assert_eq!(leaves.message, "no more runs; its backups are kept and nothing prunes them", "once for all of them");
+    let named = "plan/plan-00, plan/plan-01, plan/plan-02, plan/plan-03: no more runs";
+    assert!(leaves.line().starts_with(named), "{}", leaves.line());
+    let many = Rail { addresses: (0..7).map(|n| address(&format!("plan/{n}"))).collect(), ..leaves.clone() };
+    assert!(many.line().starts_with("plan/0, plan/1, plan/2, plan/3, plan/4, 2 more: no more"), "{}", many.line());
+    let told = Rail { message: "plan/0 is moved twice".into(), addresses: vec![address("plan/0")], ..leaves.clone() };
+    assert_eq!(told.line(), told.message, "what names it already does not name it twice");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::change::{Counts, Glimpses, PlanId};
+use crate::change::{Counts, Glimpses, PlanId, Rail};
 use crate::clock::Clock;
 use crate::config::Diagnostic;
 use crate::model::{Generation, Source, Uid};
@@ -114,10 +114,10 @@ impl Activator {
             Ok(activation) => activation,
             Err(ReconcileError::State(StateError::Locked { holder, .. })) => Activation::Busy { holder },
             Err(ReconcileError::RefusedByRail { plan_id, rails, .. }) => {
-                Activation::Pending { plan_id, rails: rails.iter().map(|rail| rail.message.clone()).collect() }
+                Activation::Pending { plan_id, rails: rails.iter().map(Rail::line).collect() }
             }
             Err(ReconcileError::Refused { rails, .. }) => {
-                Activation::Refused { rails: rails.iter().map(|rail| rail.message.clone()).collect() }
+                Activation::Refused { rails: rails.iter().map(Rail::line).collect() }
             }
             Err(error) => Activation::Failed { error },
         }
