@@ -417,6 +417,34 @@ mod tests {
         assert_eq!((row.given_up, row.last_error.as_deref()), (0, None));
     }
 
+    /// Watches with connections of their own, as other processes have.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_several_see_at_the_same_time_is_told_once_and_sent_by_one() {
+        let (_home, store) = fresh().await;
+        let tell = |number: u64| {
+            let location = store.location().clone();
+            tokio::spawn(async move {
+                let store = StateStore::open(&location, &crate::clock::SystemClock).await?;
+                let row = ToldRow { alerts: ops(), key: "failed plan/nightly".into(), body: json!(number) };
+                let news = |before: &Before| match before.told[..] {
+                    [] => Telling { told: vec![row.clone()], ..telling(vec![message(&number.to_string(), "")]) },
+                    [..] => Telling::default(),
+                };
+                let told = store.tell(at(0), at(1), news).await?;
+                let [waiting] = &store.oldest_messages().await?[..] else { panic!("one message waits") };
+                let taken = store.take_message(&waiting.id, at(2), at(60)).await?;
+                store.close().await;
+                Ok::<_, StateError>((told, usize::from(taken)))
+            })
+        };
+        let (mut told, mut taken) = (0, 0);
+        for one in (0..6).map(tell).collect::<Vec<_>>() {
+            let (more, of_it) = one.await.unwrap().unwrap();
+            (told, taken) = (told + more, taken + of_it);
+        }
+        assert_eq!((told, taken), (1, 1));
+    }
+
     #[tokio::test]
     async fn a_newer_message_takes_the_place_of_one_about_the_same() {
         let (_home, store) = fresh().await;
