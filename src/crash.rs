@@ -86,6 +86,12 @@ points! {
     RunEnded = "state/run-ended",
     /// A scheduled time is dealt with.
     TimeDealtWith = "state/time-dealt-with",
+    /// What is told and its messages are written, and not committed.
+    AlertsWritten = "state/alerts-written",
+    /// What is told counts as told, and its messages wait.
+    AlertsRecorded = "state/alerts-recorded",
+    /// A message was taken by its receiver, and still waits for all that is known.
+    AlertSent = "alert/sent",
     /// A destination has its directory, and no marker.
     MarkerDue = "store/marker-due",
     /// A destination has its marker, and is not bound.

@@ -18,6 +18,7 @@ use super::letter::{Letter, plain};
 use super::ping::{Pinged, pings};
 use super::trouble::{Facts, HEARD, PlanFacts, Trouble, troubles};
 use crate::clock::Clock;
+use crate::crash::{self, CrashPoint};
 use crate::model::{Address, Alerts, AlertsName, Applied, Channel, Occasion, PlanName};
 use crate::reconcile::status::{minted, newest_runs, waiting};
 use crate::state::{Before, Message, NewMessage, StateError, StateStore, Telling, ToldRow};
@@ -234,7 +235,10 @@ impl Alerter {
         let sent = self.courier.send(name, alerts, *channel, &letter, id).await;
         let now = self.clock.now();
         match sent {
-            Ok(_receipt) => self.state.message_sent(id, now).await?,
+            Ok(_receipt) => {
+                crash::point(CrashPoint::AlertSent);
+                self.state.message_sent(id, now).await?;
+            }
             Err(error) => {
                 let line = plain(&error.line());
                 let waited = Duration::try_from(now.duration_since(*created)).unwrap_or_default();

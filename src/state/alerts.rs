@@ -10,6 +10,7 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use super::{StateError, StateStore};
+use crate::crash::{self, CrashPoint};
 use crate::model::{AlertsName, Channel};
 
 /// Something that was told.
@@ -195,7 +196,13 @@ impl StateStore {
             .await
             .map_err(self.failed(ATTEMPT))?;
         }
+        if !messages.is_empty() {
+            crash::point(CrashPoint::AlertsWritten);
+        }
         transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        if !messages.is_empty() {
+            crash::point(CrashPoint::AlertsRecorded);
+        }
         Ok(messages.len())
     }
 

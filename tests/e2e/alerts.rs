@@ -17,15 +17,21 @@ use crate::support::Home;
 use crate::watch::{Watching, miss};
 
 /// Something that a receiver was sent.
-struct Sent {
+pub struct Sent {
     path: String,
     head: String,
     body: String,
 }
 
 impl Sent {
+    /// The identity by which a receiver knows a message that it got before.
+    pub fn identity(&self) -> String {
+        let document: Value = serde_json::from_str(&self.body).unwrap();
+        document["idempotency_key"].as_str().unwrap().to_owned()
+    }
+
     /// The phases of its events.
-    fn phases(&self) -> Vec<String> {
+    pub fn phases(&self) -> Vec<String> {
         let document: Value = serde_json::from_str(&self.body).unwrap();
         let events = document["events"].as_array().unwrap().iter();
         events
@@ -35,13 +41,13 @@ impl Sent {
 }
 
 /// Takes whatever it is sent; what begins with `/gone` is not found there.
-struct Inbox {
-    address: String,
+pub struct Inbox {
+    pub address: String,
     sent: Receiver<Sent>,
 }
 
 impl Inbox {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (tell, sent) = channel();
@@ -58,7 +64,7 @@ impl Inbox {
     }
 
     /// What came, and is not looked at yet.
-    fn came(&self) -> Vec<Sent> {
+    pub fn came(&self) -> Vec<Sent> {
         self.sent.try_iter().collect()
     }
 
@@ -97,7 +103,7 @@ fn take(socket: TcpStream) -> Option<Sent> {
 }
 
 /// The usual home with these alerts in its file.
-fn with(alerts: &str) -> Home {
+pub fn with(alerts: &str) -> Home {
     let world = World::new();
     world.project("PAY").repository("ledger", |recipe| recipe.commits(2));
     let home = usual(world);

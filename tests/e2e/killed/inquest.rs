@@ -215,6 +215,16 @@ pub fn end_all_leases(home: &Home) {
     });
 }
 
+/// Says that nobody is sending a message, as the state finds some minutes later by itself.
+pub fn end_takings(home: &Home) {
+    on_runtime(async {
+        let mut database = open(&home.path().join(".xopero/state.db")).await;
+        let ended = sqlx::query("UPDATE alerts_outbox SET taken_until = 0").execute(&mut database);
+        ended.await.expect("they end");
+        database.close().await.expect("it closes");
+    });
+}
+
 /// Lets SQLite check the database as it was found.
 async fn sound(database: &Path) {
     let mut found = open(database).await;

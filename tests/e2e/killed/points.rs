@@ -1,11 +1,13 @@
 //! Every named point: a process dies there, the invariants hold, and what comes next finishes the work.
 
-use fake_bitbucket::{Account, Options, Permission, World};
+use fake_bitbucket::{Account, Action, Kind, Options, Permission, When, World};
 use rustix::process::Signal;
 use xopero::crash::CrashPoint;
 
 use super::estate::Estate;
+use super::inquest::end_takings;
 use super::life::{End, Moment};
+use crate::alerts::{Inbox, with};
 use crate::file;
 use crate::scene::strays;
 use crate::support::{Home, file_text, token_of};
@@ -31,6 +33,8 @@ enum Scenario {
     TokenComes,
     /// The second half: the old one goes.
     TokenGoes,
+    /// A run that fails, with somebody who is to be told.
+    Alert,
 }
 
 const fn scenario(point: CrashPoint) -> Scenario {
@@ -84,6 +88,7 @@ const fn scenario(point: CrashPoint) -> Scenario {
         | CrashPoint::TokenProven
         | CrashPoint::TokenInstalled => Scenario::TokenComes,
         CrashPoint::TokenLeaves | CrashPoint::TokenRevoked | CrashPoint::RotationForgotten => Scenario::TokenGoes,
+        CrashPoint::AlertsWritten | CrashPoint::AlertsRecorded | CrashPoint::AlertSent => Scenario::Alert,
     }
 }
 
@@ -267,4 +272,32 @@ fn a_rotation_that_is_killed_at_any_point_goes_on() {
         strays(&home);
     }
     assert_eq!(going.next(), None, "every point has its rotation");
+}
+
+#[test]
+fn what_is_to_be_told_arrives_though_whoever_tells_it_is_killed_at_any_point() {
+    for point in points(&[Scenario::Alert]) {
+        let inbox = Inbox::open();
+        let home = with(&format!("alerts \"ops\" {{\n    webhook \"{}/hook\"\n}}\n", inbox.address));
+        home.apply();
+        home.server.fault(When::kind(Kind::LS_REFS), Action::status(404));
+        let mut command = home.xopero_command(&["run", "nightly"]);
+        command.env("XOPERO_CRASH_AT", point.as_str());
+        let ended = home.input(command, "").wait();
+        assert_eq!(ended.code, -9, "{point} is not reached: {}", ended.stderr);
+        let before = inbox.came();
+        assert_eq!(before.len(), usize::from(point == CrashPoint::AlertSent), "{point}");
+
+        end_takings(&home);
+        let ended = home.xopero(&["run", "nightly"]).expect(1);
+        let after = inbox.came();
+        let [told] = &after[..] else { panic!("{point}: {} messages\n{}", after.len(), ended.stderr) };
+        assert_eq!(told.phases(), ["begins failed"], "{point}");
+        // Whoever got it before knows it again.
+        assert!(before.iter().all(|before| before.identity() == told.identity()), "{point}");
+
+        home.xopero(&["run", "nightly"]).expect(1);
+        assert_eq!(inbox.came().len(), 0, "{point}: it is told once, whoever was killed");
+        strays(&home);
+    }
 }
