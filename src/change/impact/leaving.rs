@@ -28,7 +28,9 @@ pub(in crate::change) fn leaving(
     let mut from: Option<Timestamp> = None;
     for shelf in catalogue.shelves() {
         let mut gone: BTreeSet<SnapshotId> = BTreeSet::new();
-        for (plan, rules) in plans {
+        // Of the plans, only those that put something there: a shelf has one or two of them.
+        let present: BTreeSet<Uid> = shelf.iter().map(|snapshot| snapshot.plan).collect();
+        for (plan, rules) in present.iter().filter_map(|plan| plans.get_key_value(plan)) {
             for (id, when) in given_up(*plan, rules, shelf, now) {
                 gone.insert(id);
                 from = Some(from.map_or(when, |earlier| earlier.min(when)));
