@@ -35,6 +35,7 @@ pub use hook::{Foreign, Installation, installation, write_hook};
 pub use ignore::{with_file_ignored, with_state_ignored};
 pub use provenance::{AtCommit, Provenance};
 pub use replace::replace_all;
+use tree::read_tree_again;
 pub use tree::{NamedFiles, SourceTree, Unsaved, read_tree, read_unsaved_tree};
 pub use walk::{Walked, walk};
 use whole::{Flaw, whole};

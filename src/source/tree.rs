@@ -18,9 +18,20 @@ pub struct SourceTree {
     main: SourceText,
     named: BTreeMap<String, SourceText>,
     unreadable: Vec<(String, Unreadable)>,
+    /// What was asked for, in its order, and what was said. With the same answers it would be the same tree.
+    answers: Vec<Answer>,
     sources: Sources,
     /// The commit that it was read out of; nothing if it was read from files.
     commit: Option<AtCommit>,
+}
+
+/// What came of looking for a file that is named.
+#[derive(Debug, Clone)]
+struct Answer {
+    path: String,
+    kind: FileKind,
+    /// The digest of its text.
+    said: Result<String, Unreadable>,
 }
 
 /// Texts that count instead of what the disk holds, by the paths of their files without links: what an editor has not
@@ -33,6 +44,22 @@ static NOTHING_UNSAVED: Unsaved = Unsaved::new();
 /// reported with the declaration, at the place that names the file.
 pub fn read_tree(path: &Path) -> Result<SourceTree, SourceError> {
     read_unsaved_tree(path, &NOTHING_UNSAVED)
+}
+
+/// The same as [`read_tree`]. Every file is read, and they are parsed unless all of them say what they said `before`.
+pub(super) fn read_tree_again(path: &Path, before: SourceTree) -> Result<SourceTree, SourceError> {
+    let main = read_text(path, SOURCE_LIMIT, &NOTHING_UNSAVED)?;
+    if before.commit.is_none() && before.main == main {
+        let mut named = NamedFiles::beside(&main);
+        let as_before = |answer: &Answer| {
+            let said = named.read(&answer.path, answer.kind).map(|text| text.sha256.clone());
+            said.map_err(|error| unreadable(&error)) == answer.said
+        };
+        if before.answers.iter().all(as_before) {
+            return Ok(before);
+        }
+    }
+    read_tree(path)
 }
 
 /// The same, as an editor shows it.
@@ -76,20 +103,25 @@ impl SourceTree {
         main: SourceText,
         read: &mut dyn FnMut(&str, FileKind) -> Result<SourceText, SourceError>,
     ) -> Self {
-        let (mut named, mut failed) = (BTreeMap::new(), Vec::new());
-        let sources = Sources::gather(main.file(), &mut |path, kind| match read(path, kind) {
-            Ok(text) => {
-                let file = text.file();
-                named.insert(path.to_owned(), text);
-                Ok(file)
-            }
-            Err(error) => {
-                let why = unreadable(&error);
-                failed.push((path.to_owned(), why.clone()));
-                Err(why)
+        let (mut named, mut failed, mut answers) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let sources = Sources::gather(main.file(), &mut |path, kind| {
+            let mut answer = |said| answers.push(Answer { path: path.to_owned(), kind, said });
+            match read(path, kind) {
+                Ok(text) => {
+                    answer(Ok(text.sha256.clone()));
+                    let file = text.file();
+                    named.insert(path.to_owned(), text);
+                    Ok(file)
+                }
+                Err(error) => {
+                    let why = unreadable(&error);
+                    answer(Err(why.clone()));
+                    failed.push((path.to_owned(), why.clone()));
+                    Err(why)
+                }
             }
         });
-        Self { main, named, unreadable: failed, sources, commit: None }
+        Self { main, named, unreadable: failed, answers, sources, commit: None }
     }
 
     /// The same, read out of a commit.
@@ -293,6 +325,40 @@ mod tests {
             (tree.text(ids[1]).text.as_str(), &tree.text(ids[1]).path),
             ("y", &folder.path("root/teams/web.kdl"))
         );
+    }
+
+    #[test]
+    fn what_is_read_again_is_what_is_there() {
+        let main = "include \"a.kdl\"\ninclude \"no.kdl\"\nx { token file=\"v.age\"; }";
+        let folder = Folder::new(&[("root/xopero.kdl", main), ("root/a.kdl", "y"), ("root/v.age", "abc")]);
+        let path = folder.path("root/xopero.kdl");
+        let mut tree = read_tree(&path).unwrap();
+        let edits: [(&str, Option<&[u8]>); 10] = [
+            ("a.kdl", Some(b"z")),
+            ("v.age", Some(b"abd")),
+            ("no.kdl", Some(b"w")),
+            ("a.kdl", Some(b"\xff")),
+            ("a.kdl", None),
+            ("a.kdl", Some(b"z {")),
+            ("v.age", None),
+            ("no.kdl", Some(b"w w")),
+            ("xopero.kdl", Some(b"include \"a.kdl\"")),
+            ("xopero.kdl", Some(b"include \"no.kdl\"")),
+        ];
+        for (file, bytes) in edits {
+            let file = folder.path("root").join(file);
+            match bytes {
+                Some(bytes) => fs::write(file, bytes).unwrap(),
+                None => fs::remove_file(file).unwrap(),
+            }
+            let again = read_tree_again(&path, tree).unwrap();
+            assert_eq!(format!("{again:?}"), format!("{:?}", read_tree(&path).unwrap()));
+            let parsed = again.main().text.as_ptr();
+            tree = read_tree_again(&path, again).unwrap();
+            assert_eq!(tree.main().text.as_ptr(), parsed, "what says the same is not parsed twice");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(read_tree_again(&path, tree), Err(SourceError::Missing { .. })));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::settling::{Act, Look, Pace, Settling};
 use super::watches::{Hint, Open, Watches, system};
 use crate::clock::Clock;
 use crate::model::Source;
-use crate::source::{Flaw, Snapshot, SourceEvent, SourceTree, read_tree, whole};
+use crate::source::{Flaw, Snapshot, SourceEvent, SourceTree, read_tree, read_tree_again, whole};
 
 /// Hints that wait to be heard: one is enough.
 const HINTS: usize = 8;
@@ -35,6 +35,8 @@ pub struct FileWatch {
     pace: Pace,
     eyes: Arc<Mutex<Eyes>>,
     settling: Settling<Source, Flaw>,
+    /// What the last look saw, until it is given out: the next one parses only what is other than that.
+    seen: Option<Box<SourceTree>>,
     hints: Receiver<Hint>,
     /// Keeps the channel open when the system gives no notifications.
     hinter: Sender<Hint>,
@@ -79,6 +81,7 @@ impl FileWatch {
         };
         Self {
             settling: Settling::new(pace, clock.monotonic()),
+            seen: None,
             eyes: Arc::new(Mutex::new(eyes)),
             clock,
             pace,
@@ -130,12 +133,12 @@ impl FileWatch {
         let now = self.clock.monotonic();
         let read = self.read_at.filter(|read| now.saturating_duration_since(*read) < self.pace.reread);
         let trust_prints = read.is_some() && self.settling.is_at_rest();
-        let eyes = Arc::clone(&self.eyes);
+        let (eyes, before) = (Arc::clone(&self.eyes), self.seen.take());
         // A file system that hangs must not hold anybody else up.
         let looking = tokio::task::spawn_blocking(move || {
             // A look that panicked left eyes that can look again.
             let mut eyes = eyes.lock().unwrap_or_else(PoisonError::into_inner);
-            if trust_prints && eyes.nothing_moved() { None } else { Some(eyes.look()) }
+            if trust_prints && eyes.nothing_moved() { None } else { Some(eyes.look(before)) }
         });
         let seen = match looking.await {
             Ok(seen) => seen,
@@ -158,8 +161,13 @@ impl FileWatch {
             Ok(tree) => (Look::Malformed(tree.source()), Some(tree)),
             Err(flaw) => (Look::Broken(flaw), None),
         };
-        let event = match (self.settling.saw(look, now), tree) {
+        let act = self.settling.saw(look, now);
+        let event = match (act, tree) {
             (Some(Act::Give), Some(tree)) => SourceEvent::Changed(Box::new(Snapshot { tree: *tree, tip: None })),
+            (None, tree) => {
+                self.seen = tree.filter(|_| !self.settling.is_at_rest());
+                return;
+            }
             (Some(Act::Back), _) => SourceEvent::Back,
             (Some(Act::Broken(Flaw { path, reason }, since)), _) => {
                 SourceEvent::Missing { path, reason, since: self.wall(since) }
@@ -169,7 +177,7 @@ impl FileWatch {
                 let hint = Some("find out which program writes them, and let it write a new file and rename it".into());
                 SourceEvent::Stale { reason, hint, since: self.wall(since) }
             }
-            (Some(Act::Give) | None, _) => return,
+            (Some(Act::Give), None) => return,
         };
         self.events.push_back(event);
     }
@@ -190,8 +198,9 @@ impl Eyes {
         Hops::of(std::iter::once(self.path.as_path()).chain(self.named.iter().map(PathBuf::as_path)))
     }
 
-    /// Watches first and reads then, so that whatever is written after the reading is told.
-    fn look(&mut self) -> Seen {
+    /// Watches first and reads then, so that whatever is written after the reading is told. What says the same as
+    /// `before` is not parsed again.
+    fn look(&mut self, mut before: Option<Box<SourceTree>>) -> Seen {
         let mut deaf = Ok(());
         for _ in 0..MOST_ROUNDS {
             let hops = self.hops();
@@ -200,15 +209,23 @@ impl Eyes {
                 continue;
             }
             self.prints = hops.prints();
-            let read = read_tree(&self.path);
-            if let Ok(tree) = &read {
-                let directory = tree.main().directory();
-                let named = tree.names().map(|name| directory.join(name)).collect();
-                if self.named != named {
-                    self.named = named;
-                    continue;
+            let read = match before.take() {
+                Some(before) => read_tree_again(&self.path, *before),
+                None => read_tree(&self.path),
+            };
+            let read = match read {
+                Ok(tree) => {
+                    let directory = tree.main().directory();
+                    let named = tree.names().map(|name| directory.join(name)).collect();
+                    if self.named != named {
+                        self.named = named;
+                        before = Some(Box::new(tree));
+                        continue;
+                    }
+                    Ok(tree)
                 }
-            }
+                Err(error) => Err(error),
+            };
             return Seen { tree: whole(&self.path, read), deaf };
         }
         let reason = "what it names changes while it is read".into();
