@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use xopero::config::{Diagnostic, SourceFile, Sources, Unreadable, decode, render};
 
-/// What needs so many files, patterns or bytes that tests beside the code make them.
-const MADE_ELSEWHERE: [&str; 3] = ["xopero::too-large", "xopero::too-many-files", "xopero::too-many-patterns"];
+/// What needs so many files, patterns or bytes that tests beside the code make them, or a file in a branch.
+const MADE_ELSEWHERE: [&str; 4] =
+    ["xopero::relative-ca-file", "xopero::too-large", "xopero::too-many-files", "xopero::too-many-patterns"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -2,7 +2,7 @@
 //!
 //! - a **trouble** is something that somebody should know, as it is now ([`troubles`], a function of [`Facts`] and of the
 //!   time): a run that failed, a plan that is overdue although nothing ran, a condition, a change that waits;
-//! - an **event** is a trouble that began, has another reason, or is over since it was told ([`decide`]): each is told
+//! - an **event** is a trouble that began, has another reason, or is over since it was told ([`decide()`]): each is told
 //!   once, not again and again, and not more often than people read;
 //! - a **letter** says events in plain words ([`Letter`]). It holds names, numbers and times, and neither logs nor what
 //!   servers wrote into their answers nor anything sealed;

@@ -10,11 +10,14 @@ use crate::model::Address;
 /// Relative places of backups are another matter: they begin in the directory that the program works in.
 pub fn without_directory(decoded: Decoded) -> Result<Decoded, Invalid> {
     let mut diagnostics = Vec::new();
-    for (name, server) in &decoded.declaration.servers {
-        let Some(path) = server.ca_file.as_ref().filter(|path| Path::new(path).is_relative()) else { continue };
-        let message = format!("server \"{name}\" has a `ca-file` that is relative to a directory");
+    let declaration = &decoded.declaration;
+    let servers = declaration.servers.iter().map(|(name, server)| (Address::server(name), &server.ca_file));
+    let alerts = declaration.alerts.iter().map(|(name, alerts)| (Address::alerts(name), &alerts.ca_file));
+    for (address, ca_file) in servers.chain(alerts) {
+        let Some(path) = ca_file.as_ref().filter(|path| Path::new(path).is_relative()) else { continue };
+        let message = format!("{address} has a `ca-file` that is relative to a directory");
         let mut diagnostic = Diagnostic::error("xopero::relative-ca-file", message);
-        if let Some(place) = decoded.places.get(&Address::server(name)) {
+        if let Some(place) = decoded.places.get(&address) {
             diagnostic = diagnostic.at(place.span, format!("{path:?} cannot be found from a branch"));
         }
         let help = "put the certificates on the machine that runs the backups, and give the absolute path there";

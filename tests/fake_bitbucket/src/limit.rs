@@ -97,8 +97,9 @@ impl Refusal {
     }
 }
 
-/// A request that comes so shortly after a refusal was on its way already.
-const ON_ITS_WAY: Duration = Duration::from_millis(100);
+/// A request that comes so shortly after a refusal was on its way already, on a busy machine too. The shortest wait that
+/// a server tells is a second: whoever does not heed it comes later than this as well.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
 /// The buckets of all accounts; a cheap handle that can be cloned.
 #[derive(Clone, Debug)]
