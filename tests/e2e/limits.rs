@@ -215,7 +215,7 @@ fn fill(home: &Home, accounts: &[&str]) {
 #[test]
 fn accounts_are_exchanged_before_the_server_has_to_refuse() {
     let accounts = ["main", "one"];
-    let home = told(&accounts, 20, 10, 3.0);
+    let home = told(&accounts, 12, 6, 1.0);
     apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
     fill(&home, &accounts);
     let ended = run(&home, 0);
@@ -228,7 +228,7 @@ fn accounts_are_exchanged_before_the_server_has_to_refuse() {
         assert!(home.server.buckets().refused(account) <= 4, "{account}: {ledger}");
         assert_eq!(home.server.buckets().violations(account), 0, "{account}: {ledger}");
     }
-    assert_eq!(summary(&ended)["totals"]["new"], 20);
+    assert_eq!(summary(&ended)["totals"]["new"], 12);
 }
 
 #[test]
