@@ -320,7 +320,7 @@ mod tests {
         let run = RunId::from_parts(1, 1);
         coordinator.accompany(run, &state, Role::Coordinator).await.unwrap();
         worker.accompany(run, &state, WORKER).await.unwrap();
-        coordinator.tell_refusal(&stake, Duration::from_secs(60)).await.unwrap();
+        coordinator.tell_refusal(&stake, Duration::from_mins(1)).await.unwrap();
         assert!(!worker.cover(&of_worker).await.unwrap());
         let dry = worker.blocks().account(&stake.holder).unwrap().lock().await.dry.unwrap();
         assert!(dry.saturating_duration_since(SystemClock.monotonic()) > Duration::from_secs(50));
