@@ -318,7 +318,11 @@ mod tests {
         let at = listener.local_addr().unwrap();
         let url = format!("http://{at}/");
         let slow = async {
-            let (accepted, _) = listener.accept().await.unwrap();
+            let (mut accepted, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\r\n\r\n") {
+                assert_ne!(accepted.read_buf(&mut seen).await.unwrap(), 0);
+            }
             let head = b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 1000\r\n\r\nmo";
             socket.insert(accepted).write_all(head).await.unwrap();
         };
