@@ -57,7 +57,7 @@ pub fn render(
     // Of one that could not even log in, the notes tell why.
     let cut_short = |checked: &&Checked| checked.limited && checked.seen.login == Login::Confirmed;
     for Checked { address, .. } in found.iter().filter(cut_short) {
-        told(address, "its account has no budget left: what it may do was not asked to the end; check it again later");
+        told(address, "its account has no budget left: not everything was asked; check it again later");
     }
     for ((server, account), user) in looked.users.iter().filter(|(_, user)| !user.active) {
         let what = "has left: its credentials will stop working";
@@ -283,8 +283,8 @@ PAY/extra-4  svc-backup-4  ok            read           no        not said
 ! credential/PAY/extra-1: is not accepted:
     https://bb.example.com/rest/api/1.0/application-properties (request @1x2):
     the password or token is wrong
-! credential/PAY/extra-3: its account has no budget left: what it may do was not
-    asked to the end; check it again later
+! credential/PAY/extra-3: its account has no budget left: not everything was
+    asked; check it again later
 ! account/bb/svc-restore: slug svc_restore, not active; the server says that it
     has left: its credentials will stop working
 ! credential/PAY/extra-2: shares its account, and so its budget, with
