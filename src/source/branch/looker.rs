@@ -80,6 +80,9 @@ impl Looker {
                 break;
             }
         }
+        let (objects, set_back) = (self.objects.clone(), matches!(verdict, Verdict::Rewound | Verdict::MoreHistory));
+        let decided = tokio::task::spawn_blocking(move || objects.decide(!set_back)).await;
+        decided.unwrap_or_else(|error| Err(self.objects.failed(error)))?;
         Ok(Some((tip, verdict)))
     }
 

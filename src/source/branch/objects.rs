@@ -28,19 +28,28 @@ impl Objects {
         made.and_then(|()| tempfile::tempfile_in(parent)).map_err(|error| self.failed(error))
     }
 
-    /// Replaces what there was by the objects of a pack, whose history is cut off at `cuts`.
+    /// Replaces what there was by the objects of a pack, whose history is cut off at `cuts`. What there was is kept
+    /// until it is [decided](Self::decide) which of the two stays.
     pub(super) fn replace(&self, pack: File, cuts: &[ObjectId]) -> Result<(), BranchError> {
         let (new, old) = (self.place.with_added_extension("new"), self.place.with_added_extension("old"));
-        for left_over in [&new, &old] {
-            remove(left_over).map_err(|error| self.failed(error))?;
-        }
+        remove(&new).map_err(|error| self.failed(error))?;
         unpack(&new, pack, cuts).map_err(|error| self.failed(error))?;
+        // What was there before the first of several fetches is what is kept.
+        let away = if old.exists() { remove(&self.place) } else { rename_if_there(&self.place, &old) };
         // Whoever is killed between these finds nothing, and fetches again.
-        let swapped = match fs::rename(&self.place, &old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => fs::rename(&new, &self.place),
+        away.and_then(|()| fs::rename(&new, &self.place)).map_err(|error| self.failed(error))
+    }
+
+    /// Ends what [`replace`](Self::replace) began: what was fetched stays if it is `followed`. Otherwise what there was
+    /// comes back, because it is what people are still shown.
+    pub(super) fn decide(&self, followed: bool) -> Result<(), BranchError> {
+        let old = self.place.with_added_extension("old");
+        let ended = if followed || !old.exists() {
+            remove(&old)
+        } else {
+            remove(&self.place).and_then(|()| fs::rename(&old, &self.place))
         };
-        swapped.and_then(|()| remove(&old)).map_err(|error| self.failed(error))
+        ended.map_err(|error| self.failed(error))
     }
 
     /// Opens it, and no repository above it.
@@ -70,6 +79,13 @@ fn unpack(directory: &Path, mut pack: File, cuts: &[ObjectId]) -> Result<(), Box
         }
     }
     Ok(())
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
 }
 
 fn remove(directory: &Path) -> io::Result<()> {

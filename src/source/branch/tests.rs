@@ -11,7 +11,9 @@ use secrecy::SecretString;
 
 use super::commit::Rewinds;
 use super::looker::{Looker, Question};
-use super::{BranchSettings, BranchWatch, PollPace, ReadError, branch_of, read_branch, repository_address};
+use super::{
+    BranchSettings, BranchWatch, PollPace, ReadError, branch_of, read_branch, read_fetched, repository_address,
+};
 use crate::clock::SystemClock;
 use crate::git::Remote;
 use crate::http::{Authorization, HttpClient, Proxies};
@@ -251,6 +253,8 @@ async fn a_branch_that_was_set_back_is_told_and_not_given() {
         SourceEvent::Rewound { applied, tip } => assert_eq!((applied, tip), (second.to_string(), other.to_string())),
         event => panic!("{event:?}"),
     }
+    let shown = read_fetched(&place.store(), &second.to_string(), "xopero.kdl").unwrap();
+    assert_eq!(shown.main().text, "two", "what is in force can still be looked at");
     let merged = place.file("merged", &[other, second]);
     watch.says("merged").await;
     // Somebody approves the other history by hand.
