@@ -282,8 +282,11 @@ pub(super) mod tests {
             0,
             "it may be edited"
         );
-        assert_eq!(teller.look(&heard(Some(Some(trouble))), "2026-11-22T01:01:00Z").len(), 1);
+        assert_eq!(teller.look(&heard(Some(Some(trouble.clone()))), "2026-11-22T01:01:00Z").len(), 1);
         assert_eq!(teller.look(&heard(None), "2026-11-22T02:00:00Z"), [""; 0], "another process looks");
+        let anew = Trouble { since: at("2026-11-22T02:10:00Z"), ..trouble };
+        let restarted = teller.look(&heard(Some(Some(anew))), "2026-11-22T02:10:01Z");
+        assert_eq!(restarted, [""; 0], "the next process hears of the same thing");
         assert_eq!(teller.look(&heard(Some(None)), "2026-11-22T03:00:00Z"), ["over approval 7f31c09ad2e4"]);
     }
 

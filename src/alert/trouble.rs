@@ -90,7 +90,9 @@ impl Facts {
     /// Whether what has this key would be known if it were there.
     pub fn is_known(&self, key: &str) -> bool {
         if key.starts_with(HEARD) {
-            return self.heard.contains_key(key);
+            // A trouble that is too young to be told is no news, and what was told before is not over by it: a process
+            // that begins hears of an old trouble anew.
+            return matches!(self.heard.get(key), Some(None));
         }
         // What is under way will tell.
         let of_plan = key.strip_prefix("failed plan/").and_then(|name| PlanName::new(name).ok());
