@@ -12,6 +12,8 @@ use crate::model::{Address, Applied, CredentialRole, Declaration, Place, Project
 pub struct Wanted {
     /// Whether the snapshots that are stored matter: a plan leaves, or its rules change.
     pub catalogue: bool,
+    /// Whether the repositories of the projects matter: a plan may take others, or store them elsewhere.
+    pub listings: bool,
     /// Sealed values that are exchanged: the one in force, and the declared one.
     pub secrets: Vec<(Sealed, Sealed)>,
 }
@@ -32,10 +34,18 @@ impl Wanted {
                 effective(&before, old) != effective(declared, new) || zone(old) != zone(new)
             })
         });
+        let takes_others = declared.plans.iter().any(|(name, new)| {
+            let old = before.plans.get(name);
+            old.is_none_or(|old| (&old.projects, &old.destinations) != (&new.projects, &new.destinations))
+        });
+        let listings = takes_others
+            || before.servers != declared.servers
+            || before.projects != declared.projects
+            || before.destinations != declared.destinations;
         let after = sealed(declared);
         let both = sealed(&before).into_iter().filter_map(|(address, old)| Some((old, *after.get(&address)?)));
         let exchanged = both.filter(|(old, new)| old.full_digest() != new.full_digest());
-        Self { catalogue, secrets: exchanged.map(|(old, new)| (old.clone(), new.clone())).collect() }
+        Self { catalogue, listings, secrets: exchanged.map(|(old, new)| (old.clone(), new.clone())).collect() }
     }
 }
 

@@ -10,9 +10,9 @@ use crate::state::{StateError, StateStore};
 /// The most snapshots that are looked at. Of more, nothing is said.
 const MOST_SNAPSHOTS: u32 = 200_000;
 
-/// What the state remembers of the outside world, and of the snapshots that a change would touch; what `identities`, if
-/// there are some, tell of sealed values that are exchanged; and what commits say that led to what is declared. What is
-/// declared by no file has no `provenance`.
+/// What the state remembers of the outside world, and of the repositories and snapshots that a change would touch; what
+/// `identities`, if there are some, tell of sealed values that are exchanged; and what commits say that led to what is
+/// declared. What is declared by no file has no `provenance`.
 pub async fn known(
     store: &StateStore,
     applied: Option<&Applied>,
@@ -27,7 +27,7 @@ pub async fn known(
     };
     let looked = provenance.map(|provenance| look_back(applied, base.as_deref(), provenance));
     let (source, allowed) = looked.unwrap_or_default();
-    let observations = store.observations(applied).await?;
+    let observations = store.observations(applied.filter(|_| wanted.listings)).await?;
     let mut known = Known { observations, source, allowed, ..Known::default() };
     if wanted.catalogue {
         let records = store.whole_catalogue(MOST_SNAPSHOTS).await?;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
-use crate::change::{Catalogue, ChangeSet, Glimpse, Glimpses, Known, change_set, sample};
+use crate::change::{Catalogue, ChangeSet, Glimpse, Glimpses, Known, Wanted, change_set, sample};
 use crate::model::{
     Applied, DestinationId, KeepRules, ListedRepository, PlanName, RateLimit, Reach, Retention, RunId, ServerSeen,
     SnapshotId, SnapshotRecord, Uid,
@@ -222,6 +222,36 @@ proptest! {
     }
 
     #[test]
+    fn what_is_not_wanted_is_not_missed(
+        (before, other) in (sample::declarations(), sample::declarations()),
+        known in everything(),
+        (projects, destinations, whole) in (any::<bool>(), any::<bool>(), 0..4u8),
+    ) {
+        // Most of the time as it was, with other rules and times.
+        let mut after = Declaration { retentions: other.retentions.clone(), ..before.clone() };
+        for (name, plan) in &mut after.plans {
+            let Some(new) = other.plans.get(name) else { continue };
+            let old = std::mem::replace(plan, new.clone());
+            if !projects {
+                plan.projects = old.projects;
+            }
+            if !destinations {
+                plan.destinations = old.destinations;
+            }
+        }
+        let after = if whole == 0 { other } else { after };
+        let wanted = Wanted::between(Some(&applied(before.clone())), &after);
+        let mut less = known.clone();
+        if !wanted.listings {
+            less.observations.inventories.clear();
+        }
+        if !wanted.catalogue {
+            less.catalogue = None;
+        }
+        prop_assert_eq!(between(Some(&before), &after, &known), between(Some(&before), &after, &less));
+    }
+
+    #[test]
     fn what_enters_and_what_leaves_explain_the_scope(
         (before, after) in (sample::declarations(), sample::declarations()),
         known in listings(),
@@ -278,6 +308,20 @@ proptest! {
         prop_assert_eq!((&seeing.plan_id, &seeing.rails), (&blind.plan_id, &blind.rails));
         prop_assert_eq!((seeing.changes, seeing.notes), (blind.changes, blind.notes));
     }
+}
+
+#[test]
+fn other_times_need_no_listing() {
+    let (before, mut after) = (sample::declaration(), sample::declaration());
+    for plan in after.plans.values_mut() {
+        plan.schedule = None;
+    }
+    let wanted = |after: &Declaration| Wanted::between(Some(&applied(before.clone())), after).listings;
+    assert!(!wanted(&after));
+    for plan in after.plans.values_mut() {
+        plan.projects.values_mut().for_each(|planned| planned.include.clear());
+    }
+    assert!(wanted(&after));
 }
 
 /// What a first plan says of a look at these repositories.
