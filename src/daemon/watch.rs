@@ -18,7 +18,7 @@ use super::following::Following;
 use super::source_memory::SourceMemory;
 use crate::crash::{self, CrashPoint};
 use crate::http::{Proxies, Tally};
-use crate::model::{Applied, PlanName, RunId, Uid};
+use crate::model::{Applied, Generation, PlanName, RunId, Uid};
 use crate::run::resume::{Found, find};
 use crate::run::{Execution, Outcome, RunError, Summary, Turnstile, execute, lines};
 use crate::schedule::{PassedOver, Standing, Step};
@@ -74,6 +74,8 @@ struct Progress {
     interrupt: CancellationToken,
     /// What was read last, while it may fare better without being changed.
     again: Option<Box<Snapshot>>,
+    /// What was read last, while it waits for a person, with what was in force then.
+    waiting: Option<(Option<Generation>, Box<Snapshot>)>,
     trouble: Option<Vec<String>>,
 }
 
@@ -116,6 +118,7 @@ impl Watch {
             work: CancellationToken::new(),
             interrupt: CancellationToken::new(),
             again: None,
+            waiting: None,
             trouble: None,
         };
         let memory = SourceMemory {
@@ -129,6 +132,7 @@ impl Watch {
         }
         loop {
             let wait = self.round(&mut progress).await;
+            self.look_at_what_waits(&mut progress).await;
             self.tell_source().await;
             self.sink.turned();
             tokio::select! {
@@ -215,6 +219,17 @@ impl Watch {
         }
     }
 
+    /// Somebody may have applied by hand what waits, or something else: what was read is looked at anew then.
+    async fn look_at_what_waits(&self, progress: &mut Progress) {
+        let Some((before, _)) = &progress.waiting else { return };
+        let Ok(applied) = self.activator.state.applied().await else { return };
+        if applied.map(|applied| applied.generation) != *before
+            && let Some((_, snapshot)) = progress.waiting.take()
+        {
+            self.activate(progress, snapshot).await;
+        }
+    }
+
     /// What cannot be written down is told, and the next event writes again.
     fn remembered(&self, ended: Result<(), StateError>) {
         if let Err(error) = ended {
@@ -222,7 +237,7 @@ impl Watch {
         }
     }
 
-    async fn activate(&mut self, progress: &mut Progress, snapshot: Box<Snapshot>) {
+    async fn activate(&self, progress: &mut Progress, snapshot: Box<Snapshot>) {
         crash::point(CrashPoint::ActivationDue);
         let activation = self.activator.activate(&snapshot).await;
         crash::point(CrashPoint::Activated);
@@ -237,13 +252,10 @@ impl Watch {
             self.remembered(state.says_what_is_in_force(generation, tip.at.commit()).await);
         }
         self.sink.tell(&WatchEvent::Activated { sources, activation: &activation, in_force, tip });
-        progress.again = match activation {
-            Activation::Busy { .. } | Activation::Failed { .. } => Some(snapshot),
-            Activation::Applied { .. }
-            | Activation::InSync { .. }
-            | Activation::Pending { .. }
-            | Activation::Refused { .. }
-            | Activation::Invalid { .. } => None,
+        (progress.again, progress.waiting) = match activation {
+            Activation::Busy { .. } | Activation::Failed { .. } => (Some(snapshot), None),
+            Activation::Pending { .. } | Activation::Refused { .. } => (None, Some((in_force, snapshot))),
+            Activation::Applied { .. } | Activation::InSync { .. } | Activation::Invalid { .. } => (None, None),
         };
     }
 

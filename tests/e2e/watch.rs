@@ -122,6 +122,9 @@ fn a_watch_follows_the_file() {
     assert_eq!(guarded["result"], "pending-approval", "{guarded}");
     let id = guarded["plan_id"].as_str().unwrap();
     home.xopero(&["apply", "--approve", id, "--offline"]).success();
+    watch.signal(Signal::HUP);
+    let approved = watch.line("activated");
+    assert_eq!((&approved["result"], &approved["generation"]), (&"in-sync".into(), &3.into()), "{approved}");
 
     std::fs::remove_file(home.path().join("xopero.kdl")).unwrap();
     watch.line("source_missing");
