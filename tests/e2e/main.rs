@@ -47,6 +47,7 @@ mod status;
 mod stock_tools;
 mod supervised;
 mod transport;
+mod two_hosts;
 mod unusable_destinations;
 mod watch;
 mod worker;

@@ -21,29 +21,35 @@ const SERVER: &str = "XOPERO_TEST_POSTGRES";
 const PASSWORD: &str = "hunter%2F2-canary";
 
 /// A schema of the server, which goes away with it.
-struct Database {
+pub struct Database {
     server: Url,
-    schema: String,
+    pub schema: String,
 }
 
 impl Database {
     /// Nothing, if no server is named.
     #[expect(clippy::disallowed_methods, reason = "what tests run on is said in the environment")]
-    fn make() -> Option<Self> {
+    pub fn make() -> Option<Self> {
         let Ok(server) = std::env::var(SERVER) else {
             // Straight to the stream: what a test prints is only shown if it fails.
             writeln!(std::io::stderr(), "NOT RUN on PostgreSQL: {SERVER} names no server").expect("it can be told");
             return None;
         };
+        Some(Self::on(server.parse().expect("it is an address")))
+    }
+
+    /// On this server.
+    pub fn on(server: Url) -> Self {
         let number = tempfile::Builder::new().prefix("").rand_bytes(12).tempdir().expect("a name");
         let name = number.path().file_name().expect("it has a name").to_string_lossy().to_lowercase();
         let schema = format!("xopero_e2e_{}_{name}", std::process::id());
-        let database = Self { server: server.parse().expect("it is an address"), schema };
+        let database = Self { server, schema };
         database.execute(&format!("CREATE SCHEMA {}", database.schema));
-        Some(database)
+        database
     }
 
-    fn execute(&self, statement: &str) {
+    /// Does something there, besides any state.
+    pub fn execute(&self, statement: &str) {
         sqlx::any::install_default_drivers();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
@@ -54,7 +60,7 @@ impl Database {
     }
 
     /// The address of the state, at the server itself or through somebody in between.
-    fn address(&self, through: Option<SocketAddr>) -> String {
+    pub fn address(&self, through: Option<SocketAddr>) -> String {
         let mut url = self.server.clone();
         if let Some(through) = through {
             url.set_host(Some(&through.ip().to_string())).expect("it is a host");

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -213,6 +213,15 @@ impl Live {
     fn launch_as(home: &Home, identity: &str, arguments: &[&str], watched: Watched) -> Self {
         let mut command = home.xopero_command(arguments);
         command.env("XOPERO_IDENTITY_FILE", home.path().join(identity));
+        Self::spawn(command, watched)
+    }
+
+    /// Starts a command that was prepared, with `--json` among its arguments.
+    pub fn of(command: Command) -> Self {
+        Self::spawn(command, Watched::Stdout)
+    }
+
+    fn spawn(mut command: Command, watched: Watched) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the executable starts");
         let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("it is piped"));
         let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().expect("it is piped"));
