@@ -66,9 +66,9 @@ impl Roads {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use super::*;
+    use crate::clock::{Clock as _, SystemClock};
     use crate::throttle::{Admission, PATIENCE, Reply};
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         let (roads, bears) = (Roads::default(), Concurrency { listing: 4, packs: 2 });
         let server = BaseUrl::new("https://bb.example.com").unwrap();
         let long = roads.to(&server, bears, 1);
-        let mut now = Instant::now();
+        let mut now = SystemClock.monotonic();
         {
             let mut pressure = long.pressure();
             while let Admission::Go(place) = pressure.admit(now) {
