@@ -68,6 +68,8 @@ struct Progress {
     held: BTreeSet<Uid>,
     /// Held while a run is under way, so that a run by hand does not meddle.
     lock: Option<StateLock>,
+    /// Whether runs that were cut off before are still to be looked for: nobody can while others hold the lock.
+    looks_back: bool,
     /// Cancelled to interrupt the runs: with everything else, and when the lock is lost.
     work: CancellationToken,
     /// Cancelled to interrupt everything that is under way.
@@ -115,6 +117,7 @@ impl Watch {
             under_way: BTreeMap::new(),
             held: BTreeSet::new(),
             lock: None,
+            looks_back: true,
             work: CancellationToken::new(),
             interrupt: CancellationToken::new(),
             again: None,
@@ -127,9 +130,6 @@ impl Watch {
             branch: self.source.branch(),
         };
         memory.begin().await?;
-        if let Some(applied) = &applied {
-            self.resume_cut_off(&mut progress, applied).await?;
-        }
         loop {
             let wait = self.round(&mut progress).await;
             self.look_at_what_waits(&mut progress).await;
@@ -165,9 +165,12 @@ impl Watch {
     async fn resume_cut_off(&self, progress: &mut Progress, applied: &Applied) -> Result<(), StateError> {
         let state = &self.activator.state;
         // Somebody else's run is alive, and would look the same.
-        let Ok(lock) = self.lock().await else { return Ok(()) };
-        state.abandon_running(self.activator.clock.now()).await?;
-        progress.hold(lock);
+        if progress.lock.is_none() {
+            let Ok(lock) = self.lock().await else { return Ok(()) };
+            state.abandon_running(self.activator.clock.now()).await?;
+            progress.hold(lock);
+        }
+        progress.looks_back = false;
         let newest = state.newest_runs().await?;
         for plan in scheduled(applied, &state.agenda().await?) {
             let Some(last) = newest.iter().filter(|run| run.plan == plan.uid).max_by_key(|run| run.id) else {
@@ -285,6 +288,9 @@ impl Watch {
     async fn follow_schedules(&self, progress: &mut Progress) -> Result<Timestamp, StateError> {
         let state = &self.activator.state;
         let Some(applied) = state.applied().await? else { return Ok(Timestamp::MAX) };
+        if progress.looks_back {
+            self.resume_cut_off(progress, &applied).await?;
+        }
         let rows = state.agenda().await?;
         let now = self.activator.clock.now();
         let mut look_again = Timestamp::MAX;

@@ -190,6 +190,28 @@ fn what_was_cut_off_is_gone_on_with() {
 }
 
 #[test]
+fn what_was_cut_off_is_gone_on_with_by_whoever_waited_for_the_lock() {
+    let home = usual(world());
+    miss(&home, Duration::from_mins(20));
+    let gate = Gate::new();
+    let fault = home.server.fault(When::kind(Kind::FETCH).path_contains("/web").first(1), Action::Hang(gate.clone()));
+    let first = Watching::start(&home, &[]);
+    assert!(gate.reached_blocking(PATIENCE));
+    let mut second = Watching::start(&home, &[]);
+    second.line("activated");
+    first.signal(Signal::KILL);
+    assert_eq!(first.ended(), None);
+    fault.remove();
+    gate.release();
+    // It would look by itself within a minute.
+    second.signal(Signal::HUP);
+    let summary = second.line("run_finished")["summary"].clone();
+    assert!(summary["resumes"].is_string() && summary["outcome"] == "done", "{summary}");
+    second.signal(Signal::TERM);
+    assert_eq!(second.ended(), Some(0));
+}
+
+#[test]
 fn a_watch_that_is_stopped_ends_its_run_in_order() {
     let home = usual(world());
     miss(&home, Duration::from_mins(20));
