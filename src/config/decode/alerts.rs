@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span, quoted};
-use super::value::{Spanned, name, sealed};
+use super::value::{Spanned, name, sealed, url};
 use crate::model::alerts::{ADDRESS, PASSWORD, SIGNING_KEY, TOKEN};
 use crate::model::{
     AccountName, AlertAddress, AlertUrl, Alerts, AlertsName, Channel, Email, MailAddress, MailServer, Ntfy, Occasion,
@@ -120,21 +120,7 @@ fn set(called: &str, node: &Node, key: &str) -> String {
 
 /// A value as an address that something is sent to.
 pub(in crate::config) fn alert_url(given: Option<&Value>, report: &mut Report) -> Option<AlertUrl> {
-    let given = given?;
-    let (text, span) = given.text()?;
-    // An address that was cut at its `//` is reported with the reason.
-    if given.bare && text.ends_with(':') {
-        return None;
-    }
-    AlertUrl::new(text)
-        .map_err(|error| {
-            report.add(
-                Diagnostic::error("xopero::invalid-url", "the address cannot be used")
-                    .at(span, "this address")
-                    .help(format!("it {error}")),
-            );
-        })
-        .ok()
+    url(given, report, AlertUrl::new)
 }
 
 /// What is sealed for the address beside it: there must be one to compare with.

@@ -1,5 +1,6 @@
 //! Values that many nodes have: names, durations, keys.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::civil::{Date, Time};
@@ -125,13 +126,22 @@ pub(super) fn percent(given: Option<&Value>, least: u8, report: &mut Report) -> 
 
 /// A value as the address of a server.
 pub(super) fn base_url(given: Option<&Value>, report: &mut Report) -> Option<BaseUrl> {
+    url(given, report, BaseUrl::new)
+}
+
+/// A value as an address, which `read` understands or says of what it is.
+pub(super) fn url<T, E: Display>(
+    given: Option<&Value>,
+    report: &mut Report,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<T> {
     let given = given?;
     let (text, span) = given.text()?;
     // An address that was cut at its `//` is reported with the reason.
     if given.bare && text.ends_with(':') {
         return None;
     }
-    BaseUrl::new(text)
+    read(text)
         .map_err(|error| {
             report.add(
                 Diagnostic::error("xopero::invalid-url", "the address cannot be used")
