@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 use super::BaseUrl;
+use super::base_url::is_loopback;
 
 /// Longer addresses are typing errors.
 const LONGEST: usize = 2048;
@@ -77,15 +78,6 @@ impl AlertUrl {
     /// Scheme, host and port: what may be shown of an address that is a secret.
     pub fn origin(&self) -> BaseUrl {
         BaseUrl::new(&self.0.origin().ascii_serialization()).expect("an origin is a base URL")
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

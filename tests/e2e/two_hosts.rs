@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
+use fake_bitbucket::{Repository, World, judge};
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 use url::Url;
@@ -17,6 +17,7 @@ use crate::postgres::Database;
 use crate::proof::name_of;
 use crate::scene::{Live, PATIENCE, edit, listed, readers, run, stored, summary, task, tidy};
 use crate::support::{Ended, Home};
+use crate::worker::{hold_the_run, hold_the_worker};
 
 /// Three small repositories, which are as many as the run itself begins, and a large one after them. The destination is
 /// where every host finds it.
@@ -64,21 +65,6 @@ impl Elsewhere {
     fn run(&self, home: &Home) -> Live {
         Live::of(self.command(home, &["run", "nightly", "--json"]))
     }
-}
-
-/// Holds the first small pack: the rest is for others.
-fn hold_the_run(home: &Home) -> Gate {
-    let gate = Gate::new();
-    home.server.fault(When::kind(Kind::FETCH).path_contains("/a-").first(1), Action::Hang(gate.clone()));
-    gate
-}
-
-/// Holds the large pack when most of it has passed, once.
-fn hold_the_worker(home: &Home) -> Gate {
-    let gate = Gate::new();
-    let when = When::kind(Kind::FETCH).path_contains("large").first(1);
-    home.server.fault(when, Action::Hold { after: 12_500_000, gate: gate.clone() });
-    gate
 }
 
 /// Says that the worker is lost, as the state finds a minute later by itself.

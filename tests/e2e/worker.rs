@@ -29,14 +29,14 @@ fn scene() -> (Home, Repository) {
 }
 
 /// Holds what the run does itself at its first pack: the rest is for others.
-fn hold_the_run(home: &Home) -> Gate {
+pub fn hold_the_run(home: &Home) -> Gate {
     let gate = Gate::new();
     home.server.fault(When::kind(Kind::FETCH).path_contains("/a-").first(1), Action::Hang(gate.clone()));
     gate
 }
 
 /// Holds the large pack when most of it has passed, once.
-fn hold_the_worker(home: &Home) -> Gate {
+pub fn hold_the_worker(home: &Home) -> Gate {
     let gate = Gate::new();
     let when = When::kind(Kind::FETCH).path_contains("large").first(1);
     home.server.fault(when, Action::Hold { after: 12_500_000, gate: gate.clone() });
