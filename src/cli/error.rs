@@ -161,7 +161,8 @@ impl From<StateError> for CliError {
             | StateError::UnknownSnapshot { .. }
             | StateError::UnknownRun { .. }
             | StateError::AmbiguousRun { .. }
-            | StateError::AmbiguousSnapshot { .. } => exit_code::FAILED,
+            | StateError::AmbiguousSnapshot { .. }
+            | StateError::Unconfirmed { .. } => exit_code::FAILED,
         };
         Self::from_error(code, &error, error.hint())
     }

@@ -199,7 +199,7 @@ impl StateStore {
         if !messages.is_empty() {
             crash::point(CrashPoint::AlertsWritten);
         }
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         if !messages.is_empty() {
             crash::point(CrashPoint::AlertsRecorded);
         }

@@ -175,7 +175,7 @@ impl StateStore {
             .await
             .map_err(self.failed(ATTEMPT))?;
         crash::point(CrashPoint::SnapshotWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::SnapshotRecorded);
         Ok(())
     }

@@ -88,7 +88,7 @@ impl StateStore {
             }
             copied.push((table.name, read.rows));
         }
-        into.commit().await.map_err(target.failed(WRITE))?;
+        target.commit(into, WRITE).await?;
         Ok(copied)
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::connections::is_away;
 use super::{LockBody, StatePlace};
 use crate::model::{Generation, Lineage};
 
@@ -36,6 +37,11 @@ impl DatabaseError {
     pub(super) fn is_contention(&self) -> bool {
         // Serialisation failure, deadlock.
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// Whether the database went away.
+    pub(super) fn is_away(&self) -> bool {
+        is_away(&self.0)
     }
 
     /// The five letters and digits that PostgreSQL has for a failure.
@@ -144,6 +150,17 @@ pub enum StateError {
     /// A read or a write failed.
     #[error("cannot {attempt} in the state database {place}")]
     Access {
+        /// Which one.
+        place: StatePlace,
+        /// What was attempted, as a verb phrase.
+        attempt: &'static str,
+        /// Why.
+        #[source]
+        source: DatabaseError,
+    },
+    /// The database went away while something was made to last.
+    #[error("cannot tell whether the state database {place} did as it was told: {attempt}")]
+    Unconfirmed {
         /// Which one.
         place: StatePlace,
         /// What was attempted, as a verb phrase.
@@ -268,6 +285,14 @@ impl StateError {
         }
     }
 
+    /// Whether the database went away before anything was done.
+    pub(super) fn is_cut_off(&self) -> bool {
+        match self {
+            Self::Access { source, .. } => source.is_away(),
+            _ => false,
+        }
+    }
+
     /// What the person can do next.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -291,6 +316,7 @@ impl StateError {
                     StatePlace::Server(_) => source.server_hint(),
                 }
             }
+            Self::Unconfirmed { source, .. } => source.server_hint(),
             Self::Newer { found, .. } => {
                 return Some(format!("use a version of xopero that knows state schema {found}, or a newer one"));
             }

@@ -25,7 +25,7 @@ impl StateStore {
         self.undisturbed(|| async {
             let mut transaction = self.begin(ATTEMPT).await?;
             self.demand_lock(&mut transaction, ATTEMPT).await?;
-            transaction.commit().await.map_err(self.failed(ATTEMPT))
+            self.commit(transaction, ATTEMPT).await
         })
         .await
     }

@@ -70,7 +70,7 @@ impl StateStore {
             .await
             .map_err(self.failed(ATTEMPT))?;
         crash::point(CrashPoint::GenerationWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::GenerationRecorded);
         Ok(())
     }

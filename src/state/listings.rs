@@ -86,7 +86,7 @@ impl StateStore {
             .map_err(self.failed(ATTEMPT))?;
         }
         crash::point(CrashPoint::ListingWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::ListingRecorded);
         Ok(())
     }

@@ -23,6 +23,7 @@ mod agenda;
 mod alerts;
 mod budgets;
 mod catalogue;
+mod connections;
 mod contention;
 mod copy;
 mod engine;

@@ -66,7 +66,7 @@ impl StateStore {
             .map_err(self.failed(ATTEMPT))?;
         }
         crash::point(CrashPoint::ObservationsWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::ObservationsRecorded);
         Ok(())
     }
@@ -80,7 +80,7 @@ impl StateStore {
         const ATTEMPT: &str = "read the conditions";
         let mut transaction = self.begin(ATTEMPT).await?;
         let conditions = self.conditions_in(&mut transaction, ATTEMPT).await?;
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         Ok(conditions)
     }
 
@@ -126,7 +126,7 @@ impl StateStore {
             }
         }
         crash::point(CrashPoint::ConditionsWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::ConditionsRecorded);
         Ok(news)
     }

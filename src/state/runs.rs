@@ -142,7 +142,7 @@ impl StateStore {
             agenda::deal_with(plan, row).execute(&mut *transaction).await.map_err(self.failed(ATTEMPT))?;
         }
         crash::point(CrashPoint::RunStartWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::RunStarted);
         Ok(disorderly)
     }
@@ -198,7 +198,7 @@ impl StateStore {
             .map_err(self.failed(ATTEMPT))?;
         self.close_queue(&mut transaction, id).await?;
         crash::point(CrashPoint::RunEndWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::RunEnded);
         Ok(())
     }
@@ -249,7 +249,7 @@ impl StateStore {
             .execute(&mut *transaction)
             .await
             .map_err(self.failed(ATTEMPT))?;
-        transaction.commit().await.map_err(self.failed(ATTEMPT))
+        self.commit(transaction, ATTEMPT).await
     }
 
     /// Marks the runs that still count as running, and clears the queue of what was theirs: nobody goes on with it. What
@@ -270,7 +270,7 @@ impl StateStore {
             .await
             .map_err(self.failed(ATTEMPT))?;
         self.clear_queue(&mut transaction).await?;
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::RunsAbandoned);
         Ok(done.rows_affected())
     }

@@ -6,14 +6,12 @@ use std::time::Duration;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor, Row as _};
 
+use super::connections::FOR_A_CONNECTION;
 use super::engine::Engine;
 use super::server_address::ServerAddress;
 
 /// How long a server may take to let somebody in.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long a statement waits for a connection, so long also for a server that is started again.
-const FOR_A_CONNECTION: Duration = Duration::from_secs(30);
 
 /// Connections of one process, besides one for each lock that it holds.
 const CONNECTIONS: u32 = 4;

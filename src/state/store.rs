@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use sqlx::any::{AnyRow, install_default_drivers};
-use sqlx::{Any, AnyPool, AssertSqlSafe, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
+use super::connections::{Connections, is_away};
 use super::engine::Engine;
 use super::row::Reader;
 use super::schema::migrate;
@@ -17,7 +18,7 @@ use crate::model::Lineage;
 /// The open state. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct StateStore {
-    pub(super) pool: AnyPool,
+    pub(super) pool: Connections,
     pub(super) engine: Engine,
     location: StateLocation,
     place: StatePlace,
@@ -73,6 +74,7 @@ impl StateStore {
             }
         };
         let fence = Arc::default();
+        let pool = Connections::of(pool);
         Ok(Some(Self { pool, engine, location: location.clone(), place, lineage, fence }))
     }
 
@@ -119,9 +121,24 @@ impl StateStore {
     }
 
     /// Begins a transaction whose outcome is as if it had been alone. PostgreSQL may give it up in favour of others:
-    /// do it within [`Self::undisturbed`].
+    /// do it within [`Self::undisturbed`], and end it with [`Self::commit`].
     pub(super) async fn begin(&self, attempt: &'static str) -> Result<Transaction<'static, Any>, StateError> {
-        self.pool.begin_with(self.engine.begin()).await.map_err(self.failed(attempt))
+        self.pool.begin(self.engine.begin()).await.map_err(self.failed(attempt))
+    }
+
+    /// Ends a transaction. If the database went away meanwhile, nobody knows whether it was done.
+    pub(super) async fn commit(
+        &self,
+        transaction: Transaction<'static, Any>,
+        attempt: &'static str,
+    ) -> Result<(), StateError> {
+        transaction.commit().await.map_err(|source| {
+            if is_away(&source) {
+                StateError::Unconfirmed { place: self.place(), attempt, source: source.into() }
+            } else {
+                self.failed(attempt)(source)
+            }
+        })
     }
 }
 

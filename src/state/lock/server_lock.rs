@@ -8,10 +8,11 @@
 use std::time::Duration;
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Row as _};
+use sqlx::{AnyConnection, Connection as _, Row as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::super::connections::Connections;
 use super::super::server::connect_one;
 use super::super::server_address::ServerAddress;
 use super::super::{StateError, StatePlace};
@@ -115,7 +116,7 @@ impl ServerLock {
         Ok(Self { id: body.id.clone(), place: place.clone(), fate, let_go })
     }
 
-    pub(super) async fn is_free(pool: &AnyPool, exclusive: Exclusive) -> bool {
+    pub(super) async fn is_free(pool: &Connections, exclusive: Exclusive) -> bool {
         let statement = format!(
             "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -70,13 +70,17 @@ impl StateStore {
             }
             query.execute(&mut *transaction).await.map_err(self.failed(ATTEMPT))?;
         }
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::TasksEnqueued);
         Ok(others > 0)
     }
 
     /// Lets others claim tasks of a run for so long, or not at all any more.
     pub async fn open_to_others(&self, run: RunId, owner: Uid, time: Duration) -> Result<(), StateError> {
+        self.undisturbed(|| self.open_once(run, owner, time)).await
+    }
+
+    async fn open_once(&self, run: RunId, owner: Uid, time: Duration) -> Result<(), StateError> {
         let statement =
             format!("UPDATE queue_runs SET open_until = {} + $3 WHERE run = $1 AND owner = $2", self.now_sql());
         sqlx::query(AssertSqlSafe(statement))

@@ -60,6 +60,10 @@ pub struct OpenRun {
 impl StateStore {
     /// Looks how the queue of a run stands for `owner`, who works on it.
     pub async fn look(&self, run: RunId, owner: Uid) -> Result<Look, StateError> {
+        self.undisturbed(|| self.look_once(run, owner)).await
+    }
+
+    async fn look_once(&self, run: RunId, owner: Uid) -> Result<Look, StateError> {
         const ATTEMPT: &str = "look at the queue";
         let statement = format!(
             "SELECT (SELECT COUNT(*) FROM queue_runs WHERE run = $1) AS open,
@@ -145,7 +149,7 @@ impl StateStore {
                 }
             }
         }
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         Ok(gathered.into_values().collect())
     }
 

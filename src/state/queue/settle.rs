@@ -55,7 +55,7 @@ impl StateStore {
         let rows: Vec<&TaskRow> = free.iter().chain(held).collect();
         self.insert_tasks(&mut transaction, &rows).await?;
         crash::point(CrashPoint::TasksWritten);
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         crash::point(CrashPoint::TasksRecorded);
         Ok(progress.iter().map(|one| one.claim).filter(|claim| !kept.contains(claim)).collect())
     }
