@@ -12,6 +12,7 @@
 //! - [`task_state`]: how far a task is that has not ended;
 //! - [`snapshot`]: what is known of one restorable snapshot;
 //! - [`observation`]: what was seen of servers, credentials, projects and destinations;
+//! - [`refused_login`]: passwords that were refused, and when they may be tried again;
 //! - [`inventory`]: the repositories of a project as they were listed;
 //! - [`condition`]: lasting facts that follow from what was seen;
 //! - [`hidden`]: characters that must not reach a terminal.
@@ -37,6 +38,7 @@ pub mod observation;
 pub mod pattern;
 pub mod percent;
 pub mod recipients_mark;
+pub mod refused_login;
 pub mod retention;
 pub mod sealed;
 pub mod selector;
@@ -72,6 +74,7 @@ pub use observation::{
 pub use pattern::Pattern;
 pub use percent::{InvalidPercent, Percent};
 pub use recipients_mark::RecipientsMark;
+pub use refused_login::{PasswordMark, RefusedLogin, check_command};
 pub use retention::{KeepRules, Retention};
 pub use sealed::{CredentialKind, Sealed, SecretKind};
 pub use selector::ProjectSelector;

@@ -1,12 +1,20 @@
 //! Whether the credentials of a run are what the file says, before anything relies on them.
 
+use std::collections::BTreeMap;
+
 use super::conclude::Whole;
 use super::dispatch::{Context, Servers};
+use super::passwords::login_refusal;
 use super::sending::PACE;
+use super::server::ServerContext;
 use super::{Refused, TaskError};
 use crate::bitbucket::{Client, ServerVersion};
-use crate::http::{Authorization, HttpError};
-use crate::model::{Address, Applied, ConditionKind, LoginRefusal, Seen, ServerName, Sighting};
+use crate::http::Authorization;
+use crate::model::{
+    Address, Applied, ConditionKind, CredentialRole, PasswordMark, ProjectSelector, RefusedLogin, Seen, ServerName,
+    Sighting,
+};
+use crate::state::StateError;
 
 /// What the server said to one secret of one account.
 struct Answer<'a> {
@@ -16,36 +24,61 @@ struct Answer<'a> {
     said: Option<Result<ServerVersion, TaskError>>,
 }
 
+/// What came of showing a secret to its server.
+enum Shown {
+    /// What the server said; nothing, if that says nothing about the credential.
+    Said(Option<Result<ServerVersion, TaskError>>),
+    /// It was not shown, or nobody knows what came of it: it was refused before, and not accepted since.
+    SetAside(RefusedLogin),
+    /// The run was stopped.
+    Stopped,
+}
+
 /// Asks the server once for each secret who it is, so that a dead or exchanged one is known by name before it is used.
-/// An account that serves many projects with one secret logs in once: a wrong password must not lock it.
-pub(super) async fn check_credentials(context: &Context, servers: &Servers, applied: &Applied, whole: &mut Whole) {
+/// An account that serves many projects with one secret logs in once, and a password that was refused before is shown
+/// when it is time for that: a wrong password must not lock it.
+pub(super) async fn check_credentials(
+    context: &Context,
+    servers: &Servers,
+    applied: &Applied,
+    whole: &mut Whole,
+) -> Result<(), StateError> {
+    let (credentials, passwords) = (&context.credentials, &context.credentials.passwords);
     let mut answers: Vec<Answer<'_>> = Vec::new();
-    for (project, role, authorization) in context.credentials.iter() {
+    let mut recorded: BTreeMap<&PasswordMark, Option<RefusedLogin>> = BTreeMap::new();
+    for (project, role, authorization) in credentials.iter() {
         let server = &applied.declaration.projects[project].server;
+        let (account, address) = (authorization.account(), Address::credential(project, role));
+        let mark = passwords.mark(project, role);
         let known = answers
             .iter()
             .position(|answer| answer.server == server && answer.authorization.is_same_secret(authorization));
+        // Other runs wait for what comes of it.
+        let mut turn = None;
         let index = if let Some(index) = known {
             index
         } else {
-            let client = &Client::new(servers[server].http.clone());
-            let request =
-                |authorization: Authorization| async move { client.application_properties(&authorization).await };
-            let of = (project, role);
-            let said = context.credentials.send_as(&servers[server], of, PACE, &mut whole.ledger, request).await;
-            if context.stop.is_cancelled() {
-                return;
+            if let Some(mark) = mark {
+                let turns = credentials.turnstile.password_turns().of(mark);
+                turn = tokio::select! {
+                    biased;
+                    () = context.stop.cancelled() => return Ok(()),
+                    turn = turns.lock_owned() => Some(turn),
+                };
             }
-            if let Some(Ok(properties)) = &said {
-                // A second answer says the same.
-                let _first = servers[server].version.set(properties.version.clone());
+            match show(context, &servers[server], (project, role), whole).await? {
+                Shown::Said(said) => answers.push(Answer { server, authorization, said }),
+                Shown::SetAside(login) => {
+                    let refused = Refused::set_aside(project, role, account, &login);
+                    whole.warnings.push(format!("{address} (account {account}) is not used: {}", refused.why));
+                    credentials.reject(project, refused);
+                    continue;
+                }
+                Shown::Stopped => return Ok(()),
             }
-            answers.push(Answer { server, authorization, said: said.filter(is_verdict) });
             answers.len() - 1
         };
-        let account = authorization.account();
-        let address = Address::credential(project, role);
-        let witness = |kind, seen| context.credentials.witness(Sighting { address: address.clone(), kind, seen });
+        let witness = |kind, seen| credentials.witness(Sighting { address: address.clone(), kind, seen });
         let other;
         let error = match &answers[index].said {
             Some(Err(error)) => error,
@@ -67,22 +100,70 @@ pub(super) async fn check_credentials(context: &Context, servers: &Servers, appl
             None => continue,
         };
         let refused = Refused::new(project, role.clone(), account.clone(), error);
-        let why = &refused.why;
-        let (kind, reason) = match (error.http(), error) {
-            (Some(HttpError::Unauthorized { meaning, .. }), _) => {
-                (ConditionKind::CredentialRejected, meaning.of_login().map_or("Refused", LoginRefusal::as_str))
+        let mut message = refused.why.clone();
+        let (kind, reason) = match (login_refusal(error.http()), error) {
+            (Some(reason), _) => {
+                if let Some(mark) = mark {
+                    if !recorded.contains_key(mark) {
+                        let said = (reason, refused.why.as_str());
+                        recorded.insert(mark, passwords.refuse((project, role), said, context.clock.now()).await?);
+                    }
+                    if let Some(login) = &recorded[mark] {
+                        message = format!("{message}; {}", login.consequence(&address));
+                    }
+                }
+                (ConditionKind::CredentialRejected, reason.as_str())
             }
-            (_, TaskError::OtherAccount { actual: None, .. }) => (ConditionKind::AccountMismatch, "Nobody"),
-            _ => (ConditionKind::AccountMismatch, "OtherAccount"),
+            (None, TaskError::OtherAccount { actual: None, .. }) => (ConditionKind::AccountMismatch, "Nobody"),
+            (None, _) => (ConditionKind::AccountMismatch, "OtherAccount"),
         };
-        witness(kind, Seen::Holds { reason, message: why.clone() });
-        whole.warnings.push(format!("credential/{project}/{role} (account {account}) is not used: {why}"));
-        context.credentials.reject(project, refused);
+        drop(turn);
+        whole.warnings.push(format!("{address} (account {account}) is not used: {message}"));
+        witness(kind, Seen::Holds { reason, message });
+        credentials.reject(project, refused);
     }
+    Ok(())
+}
+
+/// Shows a secret to its server, unless it has to rest.
+async fn show(
+    context: &Context,
+    server: &ServerContext,
+    (project, role): (&ProjectSelector, &CredentialRole),
+    whole: &mut Whole,
+) -> Result<Shown, StateError> {
+    let (credentials, passwords) = (&context.credentials, &context.credentials.passwords);
+    let mark = passwords.mark(project, role);
+    let known = match mark {
+        Some(mark) => passwords.known(mark).await?,
+        None => None,
+    };
+    let known = match known {
+        Some(login) if login.rests(context.clock.now()) => return Ok(Shown::SetAside(login)),
+        known => known,
+    };
+    let client = &Client::new(server.http.clone());
+    let request = |authorization: Authorization| async move { client.application_properties(&authorization).await };
+    let said = credentials.send_as(server, (project, role), PACE, &mut whole.ledger, request).await;
+    if context.stop.is_cancelled() {
+        return Ok(Shown::Stopped);
+    }
+    if let Some(Ok(properties)) = &said {
+        // A second answer says the same.
+        let _first = server.version.set(properties.version.clone());
+    }
+    let said = said.filter(is_verdict);
+    match (&said, known, mark) {
+        // It may still be wrong, and tasks would find that out by several requests at once.
+        (None, Some(login), _) => return Ok(Shown::SetAside(login)),
+        (Some(Ok(_)), Some(_), Some(mark)) => passwords.accept(mark).await?,
+        (None | Some(_), _, _) => {}
+    }
+    Ok(Shown::Said(said))
 }
 
 /// Whether an answer says something about the credential. Where it does not, the requests that need it will tell.
 fn is_verdict(said: &Result<ServerVersion, TaskError>) -> bool {
     let Err(error) = said else { return true };
-    matches!(error.http(), Some(HttpError::Unauthorized { meaning, .. }) if meaning.of_login().is_some())
+    login_refusal(error.http()).is_some()
 }

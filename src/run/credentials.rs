@@ -11,6 +11,7 @@ use super::caller::Caller;
 use super::deadline::Deadline;
 use super::journal::Journal;
 use super::parking::Parking;
+use super::passwords::Passwords;
 use super::permission::{Permissions, Scope};
 use super::rests::Rests;
 use super::server::ServerContext;
@@ -20,8 +21,10 @@ use crate::bitbucket::{Client, List};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError};
 use crate::model::{
-    AccountName, Address, ConditionKind, CredentialRole, ProjectKey, ProjectSelector, Seen, ServerName, Sighting,
+    AccountName, Address, ConditionKind, CredentialRole, LoginRefusal, ProjectKey, ProjectSelector, Seen, ServerName,
+    Sighting,
 };
+use crate::state::StateError;
 use crate::throttle::{Ask, Holder, Lease, Outcome, Party, RotationId, Steadiness};
 
 /// The credentials of one project, in the order of rotation.
@@ -35,6 +38,8 @@ pub(super) struct Opened {
     pub(super) authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
     /// The servers of the projects.
     pub(super) servers: BTreeMap<ProjectSelector, ServerName>,
+    /// Those that are passwords.
+    pub(super) passwords: Passwords,
 }
 
 /// The opened credentials of a run, and what became of them.
@@ -45,6 +50,8 @@ pub(super) struct Credentials {
     pub(super) authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
     /// Those that left the pool, and why.
     rejected: Mutex<BTreeMap<(ProjectSelector, CredentialRole), Refused>>,
+    /// Those that are passwords.
+    pub(super) passwords: Passwords,
     permissions: Permissions,
     /// What was learnt on the way, for the memory.
     sightings: Mutex<Vec<Sighting>>,
@@ -73,7 +80,7 @@ impl Credentials {
         events: Arc<dyn EventSink>,
         deadline: &Deadline,
     ) -> Self {
-        let Opened { rotations, authorizations, servers } = opened;
+        let Opened { rotations, authorizations, servers, passwords } = opened;
         let party = turnstile.open();
         let rotations = rotations.into_iter().map(|(project, members)| {
             let rotation = turnstile.add_rotation(party, project.clone(), members);
@@ -85,6 +92,7 @@ impl Credentials {
             turnstile,
             authorizations,
             rejected: Mutex::default(),
+            passwords,
             permissions: Permissions::default(),
             sightings: Mutex::default(),
             servers,
@@ -127,10 +135,32 @@ impl Credentials {
     }
 
     /// Takes a credential that failed to log in out of the pool, and remembers why.
-    pub(super) fn witness_rejection(&self, lease: &Lease, reason: &'static str, refused: Refused) {
-        let seen = Seen::Holds { reason, message: refused.why.clone() };
+    pub(super) async fn reject_login(
+        &self,
+        lease: &Lease,
+        reason: LoginRefusal,
+        refused: Refused,
+    ) -> Result<(), TaskError> {
+        let Lease { project, role, .. } = lease;
+        let mut message = refused.why.clone();
+        // Nobody may use it while this is written.
+        self.reject(project, refused);
+        let known = self.passwords.refuse((project, role), (reason, &message), self.clock.now()).await?;
+        if let Some(known) = known {
+            message = format!("{message}; {}", known.consequence(&Address::credential(project, role)));
+        }
+        let seen = Seen::Holds { reason: reason.as_str(), message };
         self.witness_credential(lease, ConditionKind::CredentialRejected, seen);
-        self.reject(&lease.project, refused);
+        Ok(())
+    }
+
+    /// Leaves those alone that were refused before. Whether they are accepted by now is for others to find out.
+    pub(super) async fn set_aside_refused(&self) -> Result<(), StateError> {
+        for ((project, role), login) in self.passwords.refused().await? {
+            let account = self.authorizations[&(project.clone(), role.clone())].account();
+            self.reject(&project, Refused::set_aside(&project, &role, account, &login));
+        }
+        Ok(())
     }
 
     /// Sends one request with one credential, outside of any task, through the server's gate like any other. Nothing,

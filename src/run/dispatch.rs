@@ -18,6 +18,7 @@ use super::journal::Journal;
 use super::keeper::Keeper;
 use super::limits::ask_limits;
 use super::memory::Memory;
+use super::passwords::Passwords;
 use super::report::store_reports;
 use super::resume::carry;
 use super::scope::survey;
@@ -31,7 +32,8 @@ use crate::http::{Authorization, Proxies, Tally};
 use crate::model::condition::holding;
 use crate::model::{
     Address, Applied, BackupPlan, ConditionKind, Credential, CredentialKind, CredentialRole, DestinationId,
-    DestinationName, Generation, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId, Server, ServerName, Uid,
+    DestinationName, Generation, PasswordMark, PlanName, ProjectKey, ProjectSelector, RepoSlug, RunId, Server,
+    ServerName, Uid,
 };
 use crate::schedule::Agenda;
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
@@ -149,10 +151,11 @@ async fn go(execution: Execution) -> Result<Summary, RunError> {
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation, resumes });
 
     // Earlier listings are recalled while the server answers.
-    let (memories, ()) = tokio::join!(
+    let (memories, checked) = tokio::join!(
         Memory::load(state, &servers),
         check_credentials(&context, &servers, &execution.applied, &mut whole),
     );
+    checked?;
     ask_limits(&context, &servers, &execution.applied, &mut whole).await;
     let tasks = survey(&context, &servers, &execution, &plan, memories, &mut whole).await;
     if let Some(slug) = &execution.only
@@ -228,6 +231,7 @@ pub(super) async fn prepare(
     let mut unasked = BTreeSet::new();
     let mut rotations = BTreeMap::new();
     let mut authorizations = BTreeMap::new();
+    let mut marks = BTreeMap::new();
     for (key, planned) in &backup_plan.projects {
         let project = &declaration.projects[key];
         let server = &declaration.servers[&project.server];
@@ -252,6 +256,8 @@ pub(super) async fn prepare(
             let Some(credential) = project.credential(&role) else { continue };
             let opened = authorization(server, (key, &role), credential, &execution.identities)?;
             authorizations.insert((key.clone(), role.clone()), opened);
+            let mark = PasswordMark::of(&server.url, credential);
+            marks.extend(mark.map(|mark| ((key.clone(), role.clone()), mark)));
             let account = credential.account.clone();
             let holder = Holder::new(&server.url, &account);
             turnstile.tell(holder.clone(), server.limit_of(&account, seen.get(&project.server)));
@@ -263,12 +269,22 @@ pub(super) async fn prepare(
     let of_projects = backup_plan.projects.keys().map(|key| (key.clone(), declaration.projects[key].server.clone()));
     let credentials = Credentials::new(
         turnstile.clone(),
-        Opened { rotations, authorizations, servers: of_projects.collect() },
+        Opened {
+            rotations,
+            authorizations,
+            servers: of_projects.collect(),
+            passwords: Passwords::new(Arc::clone(state), marks),
+        },
         Arc::clone(&journal),
         Arc::clone(clock),
         Arc::clone(events),
         &deadline,
     );
+    match role {
+        // It asks, when it is time for that.
+        Role::Coordinator => {}
+        Role::Worker { .. } => credentials.set_aside_refused().await?,
+    }
     let context = Context {
         run,
         keeper: Keeper::start(Arc::clone(state), run, Uid::mint(&**clock), Arc::clone(clock)),

@@ -6,7 +6,10 @@ use crate::archive::ArchiveError;
 use crate::bitbucket::BitbucketError;
 use crate::git::{GitError, PackError};
 use crate::http::{HttpError, Refusal, RequestPlace, Retry};
-use crate::model::{AccountName, CredentialRole, PlanName, ProjectSelector, RepoSlug, RunId, ServerName};
+use crate::model::{
+    AccountName, Address, CredentialRole, LoginRefusal, PlanName, ProjectSelector, RefusedLogin, RepoSlug, RunId,
+    ServerName, check_command,
+};
 use crate::secret::SecretError;
 use crate::state::StateError;
 use crate::store::StoreError;
@@ -214,6 +217,36 @@ impl Refused {
         };
         let why = lines(error).join(": ");
         Self { credential, account, why, hint }
+    }
+
+    /// A password that was refused before, and is left alone for some time.
+    pub(super) fn set_aside(
+        project: &ProjectSelector,
+        credential: &CredentialRole,
+        account: &AccountName,
+        login: &RefusedLogin,
+    ) -> Self {
+        let name = match credential {
+            CredentialRole::Main => String::new(),
+            CredentialRole::Additional(name) => format!(" {name}"),
+        };
+        let address = Address::credential(project, credential);
+        Self {
+            credential: credential.clone(),
+            account: account.clone(),
+            why: format!("{}; {}", login.why, login.consequence(&address)),
+            hint: Some(match login.reason {
+                LoginRefusal::Captcha => {
+                    format!("sign in as {account} in a browser, solve the CAPTCHA, then: {}", check_command(&address))
+                }
+                LoginRefusal::WrongSecret
+                | LoginRefusal::NotAccepted
+                | LoginRefusal::Unlicensed
+                | LoginRefusal::BasicBlocked => format!(
+                    "seal the right password: xopero credential add {project}{name} --account {account} --password"
+                ),
+            }),
+        }
     }
 }
 

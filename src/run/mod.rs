@@ -41,6 +41,7 @@ mod listing;
 mod memory;
 mod pages;
 mod parking;
+mod passwords;
 mod period;
 mod permission;
 mod publishing;

@@ -9,7 +9,6 @@ use super::permission::Scope;
 use super::turnstile::{Entry, Pass, Place, Voucher};
 use super::{Event, ExchangeReason, Refused, TaskError};
 use crate::http::{HttpError, Refusal};
-use crate::model::LoginRefusal;
 use crate::throttle::{Ask, Lease, Outcome};
 
 /// A caller whose accounts have tokens within this time is paced; one whose accounts do not is throttled.
@@ -62,7 +61,7 @@ impl Credentials {
                 }
                 // A credential leaves before its token can go to somebody else who would use it.
                 Some(HttpError::Unauthorized { meaning, .. }) => {
-                    self.unauthorized(caller, *meaning, &error).await;
+                    self.unauthorized(caller, *meaning, &error).await?;
                     pass.settle(Outcome::Answered);
                 }
                 _ => {
@@ -179,16 +178,22 @@ impl Credentials {
     }
 
     /// The caller's credential was refused: for good, or for what the caller needs.
-    async fn unauthorized(&self, caller: &mut Caller<'_>, meaning: Refusal, error: &TaskError) {
-        let Some(lease) = caller.lease.take() else { return };
+    async fn unauthorized(
+        &self,
+        caller: &mut Caller<'_>,
+        meaning: Refusal,
+        error: &TaskError,
+    ) -> Result<(), TaskError> {
+        let Some(lease) = caller.lease.take() else { return Ok(()) };
         let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
         if let Some(reason) = meaning.of_login() {
-            return self.witness_rejection(&lease, LoginRefusal::as_str(reason), refused);
+            return self.reject_login(&lease, reason, refused).await;
         }
         if meaning == Refusal::NoPermission {
             self.doubt(caller, &lease, &refused).await;
         }
         caller.refusals.push(refused);
         caller.unfit.insert(lease.role);
+        Ok(())
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use super::TaskError;
 use super::blocks::Blocks;
 use super::lanes::Roads;
+use super::passwords::Turns;
 use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
@@ -34,6 +35,7 @@ struct Shared {
     room: Notify,
     roads: Roads,
     blocks: Blocks,
+    password_turns: Turns,
 }
 
 struct State {
@@ -84,6 +86,7 @@ impl Turnstile {
             room: Notify::new(),
             roads: Roads::default(),
             blocks: Blocks::default(),
+            password_turns: Turns::default(),
         }))
     }
 
@@ -95,6 +98,11 @@ impl Turnstile {
     /// What is reserved of accounts that other processes use, too.
     pub(super) fn blocks(&self) -> &Blocks {
         &self.0.blocks
+    }
+
+    /// Who shows a password next.
+    pub(super) fn password_turns(&self) -> &Turns {
+        &self.0.password_turns
     }
 
     /// Time.

@@ -5,7 +5,8 @@
 //!
 //! - **applied**: immutable generations, moved only from the generation that was looked at ([`StateStore::record_applied`]);
 //! - **observed**: what servers, credentials, projects and destinations turned out to be, the repositories that were
-//!   listed, the conditions that followed, and which destination is bound to which identity. It is never part of a plan;
+//!   listed, the conditions that followed, the passwords that were refused, and which destination is bound to which
+//!   identity. It is never part of a plan;
 //! - **runs**: runs, their tasks, the catalogue of snapshots and, per destination and repository, the chain that the
 //!   next run continues. The tasks of runs under way are in a [`queue`] that several processes may work on.
 //!
@@ -39,6 +40,7 @@ mod lock;
 mod migrations;
 mod observed;
 pub mod queue;
+mod refused_logins;
 mod row;
 mod runs;
 mod schema;

@@ -29,6 +29,7 @@ mod listed;
 mod lsp;
 mod meanings;
 mod observe;
+mod passwords;
 mod postgres;
 mod protocol;
 mod refusals;

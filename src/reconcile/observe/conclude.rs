@@ -26,7 +26,7 @@ pub(super) fn sightings(declaration: &Declaration, part: &Part, looked: &Looked,
         seen: unreachable(server),
     }));
     for (address, credential) in &seen.credentials {
-        all.extend(of_credential(address, credential));
+        all.extend(of_credential(address, credential, looked.set_aside.get(address)));
     }
     for (key, project) in &seen.projects {
         if let Some(found) = &project.key {
@@ -95,7 +95,7 @@ fn unreachable(server: &ServerSeen) -> Seen {
     }
 }
 
-fn of_credential(address: &Address, credential: &CredentialSeen) -> Vec<Sighting> {
+fn of_credential(address: &Address, credential: &CredentialSeen, set_aside: Option<&String>) -> Vec<Sighting> {
     let sighting = |kind, seen| Sighting { address: address.clone(), kind, seen };
     let (rejected, mismatch) = match &credential.login {
         Login::Confirmed => (Seen::Not, Seen::Not),
@@ -108,7 +108,7 @@ fn of_credential(address: &Address, credential: &CredentialSeen) -> Vec<Sighting
             (Seen::Not, Seen::Holds { reason: "Nobody", message })
         }
         Login::Refused { reason, why } => {
-            let holds = Seen::Holds { reason: reason.as_str(), message: why.clone() };
+            let holds = Seen::Holds { reason: reason.as_str(), message: with_hint(why, set_aside) };
             return vec![sighting(ConditionKind::CredentialRejected, holds)];
         }
         Login::Sealed { .. } | Login::Unknown { .. } => return Vec::new(),
@@ -146,7 +146,7 @@ pub fn notes(looked: &Looked) -> Vec<Note> {
         all.push(note(NoteKind::ServerUnreachable, &Address::server(name), message));
     }
     for (address, credential) in &looked.seen.credentials {
-        all.extend(note_on(address, credential, &looked.seen));
+        all.extend(note_on(address, credential, looked));
     }
     for (name, destination) in &looked.seen.destinations {
         let (kind, why, hint) = match &destination.state {
@@ -166,9 +166,12 @@ fn with_hint(text: &str, hint: Option<&String>) -> String {
 }
 
 /// The note on a credential that is not what it should be.
-fn note_on(address: &Address, credential: &CredentialSeen, seen: &Observations) -> Option<Note> {
+fn note_on(address: &Address, credential: &CredentialSeen, looked: &Looked) -> Option<Note> {
     let (kind, message) = match (&credential.login, &credential.project, &credential.repositories) {
-        (Login::Refused { why, .. }, _, _) => (NoteKind::CredentialRejected, format!("is not accepted: {why}")),
+        (Login::Refused { why, .. }, _, _) => {
+            let message = with_hint(&format!("is not accepted: {why}"), looked.set_aside.get(address));
+            (NoteKind::CredentialRejected, message)
+        }
         (Login::Other { account }, _, _) => {
             let declared = &credential.account;
             (NoteKind::AccountMismatch, format!("logs in as {account}, not as {declared}: correct `account`"))
@@ -186,7 +189,7 @@ fn note_on(address: &Address, credential: &CredentialSeen, seen: &Observations) 
         (Login::Sealed { why }, _, _) => (NoteKind::NotObserved, format!("was not shown to its server: {why}")),
         (Login::Unknown { why }, _, _) => {
             // One note on the server says it for all of its credentials.
-            let server = seen.servers.get(&credential.server);
+            let server = looked.seen.servers.get(&credential.server);
             if server.is_some_and(|server| server.reach != Reach::Answered) {
                 return None;
             }
@@ -303,10 +306,10 @@ mod tests {
             (other, Sight::Unknown, Sight::Unknown, vec!["AccountMismatch OtherAccount"]),
             (Login::Nobody, Sight::Unknown, Sight::Unknown, vec!["AccountMismatch Nobody"]),
         ] {
-            assert_eq!(holds(&of_credential(&address(), &credential(login, project, repositories))), expected);
+            assert_eq!(holds(&of_credential(&address(), &credential(login, project, repositories), None)), expected);
         }
         let unknown = credential(Login::Unknown { why: "429".into() }, Sight::Unknown, Sight::Unknown);
-        assert_eq!(of_credential(&address(), &unknown), [], "silence says nothing");
+        assert_eq!(of_credential(&address(), &unknown, None), [], "silence says nothing");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! - [`server`], [`view`] and [`destination`]: asking, one question at a time ([`asking`]);
 //! - [`powers`]: what a credential may do besides reading (pure);
 //! - [`verdict`]: what an answer means (pure);
+//! - [`passwords`]: what is remembered of those that were refused;
 //! - [`checked()`]: what is said of single credentials (pure);
 //! - [`conclude`]: which conditions and notes follow (pure);
 //! - [`pending`]: which of them wait until the declaration is in force (pure).
@@ -27,6 +28,7 @@ mod checked;
 mod conclude;
 mod deadline;
 mod destination;
+mod passwords;
 mod pending;
 mod powers;
 mod secrets;
@@ -111,6 +113,8 @@ pub struct Looked {
     pub skipped: Vec<Note>,
     /// Requests that were sent, by account.
     pub requests: BTreeMap<AccountName, u64>,
+    /// What becomes of the credentials whose password was refused, and not accepted since.
+    pub set_aside: BTreeMap<Address, String>,
     /// What was seen of things that are not in force as they are declared.
     pending: Vec<Sighting>,
     /// The accounts that were asked, and whether their budget was used up.
@@ -123,12 +127,16 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
         Some(state) => state.observations(look.applied).await?,
         None => Observations::default(),
     };
+    let mut refused = match look.state {
+        Some(state) => state.refused_logins().await?,
+        None => BTreeMap::new(),
+    };
     let deadline = Deadline::begin(look.clock);
     let by_server = candidates(look.declaration, &look.part, &known);
-    let (known_before, end) = (&known, &deadline);
+    let (before, end) = ((&known, &refused), &deadline);
     let servers = by_server
         .into_iter()
-        .map(|(name, candidates)| async move { (name, server::ask(look, name, candidates, known_before, end).await) });
+        .map(|(name, candidates)| async move { (name, server::ask(look, name, candidates, before, end).await) });
     let destinations = match look.part {
         Part::InUse => look.declaration.destinations.iter().collect(),
         Part::Credentials(_) => Vec::new(),
@@ -137,12 +145,14 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
     let (servers, destinations) = join(join_all(servers), join_all(destinations)).await;
 
     let mut looked = Looked { known, ..Looked::default() };
+    let mut passwords_said = BTreeMap::new();
     for (name, answers) in servers {
         looked.seen.servers.extend(answers.server);
         looked.seen.credentials.extend(answers.credentials);
         looked.seen.projects.extend(answers.projects);
         looked.skipped.extend(answers.skipped);
         looked.powers.extend(answers.powers);
+        passwords_said.extend(answers.passwords);
         looked.users.extend(answers.users.into_iter().map(|(account, user)| ((name.clone(), account), user)));
         for (project, glimpse) in answers.glimpses {
             looked.glimpses.add(name, project, glimpse);
@@ -152,6 +162,8 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
             looked.accounts.insert((name.clone(), account), spent.closed == Some(Closed::RateLimited));
         }
     }
+    passwords::remember(look, passwords_said, &mut refused).await?;
+    looked.set_aside = passwords::consequences(look.declaration, &refused);
     for destination in destinations {
         let (name, seen) = destination?;
         looked.seen.destinations.insert(name, seen);

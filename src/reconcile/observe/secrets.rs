@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::candidates::Candidate;
-use crate::model::{AccountName, Credential, CredentialKind, CredentialRole, Login, LoginRefusal, Observations};
+use crate::model::{AccountName, Credential, CredentialKind};
 
 /// A secret, and the credentials that share it.
 pub(super) struct Secret<'a> {
@@ -24,25 +24,4 @@ pub(super) fn secrets<'a>(candidates: &[Candidate<'a>]) -> Vec<Secret<'a>> {
         }
     }
     secrets
-}
-
-/// Why a credential is not shown to the server again: a password that was wrong before leads to a CAPTCHA.
-pub(super) fn refused_before(candidate: &Candidate<'_>, known: &Observations) -> Option<String> {
-    let seen = known.credentials.get(&candidate.address())?;
-    let same = seen.sealed == candidate.credential.sealed.digest() && seen.account == candidate.credential.account;
-    let harmful =
-        matches!(seen.login, Login::Refused { reason: LoginRefusal::WrongSecret | LoginRefusal::Captcha, .. });
-    (same && harmful && candidate.credential.kind == CredentialKind::Password).then(|| {
-        let command = match &candidate.role {
-            CredentialRole::Main => format!("xopero credential check {}", candidate.project),
-            CredentialRole::Additional(name) => {
-                format!("xopero credential check {} {name}", candidate.project)
-            }
-        };
-        format!(
-            "its password was refused on {}, and is not tried again so that the account is not locked; `{command}` \
-             tries it",
-            seen.observed_at.strftime("%Y-%m-%d")
-        )
-    })
 }

@@ -9,7 +9,7 @@ use super::asking::{Asked, client};
 use super::candidates::Candidate;
 use super::deadline::{Budget, Deadline, Spent};
 use super::powers::Power;
-use super::secrets::{Secret, refused_before, secrets};
+use super::secrets::{Secret, secrets};
 use super::verdict::{Verdict, busy, verdict};
 use super::view::View;
 use super::{Look, Part};
@@ -17,8 +17,8 @@ use crate::bitbucket::{Client, User};
 use crate::change::{Glimpse, Note, NoteKind};
 use crate::http::Authorization;
 use crate::model::{
-    AccountName, Address, CredentialSeen, Login, Observations, ProjectKey, ProjectSeen, RateLimit, Reach, ServerName,
-    ServerSeen, Sight,
+    AccountName, Address, CredentialSeen, Login, Observations, PasswordMark, ProjectKey, ProjectSeen, RateLimit, Reach,
+    RefusedLogin, ServerName, ServerSeen, Sight,
 };
 use crate::secret::Identities;
 
@@ -33,6 +33,8 @@ pub(super) struct Answers {
     pub(super) powers: BTreeMap<Address, Power>,
     pub(super) users: BTreeMap<AccountName, User>,
     pub(super) skipped: Vec<Note>,
+    /// What the server said to passwords, for the memory.
+    pub(super) passwords: BTreeMap<PasswordMark, Login>,
     /// Requests that were sent, by account, and whether the account was rate-limited.
     pub(super) accounts: BTreeMap<AccountName, Spent>,
 }
@@ -41,7 +43,7 @@ pub(super) async fn ask(
     look: &Look<'_>,
     name: &ServerName,
     candidates: Vec<Candidate<'_>>,
-    known: &Observations,
+    (known, refused): (&Observations, &BTreeMap<PasswordMark, RefusedLogin>),
     deadline: &Deadline<'_>,
 ) -> Answers {
     let declared = &look.declaration.servers[name];
@@ -66,9 +68,14 @@ pub(super) async fn ask(
     let asked = Asked { look, name, declared, client: Client::new(http), deadline, budget: &budget };
     let mut queue = VecDeque::new();
     for secret in secrets(&candidates) {
-        let before = || secret.users.iter().find_map(|user| refused_before(&candidates[*user], known));
-        match before().filter(|_| sparing) {
-            Some(message) => answers.skipped.push(skipped(candidates[secret.users[0]].address(), message)),
+        let mark = PasswordMark::of(&declared.url, secret.credential);
+        let before = mark.and_then(|mark| refused.get(&mark)).filter(|login| sparing && login.rests(look.clock.now()));
+        match before {
+            Some(login) => {
+                let address = candidates[secret.users[0]].address();
+                let message = format!("was not looked at: {}", login.consequence(&address));
+                answers.skipped.push(skipped(address, message));
+            }
             None => queue.push_back(secret),
         }
     }
@@ -204,6 +211,8 @@ impl Asked<'_> {
     }
 
     fn enter_login(&self, secret: &Secret<'_>, candidates: &[Candidate<'_>], login: &Login, answers: &mut Answers) {
+        let mark = PasswordMark::of(&self.declared.url, secret.credential);
+        answers.passwords.extend(mark.map(|mark| (mark, login.clone())));
         for candidate in secret.users.iter().map(|user| &candidates[*user]) {
             answers.credentials.insert(candidate.address(), self.seen(candidate, login.clone()));
         }
