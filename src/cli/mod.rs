@@ -15,6 +15,7 @@ pub mod exit_code;
 mod export;
 mod fmt;
 mod git;
+mod hangup;
 mod history;
 mod hook;
 mod hygiene;

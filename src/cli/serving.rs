@@ -7,13 +7,12 @@ use clap::Args;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, Context, agree, env};
+use super::context::LogFormat;
+use super::{CliError, Context, agree, env, log};
 use crate::clock::Clock;
-use crate::daemon::{Pulse, ServiceManager, WatchEvent, WatchSink};
+use crate::daemon::{AnySink, Pulse, ServiceManager};
+use crate::ui::{Lines, Log, Talk};
 use crate::web::{Listen, Listener, Site, serve};
-
-/// The name of the usual socket.
-const SOCKET: &str = "xopero.sock";
 
 /// Options of what is served.
 #[derive(Debug, Args)]
@@ -25,7 +24,8 @@ pub struct ServingArgs {
         num_args = 0..=1,
         default_missing_value = Listen::USUAL,
         long_help = "Serve /healthz, /readyz and /metrics at ADDRESS: unix:PATH, or an address of this machine such as \
-        127.0.0.1:9477. Without ADDRESS at the unix socket xopero.sock in $RUNTIME_DIRECTORY, or else beside the state"
+        127.0.0.1:9477. Without ADDRESS at a unix socket in $RUNTIME_DIRECTORY, or else beside the state: xopero.sock of \
+        a watch, xopero-worker.sock of a worker"
     )]
     pub listen: Option<Listen>,
     /// When asked to stop, let what is under way go on for so long: 0s, 90s, 5m
@@ -40,15 +40,21 @@ pub struct Serving {
 }
 
 impl ServingArgs {
-    /// Begins to serve, if that was asked for, and tells where.
-    pub fn start(&self, context: &Context, site: Site, sink: &Arc<dyn WatchSink>) -> Result<Option<Serving>, CliError> {
+    /// Begins to serve, if that was asked for, and says where: usually at the socket of this name.
+    pub fn start(
+        &self,
+        context: &Context,
+        socket: &str,
+        site: Site,
+        tell: impl FnOnce(String),
+    ) -> Result<Option<Serving>, CliError> {
         let Some(listen) = &self.listen else { return Ok(None) };
         let usual = match env::runtime_directory() {
-            Some(directory) => directory.join(SOCKET),
-            None => context.location()?.directory().join(SOCKET),
+            Some(directory) => directory.join(socket),
+            None => context.location()?.directory().join(socket),
         };
         let listener = Listener::bind(listen, &usual)?;
-        sink.tell(&WatchEvent::Listening { address: listener.address() });
+        tell(listener.address());
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(listener, site, stop.clone()));
         Ok(Some(Serving { stop, task }))
@@ -64,30 +70,32 @@ impl Serving {
     }
 }
 
-/// Those who hear of everything besides the one who tells the user: the pulse, and the service manager if one listens.
+/// Those who hear of everything: whoever tells the user, the pulse, and the service manager if one listens.
 pub struct Supervision {
-    pulse: Arc<Pulse>,
-    manager: Option<Arc<ServiceManager>>,
+    /// Whether there is life.
+    pub pulse: Arc<Pulse>,
+    sinks: Vec<Arc<dyn AnySink>>,
     attending: Option<Serving>,
 }
 
 impl Supervision {
     /// Begins to give signs of life to the service manager, if one listens.
-    pub fn begin(pulse: &Arc<Pulse>, clock: &Arc<dyn Clock>) -> Self {
-        let manager =
-            env::has_service_manager().then(|| Arc::new(ServiceManager::new(Arc::clone(pulse), Arc::clone(clock))));
-        let attending = manager.as_ref().map(|manager| {
+    pub fn begin(context: &Context, clock: &Arc<dyn Clock>) -> Self {
+        let pulse = Arc::new(Pulse::new(Arc::clone(clock)));
+        let mut sinks = vec![teller(context, clock), Arc::clone(&pulse) as Arc<dyn AnySink>];
+        let attending = env::has_service_manager().then(|| {
+            let manager = Arc::new(ServiceManager::new(Arc::clone(&pulse), Arc::clone(clock)));
+            sinks.push(Arc::clone(&manager) as Arc<dyn AnySink>);
             let stop = CancellationToken::new();
-            let task = tokio::spawn(Arc::clone(manager).attend(stop.clone()));
+            let task = tokio::spawn(manager.attend(stop.clone()));
             Serving { stop, task }
         });
-        Self { pulse: Arc::clone(pulse), manager, attending }
+        Self { pulse, sinks, attending }
     }
 
-    /// All of them, with `teller`.
-    pub fn sinks(&self, teller: Arc<dyn WatchSink>) -> Vec<Arc<dyn WatchSink>> {
-        let manager = self.manager.iter().map(|manager| Arc::clone(manager) as Arc<dyn WatchSink>);
-        [teller, Arc::clone(&self.pulse) as Arc<dyn WatchSink>].into_iter().chain(manager).collect()
+    /// All of them.
+    pub fn sinks(&self) -> impl Iterator<Item = Arc<dyn AnySink>> {
+        self.sinks.iter().map(Arc::clone)
     }
 
     /// Ends it.
@@ -95,5 +103,17 @@ impl Supervision {
         if let Some(attending) = self.attending {
             attending.end().await;
         }
+    }
+}
+
+/// Whoever tells the user, in the form that was asked for.
+fn teller(context: &Context, clock: &Arc<dyn Clock>) -> Arc<dyn AnySink> {
+    if context.output.is_json() {
+        Arc::new(Lines::begin(Arc::clone(clock)))
+    } else if context.log_format == LogFormat::Json {
+        Arc::new(Log)
+    } else {
+        let style = (context.output.talk_style(), context.output.width());
+        Arc::new(Talk::new(style, context.output.draws_progress(), log::stamp(), Arc::clone(clock)))
     }
 }

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Sender;
 
-use super::context::LogFormat;
 use super::git::GitArgs;
 use super::interrupt::Interrupt;
 use super::serving::{ServingArgs, Supervision};
-use super::{CliError, Context, agree, env, exit_code, log};
+use super::{CliError, Context, agree, env, exit_code, hangup};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::{Activator, AutoApply, Everybody, Following, Overhearing, Pulse, Watch, WatchSink};
+use crate::daemon::{Activator, AutoApply, Everybody, Following, Overhearing, Watch, WatchEvent, WatchSink};
 use crate::http::Tally;
 use crate::run::Turnstile;
 use crate::secret::read_secret_file;
@@ -23,9 +21,10 @@ use crate::source::branch::PollPace;
 use crate::source::watch::{FileWatch, Notice, Pace};
 use crate::source::webhook::{LONGEST_BODY, Webhook};
 use crate::state::StateStore;
-use crate::ui::WatchLog;
-use crate::ui::watch::{WatchLines, WatchTalk};
-use crate::web::{Counters, Hook, Metrics, Received, Receiver, Site};
+use crate::web::{Counters, Hook, Metrics, OfWatch, Received, Receiver, Site, WatchCounters};
+
+/// The name of the usual socket.
+const SOCKET: &str = "xopero.sock";
 
 /// Follow the file, apply what is safe, and run the plans on their schedules
 ///
@@ -129,43 +128,30 @@ fn webhook(file: &Path, ask: Sender<()>) -> Result<Hook, CliError> {
 pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (state, source, source_name) = follow(context, arguments, &clock).await?;
-    let pulse = Arc::new(Pulse::new(Arc::clone(&clock)));
-    let talk: Arc<dyn WatchSink> = if context.output.is_json() {
-        Arc::new(WatchLines::begin(Arc::clone(&clock)))
-    } else if context.log_format == LogFormat::Json {
-        Arc::new(WatchLog)
-    } else {
-        let style = (context.output.talk_style(), context.output.width());
-        Arc::new(WatchTalk::new(style, context.output.draws_progress(), log::stamp(), Arc::clone(&clock)))
-    };
+    let supervision = Supervision::begin(context, &clock);
     let alerter = arguments.trust.alerter(context, &state, &clock);
     let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::clone(&clock) };
-    let overhearing = Arc::new(overhearing) as Arc<dyn WatchSink>;
-    let supervision = Supervision::begin(&pulse, &clock);
-    let counters = Arc::new(Counters::default());
-    let counting = Arc::clone(&counters) as Arc<dyn WatchSink>;
-    let sink: Arc<dyn WatchSink> = Arc::new(Everybody([supervision.sinks(talk), vec![counting, overhearing]].concat()));
+    let (counters, of_watch) = (Arc::new(Counters::default()), Arc::new(WatchCounters::default()));
+    let mut sinks: Vec<Arc<dyn WatchSink>> = supervision.sinks().map(|sink| sink as Arc<dyn WatchSink>).collect();
+    sinks.extend([Arc::clone(&counters) as Arc<dyn WatchSink>, Arc::<WatchCounters>::clone(&of_watch)]);
+    sinks.push(Arc::new(overhearing));
+    let sink: Arc<dyn WatchSink> = Arc::new(Everybody(sinks));
     let (tally, turnstile) = (Tally::default(), Turnstile::new(Arc::clone(&clock)));
     let metrics = Some(Metrics {
         counters,
         tally: tally.clone(),
         turnstile: turnstile.clone(),
-        state: Arc::clone(&state),
+        watch: Some(OfWatch { counters: of_watch, state: Arc::clone(&state) }),
         clock: Arc::clone(&clock),
         version: super::version(),
     });
-    let (ask, reload) = tokio::sync::mpsc::channel(1);
-    let hook = arguments.webhook_secret_file.as_deref().map(|file| webhook(file, ask.clone())).transpose()?;
-    let serving = arguments.serving.start(context, Site { pulse, metrics, hook }, &sink)?;
+    let (ask, reload) = hangup::listen()?;
+    let hook = arguments.webhook_secret_file.as_deref().map(|file| webhook(file, ask)).transpose()?;
+    let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook };
+    let serving = arguments.serving.start(context, SOCKET, site, |address| {
+        sink.tell(&WatchEvent::Listening { address });
+    })?;
     let interrupt = Interrupt::listen(|| {});
-    let mut hangups = signal(SignalKind::hangup())
-        .map_err(|error| CliError::new(exit_code::FAILED, format!("cannot listen for signals: {error}")))?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            // One that waits already asks for the same.
-            let _already_asked = ask.try_send(());
-        }
-    });
     let watch = Watch {
         activator: Activator {
             state,

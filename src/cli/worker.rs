@@ -6,34 +6,56 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::interrupt::Interrupt;
-use super::{CliError, Context, env, exit_code, log};
+use super::serving::{ServingArgs, Supervision};
+use super::{CliError, Context, env, exit_code, hangup};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::{Worker, WorkerSink};
+use crate::daemon::{Everybody, Worker, WorkerEvent, WorkerSink};
+use crate::http::Tally;
 use crate::run::Turnstile;
-use crate::ui::worker::{WorkerLines, WorkerTalk};
+use crate::web::{Counters, Metrics, Site};
+
+/// The name of the usual socket.
+const SOCKET: &str = "xopero-worker.sock";
 
 /// Help with the runs that `xopero watch` and `xopero run` begin on the same state
 ///
 /// It begins no run of its own: it takes a share in those under way, with its own identity, and its own way to the
-/// servers and destinations; what it lacks it says, and leaves to others. SIGTERM and Ctrl-C let it finish what is under
-/// way and give back the rest; a second one ends at once, and what it had is done by others a minute later.
+/// servers and destinations; what it lacks it says, and leaves to others. SIGHUP lets it try at once what it could not
+/// work on. SIGTERM and Ctrl-C begin nothing new, let what is under way go on as long as --drain says, interrupt it then,
+/// and give back the rest. A second one ends at once, and what it had is done by others a minute later.
 #[derive(Debug, Args)]
 pub struct WorkerArgs {
     /// Repositories under way at once on each server, if less than its `concurrency` asks for
     #[arg(long, value_name = "N")]
     pub concurrency: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub serving: ServingArgs,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliError> {
     let state = Arc::new(context.existing_state().await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let sink: Arc<dyn WorkerSink> = if context.output.is_json() {
-        Arc::new(WorkerLines::begin(Arc::clone(&clock)))
-    } else {
-        let (style, terminal) = (context.output.talk_style(), context.output.draws_progress());
-        Arc::new(WorkerTalk::new(style, terminal, log::stamp(), Arc::clone(&clock)))
-    };
+    let supervision = Supervision::begin(context, &clock);
+    let counters = Arc::new(Counters::default());
+    let mut sinks: Vec<Arc<dyn WorkerSink>> = supervision.sinks().map(|sink| sink as Arc<dyn WorkerSink>).collect();
+    sinks.push(Arc::<Counters>::clone(&counters));
+    let sink: Arc<dyn WorkerSink> = Arc::new(Everybody(sinks));
+    let (tally, turnstile) = (Tally::default(), Turnstile::new(Arc::clone(&clock)));
+    // What the state says is told by whoever watches it.
+    let metrics = Some(Metrics {
+        counters,
+        tally: tally.clone(),
+        turnstile: turnstile.clone(),
+        watch: None,
+        clock: Arc::clone(&clock),
+        version: super::version(),
+    });
+    let (_ask, reload) = hangup::listen()?;
+    let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook: None };
+    let serving = arguments.serving.start(context, SOCKET, site, |address| {
+        sink.tell(&WorkerEvent::Listening { address });
+    })?;
     let interrupt = Interrupt::listen(|| {});
     let worker = Worker {
         state,
@@ -41,12 +63,20 @@ pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliErr
         who: env::who(),
         identities: context.identity_sources(),
         proxies: env::proxies(),
-        turnstile: Turnstile::new(Arc::clone(&clock)),
+        tally,
+        turnstile,
         most: arguments.concurrency,
         sink,
         clock,
+        reload,
         stop: interrupt.token,
+        drain: arguments.serving.drain,
     };
-    worker.run().await?;
+    let ended = worker.run().await;
+    if let Some(serving) = serving {
+        serving.end().await;
+    }
+    supervision.end().await;
+    ended?;
     Ok(exit_code::DONE)
 }

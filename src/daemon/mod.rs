@@ -10,12 +10,14 @@
 mod activation;
 mod alerting;
 mod calendar;
+mod drain;
 mod event;
 mod everybody;
 mod following;
 mod pulse;
 mod service_manager;
 mod source_memory;
+mod vital;
 mod watch;
 mod worker;
 
@@ -23,9 +25,10 @@ pub use activation::{Activation, Activator, AutoApply};
 pub use alerting::Overhearing;
 pub use calendar::{NextRuns, Outlook, ScheduledPlan, next_runs, scheduled};
 pub use event::{WatchEvent, WatchSink};
-pub use everybody::Everybody;
+pub use everybody::{AnySink, Everybody};
 pub use following::Following;
 pub use pulse::{NotReady, Pulse, Verdict};
 pub use service_manager::ServiceManager;
+pub use vital::{Basis, Vital};
 pub use watch::Watch;
 pub use worker::{Worker, WorkerEvent, WorkerSink};

@@ -1,6 +1,6 @@
-//! Whether the watch is alive, and whether it is ready: what those who supervise it want to know.
+//! Whether a watch or a worker is alive, and whether it is ready: what those who supervise it want to know.
 //!
-//! [`Pulse`] listens to everything that is told and forgets all but the signs of life. What follows from them is
+//! [`Pulse`] listens to everything that is told and remembers the signs of life, [`Vital`]. What follows from them is
 //! decided by functions of the signs and of the time: [`Signs::verdict`] and [`Signs::readiness`].
 
 use std::collections::BTreeMap;
@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::event::{WatchEvent, WatchSink};
+use super::vital::{Basis, Vital};
+use super::worker::{WorkerEvent, WorkerSink};
 use crate::clock::Clock;
-use crate::model::{Generation, PlanName};
+use crate::model::PlanName;
 use crate::run::Event;
 
 /// The loop turns once a minute at least, and what it does in a turn takes seconds. One that did not turn for so long
@@ -22,7 +24,7 @@ pub const LONGEST_TURN: Duration = Duration::from_mins(5);
 /// that does not answer ends a request much earlier. One that was silent for so long, and waits for nothing, is stuck.
 pub const LONGEST_SILENCE: Duration = Duration::from_mins(45);
 
-/// Whether the watch is alive.
+/// Whether it is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The loop turns, and every run comes on or waits for something that it named.
@@ -36,7 +38,7 @@ pub enum Verdict {
     },
 }
 
-/// Why the watch is not ready. The words go to whoever asks, so they name nothing.
+/// Why it is not ready. The words go to whoever asks, so they name nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotReady {
     /// Nothing was read yet.
@@ -47,8 +49,12 @@ pub enum NotReady {
     SourceMissing,
     /// The source has not been whole for long.
     SourceStale,
-    /// The branch was set back, or a commit lacks the signature that is demanded.
-    SourceRefused,
+    /// The branch was set back.
+    SourceRewound,
+    /// A commit lacks the signature that is demanded.
+    SourceUnsigned,
+    /// The state does not answer.
+    StateUnreadable,
     /// It is not even alive.
     Stuck,
     /// Nothing new is begun.
@@ -63,33 +69,36 @@ impl NotReady {
             Self::NothingInForce => "nothing-in-force",
             Self::SourceMissing => "source-missing",
             Self::SourceStale => "source-stale",
-            Self::SourceRefused => "source-refused",
+            Self::SourceRewound | Self::SourceUnsigned => "source-refused",
+            Self::StateUnreadable => "state-unreadable",
             Self::Stuck => "stuck",
             Self::Stopping => "stopping",
         }
     }
 }
 
-/// The signs of life of a watch; a handle that everybody who asks shares.
+/// The signs of life of a watch or a worker; a handle that everybody who asks shares.
 pub struct Pulse {
     clock: Arc<dyn Clock>,
     signs: Mutex<Signs>,
 }
 
-/// What was heard of the watch.
+/// What was heard.
 #[derive(Debug, Clone)]
 struct Signs {
     turned: Instant,
     runs: BTreeMap<PlanName, Breath>,
     looked: bool,
-    in_force: Option<Generation>,
-    source: Option<NotReady>,
+    basis: Basis,
+    flaw: Option<NotReady>,
     stopping: bool,
 }
 
-/// What was heard of a run.
+/// What was heard of the run of a plan.
 #[derive(Debug, Clone, Copy)]
 struct Breath {
+    /// How many go on: one that was lost may still end while its successor is under way.
+    runs: usize,
     /// When it said something.
     heard: Instant,
     /// Until when it waits, by what it said.
@@ -97,20 +106,20 @@ struct Breath {
 }
 
 impl Pulse {
-    /// A watch that is about to begin.
+    /// One that is about to begin.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let signs = Signs {
             turned: clock.monotonic(),
             runs: BTreeMap::new(),
             looked: false,
-            in_force: None,
-            source: None,
+            basis: Basis::Nothing,
+            flaw: None,
             stopping: false,
         };
         Self { clock, signs: Mutex::new(signs) }
     }
 
-    /// Whether the watch is alive at this moment.
+    /// Whether it is alive at this moment.
     pub fn verdict(&self) -> Verdict {
         self.signs().verdict(self.clock.monotonic())
     }
@@ -120,10 +129,17 @@ impl Pulse {
         self.signs().readiness(self.clock.monotonic())
     }
 
-    /// Whether something is in force, or the declaration was looked at: there is something to supervise.
-    pub fn has_begun(&self) -> bool {
-        let signs = self.signs();
-        signs.looked || signs.in_force.is_some()
+    /// Hears a sign of life.
+    fn hear(&self, vital: Vital<'_>) {
+        let now = self.clock.monotonic();
+        self.signs().hear(vital, now);
+    }
+
+    /// Hears what a run tells.
+    fn hear_of_run(&self, plan: &PlanName, event: &Event) {
+        let now = self.clock.monotonic();
+        let waits = waits_until(event).map(|until| self.until(until, now));
+        self.signs().breathe(plan, waits, now);
     }
 
     fn signs(&self) -> MutexGuard<'_, Signs> {
@@ -152,45 +168,41 @@ impl Signs {
             Err(NotReady::Stuck)
         } else if self.stopping {
             Err(NotReady::Stopping)
-        } else if let Some(source) = self.source {
-            Err(source)
+        } else if let Some(flaw) = self.flaw {
+            Err(flaw)
         } else if !self.looked {
             Err(NotReady::Starting)
-        } else if self.in_force.is_none() {
-            Err(NotReady::NothingInForce)
         } else {
-            Ok(())
+            match self.basis {
+                Basis::Nothing => Err(NotReady::NothingInForce),
+                Basis::Generation(_) | Basis::State => Ok(()),
+            }
         }
     }
 
-    fn hear(&mut self, event: &WatchEvent<'_>, now: Instant) {
-        match event {
-            WatchEvent::Started { generation, .. } => self.in_force = *generation,
-            WatchEvent::Activated { in_force, .. } => {
-                (self.looked, self.in_force, self.source) = (true, *in_force, None);
+    fn hear(&mut self, vital: Vital<'_>, now: Instant) {
+        match vital {
+            Vital::Found(basis) => self.basis = basis,
+            Vital::Looked(basis) => (self.looked, self.basis, self.flaw) = (true, basis, None),
+            Vital::Flaw(flaw) => (self.looked, self.flaw) = (true, Some(flaw)),
+            Vital::Whole => self.flaw = None,
+            Vital::Turned => self.turned = now,
+            Vital::RunBegins(plan) => {
+                let breath = self.runs.entry(plan.clone()).or_insert(Breath { runs: 0, heard: now, waits: now });
+                (breath.runs, breath.heard) = (breath.runs + 1, now);
             }
-            WatchEvent::SourceBack => self.source = None,
-            WatchEvent::SourceMissing { .. } => {
-                (self.looked, self.source) = (true, Some(NotReady::SourceMissing));
+            Vital::RunEnds(plan) => {
+                let over = self.runs.get_mut(plan).is_some_and(|breath| {
+                    breath.runs -= 1;
+                    breath.runs == 0
+                });
+                if over {
+                    self.runs.remove(plan);
+                }
             }
-            WatchEvent::SourceStale { .. } => self.source = Some(NotReady::SourceStale),
-            WatchEvent::SourceRewound { .. } | WatchEvent::SourceUnsigned { .. } => {
-                (self.looked, self.source) = (true, Some(NotReady::SourceRefused));
-            }
-            WatchEvent::RunBegins { plan, .. } => {
-                self.runs.insert((*plan).clone(), Breath { heard: now, waits: now });
-            }
-            WatchEvent::RunEnded { plan, .. } | WatchEvent::RunFailed { plan, .. } => {
-                self.runs.remove(*plan);
-            }
-            WatchEvent::Draining { .. } => self.stopping = true,
-            WatchEvent::Listening { .. }
-            | WatchEvent::Polling { .. }
-            | WatchEvent::PassedOver { .. }
-            | WatchEvent::RunWaits { .. }
-            | WatchEvent::Trouble { .. }
-            | WatchEvent::Reloading
-            | WatchEvent::Stopped => {}
+            Vital::RunLives(plan) => self.breathe(plan, None, now),
+            Vital::Draining => self.stopping = true,
+            Vital::Reloading => {}
         }
     }
 
@@ -204,23 +216,33 @@ impl Signs {
 
 impl WatchSink for Pulse {
     fn tell(&self, event: &WatchEvent<'_>) {
-        let now = self.clock.monotonic();
-        self.signs().hear(event, now);
+        if let Some(vital) = event.vital() {
+            self.hear(vital);
+        }
     }
 
     fn tell_of_run(&self, plan: &PlanName, event: &Event) {
-        let now = self.clock.monotonic();
-        let waits = waits_until(event).map(|until| self.until(until, now));
-        self.signs().breathe(plan, waits, now);
+        self.hear_of_run(plan, event);
     }
 
     fn turned(&self) {
-        self.signs().turned = self.clock.monotonic();
+        self.hear(Vital::Turned);
     }
 
     fn is_alive(&self, plan: &PlanName) {
-        let now = self.clock.monotonic();
-        self.signs().breathe(plan, None, now);
+        self.hear(Vital::RunLives(plan));
+    }
+}
+
+impl WorkerSink for Pulse {
+    fn tell(&self, _event: &WorkerEvent<'_>) {}
+
+    fn tell_of_run(&self, plan: &PlanName, event: &Event) {
+        self.hear_of_run(plan, event);
+    }
+
+    fn vital(&self, vital: Vital<'_>) {
+        self.hear(vital);
     }
 }
 
@@ -254,12 +276,17 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::daemon::AutoApply;
+    use crate::model::Generation;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn pulse() -> (Pulse, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap()));
         (Pulse::new(Arc::clone(&clock) as Arc<dyn Clock>), clock)
+    }
+
+    fn tell(pulse: &Pulse, event: &WatchEvent<'_>) {
+        WatchSink::tell(pulse, event);
     }
 
     fn plan() -> PlanName {
@@ -272,13 +299,13 @@ mod tests {
         while !left.is_zero() {
             let step = left.min(Duration::from_mins(1));
             clock.advance(step);
-            pulse.turned();
+            pulse.hear(Vital::Turned);
             left -= step;
         }
     }
 
     fn begin(pulse: &Pulse) {
-        pulse.tell(&WatchEvent::RunBegins { plan: &plan(), scheduled: None, missed: 0 });
+        pulse.hear(Vital::RunBegins(&plan()));
     }
 
     fn started(generation: Option<u64>) -> WatchEvent<'static> {
@@ -293,7 +320,7 @@ mod tests {
         assert_eq!(pulse.verdict(), Verdict::Alive);
         clock.advance(SECOND);
         assert_eq!((pulse.verdict(), pulse.readiness()), (Verdict::LoopStuck, Err(NotReady::Stuck)));
-        pulse.turned();
+        pulse.hear(Vital::Turned);
         assert_eq!(pulse.verdict(), Verdict::Alive);
     }
 
@@ -303,13 +330,13 @@ mod tests {
         begin(&pulse);
         pass(&pulse, &clock, LONGEST_SILENCE.saturating_sub(SECOND));
         assert_eq!(pulse.verdict(), Verdict::Alive);
-        pulse.tell_of_run(&plan(), &Event::Stopping);
+        pulse.hear_of_run(&plan(), &Event::Stopping);
         pass(&pulse, &clock, LONGEST_SILENCE.saturating_sub(SECOND));
         assert_eq!(pulse.verdict(), Verdict::Alive, "it said something");
-        pulse.is_alive(&plan());
+        pulse.hear(Vital::RunLives(&plan()));
         pass(&pulse, &clock, LONGEST_SILENCE);
         assert_eq!(pulse.verdict(), Verdict::RunStuck { plan: plan() });
-        pulse.tell(&WatchEvent::RunFailed { plan: &plan(), error: &[], hint: None });
+        tell(&pulse, &WatchEvent::RunFailed { plan: &plan(), error: &[], hint: None });
         assert_eq!(pulse.verdict(), Verdict::Alive);
     }
 
@@ -320,7 +347,7 @@ mod tests {
         let wait = Duration::from_hours(6);
         let until = clock.now() + wait;
         let throttled = Event::Throttled { subject: "PAY/ledger".into(), until, reason: "no budget".into() };
-        pulse.tell_of_run(&plan(), &throttled);
+        pulse.hear_of_run(&plan(), &throttled);
         pass(&pulse, &clock, (wait + LONGEST_SILENCE).saturating_sub(SECOND));
         assert_eq!(pulse.verdict(), Verdict::Alive);
         pass(&pulse, &clock, SECOND);
@@ -330,25 +357,51 @@ mod tests {
     #[test]
     fn it_is_ready_when_something_is_in_force_and_the_source_is_whole() {
         let (pulse, _) = pulse();
-        assert!(!pulse.has_begun());
-        pulse.tell(&started(None));
-        assert_eq!((pulse.readiness(), pulse.has_begun()), (Err(NotReady::Starting), false));
-        pulse.tell(&started(Some(7)));
-        assert_eq!((pulse.readiness(), pulse.has_begun()), (Err(NotReady::Starting), true));
+        tell(&pulse, &started(None));
+        assert_eq!(pulse.readiness(), Err(NotReady::Starting));
+        tell(&pulse, &started(Some(7)));
+        assert_eq!(pulse.readiness(), Err(NotReady::Starting));
         let file = crate::config::SourceFile { name: "xopero.kdl".into(), text: String::new() };
         let sources = crate::config::Sources::alone(file);
         let activation = crate::daemon::Activation::InSync { generation: None };
         let looked =
             |in_force| WatchEvent::Activated { sources: &sources, activation: &activation, in_force, tip: None };
-        pulse.tell(&looked(None));
+        tell(&pulse, &looked(None));
         assert_eq!(pulse.readiness(), Err(NotReady::NothingInForce));
-        pulse.tell(&looked(Some(Generation(7))));
+        tell(&pulse, &looked(Some(Generation(7))));
         assert_eq!(pulse.readiness(), Ok(()));
-        pulse.tell(&WatchEvent::SourceMissing { path: "xopero.kdl".into(), reason: "it is empty".into() });
+        tell(&pulse, &WatchEvent::SourceMissing { path: "xopero.kdl".into(), reason: "it is empty".into() });
         assert_eq!(pulse.readiness(), Err(NotReady::SourceMissing));
-        pulse.tell(&WatchEvent::SourceBack);
+        tell(&pulse, &WatchEvent::SourceBack);
         assert_eq!(pulse.readiness(), Ok(()));
-        pulse.tell(&WatchEvent::Draining { runs: 1, patience: SECOND });
+        tell(&pulse, &WatchEvent::Draining { runs: 1, patience: SECOND });
         assert_eq!(pulse.readiness(), Err(NotReady::Stopping));
+    }
+
+    #[test]
+    fn a_worker_is_ready_when_the_state_answers() {
+        let (pulse, _) = pulse();
+        let tell = |vital| WorkerSink::vital(&pulse, vital);
+        assert_eq!(pulse.readiness(), Err(NotReady::Starting));
+        tell(Vital::Looked(Basis::State));
+        assert_eq!(pulse.readiness(), Ok(()));
+        tell(Vital::Flaw(NotReady::StateUnreadable));
+        assert_eq!((pulse.readiness(), pulse.verdict()), (Err(NotReady::StateUnreadable), Verdict::Alive));
+        tell(Vital::Whole);
+        assert_eq!(pulse.readiness(), Ok(()));
+    }
+
+    #[test]
+    fn a_share_that_ends_late_hides_nothing_of_the_one_after_it() {
+        let (pulse, clock) = pulse();
+        let plan = plan();
+        for vital in [Vital::RunBegins(&plan), Vital::RunBegins(&plan), Vital::RunEnds(&plan)] {
+            pulse.hear(vital);
+        }
+        pass(&pulse, &clock, LONGEST_SILENCE);
+        assert_eq!(pulse.verdict(), Verdict::RunStuck { plan: plan.clone() });
+        pulse.hear(Vital::RunEnds(&plan));
+        pulse.hear(Vital::RunEnds(&plan));
+        assert_eq!(pulse.verdict(), Verdict::Alive);
     }
 }

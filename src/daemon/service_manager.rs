@@ -1,7 +1,7 @@
 //! What the service manager is told: the only file that names `sd_notify`.
 //!
-//! That the watch is ready, reloads or stops, in words how it stands, and as long as it is alive the sign that its
-//! watchdog waits for. What is said is decided by functions of what was heard; nothing is said without a service
+//! That a watch or a worker is ready, reloads or stops, in words how it stands, and as long as it is alive the sign that
+//! its watchdog waits for. What is said is decided by functions of what was heard; nothing is said without a service
 //! manager that listens.
 
 use std::collections::BTreeSet;
@@ -12,12 +12,14 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use super::event::{WatchEvent, WatchSink};
-use super::pulse::{Pulse, Verdict};
+use super::pulse::{NotReady, Pulse, Verdict};
+use super::vital::{Basis, Vital};
+use super::worker::{WorkerEvent, WorkerSink};
 use crate::clock::Clock;
-use crate::model::{Generation, PlanName};
+use crate::model::PlanName;
 use crate::run::Event;
 
-/// How often it is looked whether the watch is alive, if the watchdog asks for nothing more.
+/// How often it is looked whether there is life, if the watchdog asks for nothing more.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// How much longer the stop may take after each sign of life.
@@ -26,23 +28,23 @@ const EXTENSION: Duration = Duration::from_mins(1);
 /// Reading everything again takes moments, and says nothing if nothing changed.
 const RELOADED: Duration = Duration::from_secs(3);
 
-/// Tells the service manager how the watch stands.
+/// Tells the service manager how the watch or the worker stands.
 pub struct ServiceManager {
     pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
     standing: Mutex<Standing>,
 }
 
-/// How the watch stands, as the service manager was told.
+/// How it stands, as the service manager was told.
 #[derive(Debug, Default)]
 struct Standing {
     ready: bool,
     /// Since when everything is read again.
     reloading: Option<Instant>,
-    in_force: Option<Generation>,
-    under_way: BTreeSet<PlanName>,
-    /// What is wrong with the source, if something is.
-    source: Option<&'static str>,
+    basis: Basis,
+    under_way: Vec<PlanName>,
+    /// What is wrong, if something is.
+    flaw: Option<&'static str>,
     stopping: bool,
     stuck: bool,
 }
@@ -81,6 +83,11 @@ impl ServiceManager {
         }
     }
 
+    fn hear(&self, vital: Vital<'_>) {
+        let messages = self.standing().hear(vital, self.clock.monotonic());
+        say(&messages);
+    }
+
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().expect("no holder panics")
     }
@@ -88,57 +95,65 @@ impl ServiceManager {
 
 impl WatchSink for ServiceManager {
     fn tell(&self, event: &WatchEvent<'_>) {
-        let messages = self.standing().hear(event, self.clock.monotonic());
-        say(&messages);
+        if let Some(vital) = event.vital() {
+            self.hear(vital);
+        }
     }
 
     fn tell_of_run(&self, _plan: &PlanName, _event: &Event) {}
 }
 
+impl WorkerSink for ServiceManager {
+    fn tell(&self, _event: &WorkerEvent<'_>) {}
+
+    fn tell_of_run(&self, _plan: &PlanName, _event: &Event) {}
+
+    fn vital(&self, vital: Vital<'_>) {
+        self.hear(vital);
+    }
+}
+
 impl Standing {
-    fn hear(&mut self, event: &WatchEvent<'_>, now: Instant) -> Vec<Message> {
+    fn hear(&mut self, vital: Vital<'_>, now: Instant) -> Vec<Message> {
         let mut messages = Vec::new();
-        let looked = match event {
-            WatchEvent::Started { generation, .. } => {
-                self.in_force = *generation;
-                generation.is_some()
+        let looked = match vital {
+            Vital::Found(basis) => {
+                self.basis = basis;
+                basis != Basis::Nothing
             }
-            WatchEvent::Activated { in_force, .. } => {
-                (self.in_force, self.source) = (*in_force, None);
+            Vital::Looked(basis) => {
+                (self.basis, self.flaw) = (basis, None);
                 true
             }
-            WatchEvent::SourceBack => {
-                self.source = None;
+            Vital::Whole => {
+                self.flaw = None;
                 true
             }
-            WatchEvent::SourceMissing { .. } => self.flaw("the file is missing or empty"),
-            WatchEvent::SourceStale { .. } => self.flaw("the source cannot be read"),
-            WatchEvent::SourceRewound { .. } => self.flaw("the branch was set back and is not followed"),
-            WatchEvent::SourceUnsigned { .. } => self.flaw("a commit lacks the signature that is demanded"),
-            WatchEvent::RunBegins { plan, .. } => {
-                self.under_way.insert((*plan).clone());
+            Vital::Flaw(flaw) => {
+                self.flaw = Some(words_for(flaw));
+                true
+            }
+            Vital::RunBegins(plan) => {
+                self.under_way.push(plan.clone());
                 false
             }
-            WatchEvent::RunEnded { plan, .. } | WatchEvent::RunFailed { plan, .. } => {
-                self.under_way.remove(*plan);
+            Vital::RunEnds(plan) => {
+                if let Some(place) = self.under_way.iter().position(|other| other == plan) {
+                    self.under_way.remove(place);
+                }
                 false
             }
-            WatchEvent::Reloading => {
+            Vital::Reloading => {
                 self.reloading = Some(now);
                 messages.push(Message::Reloading);
                 false
             }
-            WatchEvent::Draining { .. } => {
+            Vital::Draining => {
                 self.stopping = true;
                 messages.extend([Message::Stopping, Message::Extend]);
                 false
             }
-            WatchEvent::Listening { .. }
-            | WatchEvent::Polling { .. }
-            | WatchEvent::PassedOver { .. }
-            | WatchEvent::RunWaits { .. }
-            | WatchEvent::Trouble { .. }
-            | WatchEvent::Stopped => return messages,
+            Vital::Turned | Vital::RunLives(_) => return messages,
         };
         if looked && (!self.ready || self.reloading.is_some()) {
             (self.ready, self.reloading) = (true, None);
@@ -146,11 +161,6 @@ impl Standing {
         }
         messages.push(Message::Status(self.words()));
         messages
-    }
-
-    fn flaw(&mut self, words: &'static str) -> bool {
-        self.source = Some(words);
-        true
     }
 
     /// What is said from time to time.
@@ -181,18 +191,35 @@ impl Standing {
     }
 
     fn words(&self) -> String {
-        let mut words = match self.in_force {
-            Some(generation) => format!("generation {generation} is in force"),
-            None => "nothing is in force".to_owned(),
+        let runs: BTreeSet<_> = self.under_way.iter().map(PlanName::as_str).collect();
+        let runs = runs.into_iter().collect::<Vec<_>>().join(", ");
+        let mut words = match (self.basis, runs.as_str()) {
+            (Basis::Nothing, "") => "nothing is in force".to_owned(),
+            (Basis::Nothing, runs) => format!("nothing is in force; {runs} under way"),
+            (Basis::Generation(generation), "") => format!("generation {generation} is in force"),
+            (Basis::Generation(generation), runs) => format!("generation {generation} is in force; {runs} under way"),
+            (Basis::State, "") => "waiting for runs".to_owned(),
+            (Basis::State, runs) => format!("works on {runs}"),
         };
-        let runs: Vec<_> = self.under_way.iter().map(PlanName::as_str).collect();
-        if !runs.is_empty() {
-            words = format!("{words}; {} under way", runs.join(", "));
-        }
-        if let Some(source) = self.source {
-            words = format!("{words}; {source}");
+        if let Some(flaw) = self.flaw {
+            words = format!("{words}; {flaw}");
         }
         if self.stopping { format!("stopping; {words}") } else { words }
+    }
+}
+
+/// What is wrong, in words.
+const fn words_for(flaw: NotReady) -> &'static str {
+    match flaw {
+        NotReady::SourceMissing => "the file is missing or empty",
+        NotReady::SourceStale => "the source cannot be read",
+        NotReady::SourceRewound => "the branch was set back and is not followed",
+        NotReady::SourceUnsigned => "a commit lacks the signature that is demanded",
+        NotReady::StateUnreadable => "the state does not answer",
+        NotReady::Starting => "nothing was read yet",
+        NotReady::NothingInForce => "there is nothing to back up",
+        NotReady::Stuck => "it does not come on",
+        NotReady::Stopping => "it stops",
     }
 }
 
@@ -226,44 +253,41 @@ fn say(messages: &[Message]) {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
-    use crate::daemon::AutoApply;
+    use crate::model::Generation;
 
-    fn started(generation: Option<u64>) -> WatchEvent<'static> {
-        let generation = generation.map(Generation);
-        WatchEvent::Started { source: "xopero.kdl".into(), generation, level: AutoApply::Safe }
+    fn started(generation: Option<u64>) -> Vital<'static> {
+        Vital::Found(generation.map(Generation).into())
     }
 
     fn status(words: &str) -> Message {
         Message::Status(words.to_owned())
     }
 
-    fn missing() -> WatchEvent<'static> {
-        WatchEvent::SourceMissing { path: "xopero.kdl".into(), reason: "it is\nempty".into() }
-    }
+    const MISSING: Vital<'_> = Vital::Flaw(NotReady::SourceMissing);
 
     #[test]
     fn it_is_ready_once_when_something_is_in_force_or_the_file_was_looked_at() {
         let now = SystemClock.monotonic();
         let mut standing = Standing::default();
-        assert_eq!(standing.hear(&started(Some(7)), now), [Message::Ready, status("generation 7 is in force")]);
+        assert_eq!(standing.hear(started(Some(7)), now), [Message::Ready, status("generation 7 is in force")]);
         let flaw = "generation 7 is in force; the file is missing or empty";
-        assert_eq!(standing.hear(&missing(), now), [status(flaw)], "it is ready once");
+        assert_eq!(standing.hear(MISSING, now), [status(flaw)], "it is ready once");
 
         let mut standing = Standing::default();
-        assert_eq!(standing.hear(&started(None), now), [status("nothing is in force")]);
-        assert_eq!(standing.hear(&missing(), now)[0], Message::Ready);
+        assert_eq!(standing.hear(started(None), now), [status("nothing is in force")]);
+        assert_eq!(standing.hear(MISSING, now)[0], Message::Ready);
     }
 
     #[test]
     fn a_reload_ends_with_what_was_read_or_after_a_while() {
         let now = SystemClock.monotonic();
         let mut standing = Standing::default();
-        standing.hear(&started(Some(7)), now);
-        assert_eq!(standing.hear(&WatchEvent::Reloading, now)[0], Message::Reloading);
+        standing.hear(started(Some(7)), now);
+        assert_eq!(standing.hear(Vital::Reloading, now)[0], Message::Reloading);
         assert_eq!(standing.look(&Verdict::Alive, false, now), []);
         assert_eq!(standing.look(&Verdict::Alive, false, now + RELOADED), [Message::Ready]);
-        standing.hear(&WatchEvent::Reloading, now);
-        assert_eq!(standing.hear(&WatchEvent::SourceBack, now)[0], Message::Ready);
+        standing.hear(Vital::Reloading, now);
+        assert_eq!(standing.hear(Vital::Whole, now)[0], Message::Ready);
         assert_eq!(standing.look(&Verdict::Alive, false, now + RELOADED), []);
     }
 
@@ -285,11 +309,26 @@ mod tests {
         let now = SystemClock.monotonic();
         let mut standing = Standing::default();
         let plan: PlanName = "nightly".parse().unwrap();
-        standing.hear(&WatchEvent::RunBegins { plan: &plan, scheduled: None, missed: 0 }, now);
-        let said = standing.hear(&WatchEvent::Draining { runs: 1, patience: LOOK }, now);
+        standing.hear(Vital::RunBegins(&plan), now);
+        let said = standing.hear(Vital::Draining, now);
         let words = status("stopping; nothing is in force; nightly under way");
         assert_eq!(said, [Message::Stopping, Message::Extend, words]);
         assert_eq!(standing.look(&Verdict::Alive, false, now), [Message::Extend]);
         assert!(!standing.look(&Verdict::LoopStuck, false, now).contains(&Message::Extend));
+    }
+
+    #[test]
+    fn a_worker_says_what_it_works_on() {
+        let now = SystemClock.monotonic();
+        let mut standing = Standing::default();
+        let plan: PlanName = "nightly".parse().unwrap();
+        assert_eq!(standing.hear(Vital::Looked(Basis::State), now), [Message::Ready, status("waiting for runs")]);
+        assert_eq!(standing.hear(Vital::RunBegins(&plan), now), [status("works on nightly")]);
+        assert_eq!(standing.hear(Vital::RunBegins(&plan), now), [status("works on nightly")]);
+        let flaw = standing.hear(Vital::Flaw(NotReady::StateUnreadable), now);
+        assert_eq!(flaw, [status("works on nightly; the state does not answer")]);
+        assert_eq!(standing.hear(Vital::RunEnds(&plan), now).len(), 1);
+        assert_eq!(standing.hear(Vital::Whole, now), [status("works on nightly")]);
+        assert_eq!(standing.hear(Vital::RunEnds(&plan), now), [status("waiting for runs")]);
     }
 }

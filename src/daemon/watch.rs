@@ -1,7 +1,5 @@
 //! The loop: woken by a reason and never by data, it reads the whole truth again and does what is due.
 
-mod drain;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activation::{Activation, Activator};
 use super::calendar::{ScheduledPlan, scheduled};
+use super::drain::Drain;
 use super::event::{OfRun, WatchEvent, WatchSink};
 use super::following::Following;
 use super::source_memory::SourceMemory;
@@ -155,7 +154,11 @@ impl Watch {
             }
         }
         self.sink.tell(&WatchEvent::Draining { runs: progress.runs.len(), patience: self.drain });
-        self.drain(&mut progress).await;
+        // Those that are interrupted leave nothing half done, and the next watch goes on with them.
+        let mut drain = Drain::begin(self.drain, progress.interrupt.clone());
+        while let Some(ended) = drain.next(&mut progress.runs, || self.sink.turned()).await {
+            self.ended(&mut progress, ended).await;
+        }
         self.sink.tell(&WatchEvent::Stopped);
         Ok(())
     }

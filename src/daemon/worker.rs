@@ -9,8 +9,11 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::drain::Drain;
+use super::pulse::NotReady;
+use super::vital::{Basis, Vital};
 use crate::clock::{Clock, random_bits};
-use crate::http::Proxies;
+use crate::http::{Proxies, Tally};
 use crate::model::{PlanName, RunId, Uid};
 use crate::run::{Event, EventSink, RunError, Share, Shared, Turnstile, lines, plan_of, share};
 use crate::secret::{IdentitySources, find_identities};
@@ -38,6 +41,8 @@ pub struct Worker {
     pub identities: IdentitySources,
     /// Through what servers are reached.
     pub proxies: Proxies,
+    /// How servers answer this process.
+    pub tally: Tally,
     /// The accounts' budgets, which all runs share.
     pub turnstile: Turnstile,
     /// How many tasks may be under way on one server, if that is less than it is worth.
@@ -46,13 +51,22 @@ pub struct Worker {
     pub sink: Arc<dyn WorkerSink>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Cancelled to stop: what is under way is finished, the rest given back.
+    /// Asks to try at once again what this process could not work on.
+    pub reload: tokio::sync::mpsc::Receiver<()>,
+    /// Cancelled to stop: nothing is begun then.
     pub stop: CancellationToken,
+    /// How long what is under way may go on after that; then it is interrupted, and given back.
+    pub drain: Duration,
 }
 
 /// What a worker tells while it goes on.
 #[derive(Debug)]
 pub enum WorkerEvent<'a> {
+    /// Health and figures can be asked for.
+    Listening {
+        /// Where: `unix:/run/xopero-worker/xopero-worker.sock`, `http://127.0.0.1:9478`.
+        address: String,
+    },
     /// It is there.
     Started,
     /// It takes a share in a run.
@@ -87,10 +101,14 @@ pub enum WorkerEvent<'a> {
         /// Why, one line each.
         error: &'a [String],
     },
+    /// What it could not work on is tried again at once, because somebody asked for it.
+    Reloading,
     /// Nothing new is begun, and what is under way comes to an end.
     Draining {
         /// Runs that it works on.
         runs: usize,
+        /// How long they may go on until they are interrupted.
+        patience: Duration,
     },
     /// It is over.
     Stopped,
@@ -103,6 +121,9 @@ pub trait WorkerSink: Send + Sync {
 
     /// Takes an event of a run of this plan.
     fn tell_of_run(&self, plan: &PlanName, event: &Event);
+
+    /// Takes a sign of life.
+    fn vital(&self, _vital: Vital<'_>) {}
 }
 
 struct OfRun {
@@ -114,10 +135,13 @@ impl EventSink for OfRun {
     fn emit(&self, event: &Event) {
         self.sink.tell_of_run(&self.plan, event);
     }
+
+    fn is_alive(&self) {
+        self.sink.vital(Vital::RunLives(&self.plan));
+    }
 }
 
 /// What the loop remembers from one round to the next.
-#[derive(Default)]
 struct Progress {
     shares: JoinSet<Result<Shared, RunError>>,
     under_way: BTreeMap<Id, (RunId, PlanName)>,
@@ -125,36 +149,67 @@ struct Progress {
     unfit: BTreeMap<RunId, std::time::Instant>,
     announced: Option<std::time::Instant>,
     trouble: Option<Vec<String>>,
+    /// Whether the state answered when it was asked last, unless that is to be told again.
+    answers: Option<bool>,
+    /// Cancelled to interrupt everything that is under way.
+    interrupt: CancellationToken,
 }
 
 impl Worker {
     /// Goes on until it is stopped.
-    pub async fn run(self) -> Result<(), StateError> {
+    pub async fn run(mut self) -> Result<(), StateError> {
         let id = Uid::mint(&*self.clock);
-        let mut progress = Progress::default();
+        let mut progress = Progress {
+            shares: JoinSet::new(),
+            under_way: BTreeMap::new(),
+            unfit: BTreeMap::new(),
+            announced: None,
+            trouble: None,
+            answers: None,
+            interrupt: CancellationToken::new(),
+        };
         self.state.announce_worker(id, &self.who, lease::LEASE).await?;
         self.sink.tell(&WorkerEvent::Started);
         loop {
-            if let Err(error) = self.round(id, &mut progress).await {
-                self.trouble(&mut progress, &error);
-            } else {
-                progress.trouble = None;
-            }
+            let ended = self.round(id, &mut progress).await;
+            self.judge(&mut progress, ended);
+            self.sink.vital(Vital::Turned);
             let wait = LOOK + Duration::from_millis(u64::try_from(random_bits() % JITTER).unwrap_or_default());
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 Some(ended) = progress.shares.join_next_with_id() => self.ended(&mut progress, ended),
+                Some(()) = self.reload.recv() => {
+                    self.sink.tell(&WorkerEvent::Reloading);
+                    self.sink.vital(Vital::Reloading);
+                    progress.unfit.clear();
+                    progress.answers = None;
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        self.sink.tell(&WorkerEvent::Draining { runs: progress.shares.len() });
-        while let Some(ended) = progress.shares.join_next_with_id().await {
+        self.sink.tell(&WorkerEvent::Draining { runs: progress.shares.len(), patience: self.drain });
+        self.sink.vital(Vital::Draining);
+        let mut drain = Drain::begin(self.drain, progress.interrupt.clone());
+        while let Some(ended) = drain.next(&mut progress.shares, || self.sink.vital(Vital::Turned)).await {
             self.ended(&mut progress, ended);
         }
         self.state.dismiss_worker(id).await?;
         self.sink.tell(&WorkerEvent::Stopped);
         Ok(())
+    }
+
+    /// Tells what a round came to, if that is news.
+    fn judge(&self, progress: &mut Progress, ended: Result<(), RunError>) {
+        let answers = ended.is_ok();
+        match ended {
+            Ok(()) => progress.trouble = None,
+            Err(error) => self.trouble(progress, &error),
+        }
+        if progress.answers.replace(answers) != Some(answers) {
+            let flaw = Vital::Flaw(NotReady::StateUnreadable);
+            self.sink.vital(if answers { Vital::Looked(Basis::State) } else { flaw });
+        }
     }
 
     /// Says that it is there, and takes a share in every run that is open.
@@ -198,14 +253,17 @@ impl Worker {
             plan,
             base: self.base.clone(),
             proxies: self.proxies.clone(),
+            tally: self.tally.clone(),
             state: Arc::clone(&self.state),
             identities,
             turnstile: self.turnstile.clone(),
             most: self.most,
             clock: Arc::clone(&self.clock),
             events: Arc::new(events),
-            drain: self.stop.child_token(),
+            closing: self.stop.child_token(),
+            stop: progress.interrupt.child_token(),
         }));
+        self.sink.vital(Vital::RunBegins(&name));
         progress.under_way.insert(handle.id(), (open.run, name));
     }
 
@@ -216,6 +274,7 @@ impl Worker {
             Err(panicked) => (panicked.id(), None),
         };
         let (run, plan) = progress.under_way.remove(&id).expect("every share was taken here");
+        self.sink.vital(Vital::RunEnds(&plan));
         match ended {
             Some(Ok(Shared::Done { tasks })) => {
                 progress.unfit.remove(&run);

@@ -32,6 +32,8 @@ pub struct Share {
     pub base: PathBuf,
     /// Through what servers are reached.
     pub proxies: Proxies,
+    /// How servers answer this process.
+    pub tally: Tally,
     /// The state.
     pub state: Arc<StateStore>,
     /// Who opens the credentials.
@@ -45,7 +47,9 @@ pub struct Share {
     /// Who is told.
     pub events: Arc<dyn EventSink>,
     /// Cancelled to begin nothing more: what is under way is finished, the rest given back.
-    pub drain: CancellationToken,
+    pub closing: CancellationToken,
+    /// Cancelled to interrupt what is under way, too: it is given back.
+    pub stop: CancellationToken,
 }
 
 /// What became of a share.
@@ -75,8 +79,8 @@ pub async fn plan_of(state: &StateStore, open: &OpenRun) -> Result<Option<(PlanN
 
 /// Works on a run until it is over, or nothing more is to be begun.
 pub async fn share(share: Share) -> Result<Shared, RunError> {
-    let Share { open, plan: (plan, applied), base, proxies, state, identities, turnstile, most, clock, events, drain } =
-        share;
+    let Share { open, plan: (plan, applied), base, proxies, tally, state, identities, turnstile, most, .. } = share;
+    let (clock, events) = (share.clock, share.events);
     let execution = Execution {
         applied,
         plan,
@@ -88,14 +92,14 @@ pub async fn share(share: Share) -> Result<Shared, RunError> {
         accepted: BTreeSet::new(),
         base,
         proxies,
-        tally: Tally::default(),
+        tally,
         state: Arc::clone(&state),
         identities,
         turnstile,
         clock: Arc::clone(&clock),
         events,
-        closing: drain,
-        stop: CancellationToken::new(),
+        closing: share.closing,
+        stop: share.stop,
     };
     let role = Role::Worker { most: most.map(NonZeroUsize::get) };
     let mut whole = Whole::default();

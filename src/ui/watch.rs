@@ -1,77 +1,27 @@
 //! What a watch tells: lines for people and for whoever collects logs, or JSON for programs.
 
-use std::io::{self, Write};
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use super::wrap::paragraph;
-use super::{Level, Stamp, Style, count, shown, shown_json, version_line};
-use crate::clock::Clock;
+use super::telling::{Lines, Talk, Tone};
+use super::{count, shown};
 use crate::config;
 use crate::daemon::{Activation, AutoApply, WatchEvent, WatchSink};
 use crate::model::{Generation, PlanName};
-use crate::run::{Event, Outcome, Summary, TaskResult, lines};
+use crate::run::{Event, Outcome, Summary, lines};
 use crate::source::{Tip, short_commit};
 
-/// Lines for people, on stderr: a time, what it is about, what happened. On a terminal long ones are put on several.
-pub struct WatchTalk {
-    style: Style,
-    width: usize,
-    terminal: bool,
-    stamp: Stamp,
-    clock: Arc<dyn Clock>,
-}
-
-impl WatchTalk {
-    /// Lines in this style, for a `terminal` or for a log in which they begin with `stamp`; reports of invalid files are
-    /// at most `width` wide.
-    pub fn new((style, width): (Style, usize), terminal: bool, stamp: Stamp, clock: Arc<dyn Clock>) -> Self {
-        Self { style, width, terminal, stamp, clock }
-    }
-
-    fn line(&self, text: &str, tone: Tone) {
-        let level = match tone {
-            Tone::Plain | Tone::Good => Level::Info,
-            Tone::Care | Tone::Bad => Level::Warn,
-        };
-        let at = self.stamp.of(self.clock.now(), level);
-        let paint = |styled: &str| paragraph("", (&at, styled), text, self.terminal);
-        let line = match tone {
-            Tone::Plain => paint(&self.style.dim(&at)),
-            Tone::Good => self.style.green(&paint(&at)),
-            Tone::Care => self.style.yellow(&paint(&at)),
-            Tone::Bad => self.style.red(&paint(&at)),
-        };
-        // A reader that has gone away does not stop a backup.
-        let _reader_gone = writeln!(io::stderr().lock(), "{line}");
-    }
-}
-
-impl WatchSink for WatchTalk {
+impl WatchSink for Talk {
     fn tell(&self, event: &WatchEvent<'_>) {
         if let WatchEvent::Activated { sources, activation: Activation::Invalid { diagnostics }, .. } = event {
-            let report = config::render(sources, diagnostics, self.style.color, self.width);
-            let _reader_gone = io::stderr().lock().write_all(report.as_bytes());
+            self.report(|color, width| config::render(sources, diagnostics, color, width));
         }
         let (text, tone) = words(event);
         self.line(&text, tone);
     }
 
     fn tell_of_run(&self, plan: &PlanName, event: &Event) {
-        if let Some(text) = run_words(event) {
-            self.line(&format!("{plan}: {}", shown(&text)), Tone::Plain);
-        }
+        self.line_of_run(plan, event);
     }
-}
-
-/// How a line is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
-    Plain,
-    Good,
-    Care,
-    Bad,
 }
 
 pub(super) fn words(event: &WatchEvent<'_>) -> (String, Tone) {
@@ -220,86 +170,18 @@ fn ended(plan: &PlanName, summary: &Summary) -> (String, Tone) {
     (text, if good { Tone::Good } else { Tone::Bad })
 }
 
-/// What of a run people are told while it goes on.
-pub(super) fn run_words(event: &Event) -> Option<String> {
-    match event {
-        Event::CredentialRejected { project, credential, account, why } => {
-            Some(format!("credential {credential} ({account}) of {project} is rejected: {why}"))
-        }
-        Event::PermissionLost { project, credential, account, why } => {
-            Some(format!("credential {credential} ({account}) is not used for {project}: {why}"))
-        }
-        Event::ConditionChanged { transition } => Some(transition.condition.message.clone()),
-        Event::RateLimited { account, until } => {
-            Some(format!("{account} is rate-limited until {}", until.strftime("%H:%M:%S")))
-        }
-        Event::Throttled { subject, until, .. } => {
-            Some(format!("{subject}: no account has budget: waiting until {}", until.strftime("%H:%M:%S")))
-        }
-        Event::TaskFinished { report } if report.result == TaskResult::Failed => {
-            Some(format!("{} failed: {}", report.name, report.error.join(": ")))
-        }
-        Event::ServerBusy { server, until, why, .. } => {
-            Some(format!("server {server} is busy ({why}): everybody waits until {}", until.strftime("%H:%M:%S")))
-        }
-        Event::DeadlineReached { ends } => {
-            Some(format!("its time is over: what is under way ends by {}", ends.strftime("%H:%M:%S")))
-        }
-        Event::RunStarted { .. }
-        | Event::ProtocolLearned { .. }
-        | Event::ProjectsFound { .. }
-        | Event::ProjectListed { .. }
-        | Event::ServerServes { .. }
-        | Event::TaskFetching { .. }
-        | Event::TaskProgress { .. }
-        | Event::CredentialExchanged { .. }
-        | Event::Resumed { .. }
-        | Event::TaskFinished { .. }
-        | Event::Stopping
-        | Event::RunFinished { .. } => None,
-    }
-}
-
-/// JSON lines on stdout.
-pub struct WatchLines {
-    clock: Arc<dyn Clock>,
-}
-
-impl WatchLines {
-    /// Writes the first line, which tells the version.
-    pub fn begin(clock: Arc<dyn Clock>) -> Self {
-        let lines = Self { clock };
-        write(&version_line());
-        lines
-    }
-
-    fn line(&self, mut value: Value) {
-        value["at"] = json!(self.clock.now());
-        write(&value);
-    }
-}
-
-fn write(value: &Value) {
-    // A reader that has gone away does not stop a backup.
-    let _reader_gone = writeln!(io::stdout().lock(), "{}", shown_json(value));
-}
-
-impl WatchSink for WatchLines {
+impl WatchSink for Lines {
     fn tell(&self, event: &WatchEvent<'_>) {
         if let WatchEvent::Activated { sources, activation: Activation::Invalid { diagnostics }, .. } = event {
             for diagnostic in diagnostics {
-                write(&config::to_json(sources, diagnostic));
+                self.report(&config::to_json(sources, diagnostic));
             }
         }
         self.line(to_json(event));
     }
 
     fn tell_of_run(&self, plan: &PlanName, event: &Event) {
-        if !matches!(event, Event::TaskProgress { .. }) {
-            let mut line = serde_json::to_value(event).expect("events are plain data");
-            line["plan"] = json!(plan);
-            self.line(line);
-        }
+        self.line_of_run(plan, event);
     }
 }
 

@@ -1,17 +1,15 @@
-//! What a watch tells, as lines of the log: for those who collect logs and want fields.
+//! What a watch tells, as lines of the log.
 
 use tracing::field::display;
 
-use super::watch::{Tone, run_words, words};
+use super::telling::{Log, Tone};
+use super::watch::words;
 use crate::config;
 use crate::daemon::{Activation, WatchEvent, WatchSink};
 use crate::model::PlanName;
 use crate::run::Event;
 
-/// Writes to the log what [`super::watch::WatchTalk`] writes for people.
-pub struct WatchLog;
-
-impl WatchSink for WatchLog {
+impl WatchSink for Log {
     fn tell(&self, event: &WatchEvent<'_>) {
         let (text, tone) = words(event);
         let (plan, run) = match event {
@@ -48,9 +46,6 @@ impl WatchSink for WatchLog {
     }
 
     fn tell_of_run(&self, plan: &PlanName, event: &Event) {
-        // The span of the task around it names the repository and the account.
-        if let Some(text) = run_words(event) {
-            tracing::info!(%plan, "{text}");
-        }
+        Self::line_of_run(plan, event);
     }
 }

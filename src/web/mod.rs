@@ -20,5 +20,5 @@ mod site;
 pub use error::WebError;
 pub use hook::{Delivery, Hook, Received, Receiver};
 pub use listen::{Listen, Listener};
-pub use metrics::{Counters, Metrics};
+pub use metrics::{Counters, Metrics, OfWatch, WatchCounters};
 pub use site::{Site, serve};

@@ -52,3 +52,4 @@ mod two_hosts;
 mod unusable_destinations;
 mod watch;
 mod worker;
+mod worker_service;

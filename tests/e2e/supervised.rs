@@ -15,14 +15,15 @@ use crate::support::{Home, edit, send_signal};
 use crate::watch::{Watching, miss, world};
 
 /// The socket of a service manager.
-struct Manager {
+pub struct Manager {
     socket: UnixDatagram,
-    path: String,
+    /// Where it listens.
+    pub path: String,
     heard: Vec<String>,
 }
 
 impl Manager {
-    fn new(home: &Home) -> Self {
+    pub fn new(home: &Home) -> Self {
         let path = home.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("it is free");
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
@@ -30,7 +31,7 @@ impl Manager {
     }
 
     /// The next message with a line that begins like this.
-    fn until(&mut self, beginning: &str) -> String {
+    pub fn until(&mut self, beginning: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
             let size = self.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{error} after {:?}", self.heard));

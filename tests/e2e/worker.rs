@@ -16,7 +16,7 @@ use crate::scene::{Live, PATIENCE, complaint, edit, listed, readers, run, stored
 use crate::support::{Ended, Home};
 
 /// Three small repositories, which are as many as the run itself begins, and a large one after them.
-fn scene() -> (Home, Repository) {
+pub fn scene() -> (Home, Repository) {
     let world = World::new();
     for name in ["a-1", "a-2", "a-3"] {
         world.project("PAY").repository(name, |recipe| recipe);
@@ -51,7 +51,7 @@ fn worker(home: &Home) -> Live {
 }
 
 /// Ends a worker's part, and checks what it told.
-fn over(worker: Live, code: i32) -> Vec<Value> {
+pub fn over(worker: Live, code: i32) -> Vec<Value> {
     let ended = worker.wait().expect(code);
     let lines = ended.json();
     demand_valid("worker-output.schema.json", &lines);
@@ -85,7 +85,7 @@ fn lost_before(home: &Home, losses: i64) {
 }
 
 /// What every run comes to: each repository has one snapshot, and nothing is left after the next run.
-fn complete(home: &Home, large: &Repository, ended: &Ended) {
+pub fn complete(home: &Home, large: &Repository, ended: &Ended) {
     let summary = summary(ended);
     assert_eq!((&summary["outcome"], &summary["totals"]["new"]), (&"done".into(), &4.into()), "{summary}");
     assert_eq!(listed(home), ["PAY/a-1", "PAY/a-2", "PAY/a-3", "PAY/large"]);

@@ -14,9 +14,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
-use super::Counters;
 use super::figures::{Catalogue, Figures};
 use super::text::{Form, Labels, label};
+use super::{Counters, WatchCounters};
 use crate::clock::Clock;
 use crate::http::Tally;
 use crate::run::Turnstile;
@@ -36,12 +36,20 @@ pub struct Metrics {
     pub tally: Tally,
     /// The budgets of its accounts.
     pub turnstile: Turnstile,
-    /// The state.
-    pub state: Arc<StateStore>,
+    /// What a watch knows besides.
+    pub watch: Option<OfWatch>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The version with the commit that it was built from.
     pub version: &'static str,
+}
+
+/// Where figures come from that only a watch tells.
+pub struct OfWatch {
+    /// What it does.
+    pub counters: Arc<WatchCounters>,
+    /// The state.
+    pub state: Arc<StateStore>,
 }
 
 struct Shared {
@@ -75,7 +83,7 @@ async fn tell(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response
 
 impl Shared {
     async fn registry(&self) -> Result<Registry, StateError> {
-        let Metrics { counters, tally, turnstile, state, clock, version } = &self.metrics;
+        let Metrics { counters, tally, turnstile, watch, clock, version } = &self.metrics;
         let mut registry = Registry::default();
         let build = Family::<Labels, Gauge>::default();
         build.get_or_create(&label("version", version)).set(1);
@@ -83,6 +91,8 @@ impl Shared {
         counters.register(&mut registry);
         register_requests(tally, &mut registry);
         register_budgets(turnstile, &mut registry);
+        let Some(OfWatch { counters, state }) = watch else { return Ok(registry) };
+        counters.register(&mut registry);
 
         let mut read = self.read.lock().await;
         let now = clock.monotonic();
