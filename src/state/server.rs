@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor, Row as _};
 
 use super::connections::FOR_A_CONNECTION;
@@ -26,6 +26,8 @@ const PREPARE: &str = "SET client_min_messages = warning;
 
 /// Opens one connection.
 pub(super) async fn connect_one(server: &ServerAddress) -> Result<AnyConnection, sqlx::Error> {
+    // A lock is taken before any state is opened.
+    install_default_drivers();
     let options = server.options()?;
     let connect = async {
         let mut connection = AnyConnection::connect_with(&options).await?;
