@@ -51,6 +51,7 @@ impl ServingArgs {
         let Some(listen) = &self.listen else { return Ok(None) };
         let usual = match env::runtime_directory() {
             Some(directory) => directory.join(socket),
+            None if *listen == Listen::Usual => context.location()?.make_directory()?.join(socket),
             None => context.location()?.directory().join(socket),
         };
         let listener = Listener::bind(listen, &usual)?;

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::StateError;
 use super::server_address::{ServerAddress, Surroundings};
+use super::sqlite::create_directory;
 
 /// The usual directory of a state, beside the file.
 pub(super) const DIRECTORY: &str = ".xopero";
@@ -98,6 +99,12 @@ impl StateLocation {
             },
             Self::Server { directory, .. } => directory,
         }
+    }
+
+    /// The same, made if it is not there: nothing that belongs to a state on a server makes it.
+    pub fn make_directory(&self) -> Result<&Path, StateError> {
+        create_directory(self.directory())?;
+        Ok(self.directory())
     }
 
     /// Its name, for people.

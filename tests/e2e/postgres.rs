@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
+use rustix::process::Signal;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use url::Url;
 
 use crate::scene::{Live, PATIENCE, files, listed, readers, strays, summary, tidy};
 use crate::support::{Ended, Home};
+use crate::watch::Watching;
 
 /// Names the server.
 const SERVER: &str = "XOPERO_TEST_POSTGRES";
@@ -235,6 +237,18 @@ fn every_command_works_and_tells_no_password() {
         assert_ne!(told.code, 0);
         kept(&home, &told);
     }
+}
+
+#[test]
+fn what_concerns_a_host_alone_lies_beside_the_file() {
+    let Some(database) = Database::make() else { return };
+    let (home, _, gate) = scene(&database.address(None));
+    gate.release();
+    let mut watch = Watching::start(&home, &["--listen"]);
+    assert_eq!(watch.line("listening")["address"], "unix:./.xopero/xopero.sock");
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+    assert_eq!(std::fs::read_to_string(home.path().join(".xopero/.gitignore")).expect("it is there"), "*\n");
 }
 
 #[test]

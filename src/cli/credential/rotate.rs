@@ -101,6 +101,7 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
     if arguments.edit.dry_run {
         return Ok(preview(context, &journal));
     }
+    location.make_directory()?;
     let output = context.output;
     let mut told = Vec::new();
     let mut tell = |step: Told| {
