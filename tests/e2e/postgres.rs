@@ -61,6 +61,20 @@ impl Database {
         });
     }
 
+    /// Waits until nobody is connected who came by an address of this.
+    pub fn come_to_rest(&self) {
+        self.execute(&format!(
+            "SET statement_timeout = '60s';
+             DO $$ BEGIN
+                 WHILE EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '{}') LOOP
+                     PERFORM pg_sleep(0.002);
+                     PERFORM pg_stat_clear_snapshot();
+                 END LOOP;
+             END $$",
+            self.schema
+        ));
+    }
+
     /// The address of the state, at the server itself or through somebody in between.
     pub fn address(&self, through: Option<SocketAddr>) -> String {
         let mut url = self.server.clone();
@@ -69,7 +83,8 @@ impl Database {
             url.set_port(Some(through.port())).expect("it has a port");
         }
         url.set_password(Some(PASSWORD)).expect("it can have one");
-        url.query_pairs_mut().append_pair("options", &format!("-csearch_path={}", self.schema));
+        let options = format!("-csearch_path={}", self.schema);
+        url.query_pairs_mut().append_pair("options", &options).append_pair("application_name", &self.schema);
         url.into()
     }
 }

@@ -88,6 +88,11 @@ impl Home {
         self.variables.insert(name.to_owned(), value.to_owned())
     }
 
+    /// A variable that was set.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// Takes a variable away again.
     pub fn unset(&mut self, name: &str) {
         self.variables.remove(name);

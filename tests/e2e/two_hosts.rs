@@ -35,12 +35,12 @@ fn scene(database: &Database) -> (Home, Vec<Repository>) {
 }
 
 /// Another host: a folder with copies of the file and of the identity, and nothing else.
-struct Elsewhere {
-    folder: TempDir,
+pub struct Elsewhere {
+    pub folder: TempDir,
 }
 
 impl Elsewhere {
-    fn of(home: &Home) -> Self {
+    pub fn of(home: &Home) -> Self {
         let folder = tempfile::Builder::new().prefix("xopero-e2e-elsewhere-").tempdir().expect("a temporary folder");
         for name in ["xopero.kdl", "identity.txt"] {
             fs::copy(home.path().join(name), folder.path().join(name)).expect("it can be copied");
@@ -48,7 +48,7 @@ impl Elsewhere {
         Self { folder }
     }
 
-    fn command(&self, home: &Home, arguments: &[&str]) -> Command {
+    pub fn command(&self, home: &Home, arguments: &[&str]) -> Command {
         let mut command = home.xopero_command(arguments);
         command.current_dir(self.folder.path()).env("HOME", self.folder.path());
         command.env("XOPERO_IDENTITY_FILE", self.folder.path().join("identity.txt"));

@@ -1,7 +1,7 @@
 //! What processes are killed in: a server with projects and limits, a file in force, and everything that changes.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::process::Command;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,14 +11,16 @@ use jiff::Timestamp;
 use xopero::clock::{Clock, SystemClock};
 use xopero::model::Address;
 use xopero::source::{SOURCE_LIMIT, read_file};
-use xopero::state::{AgendaRow, StateLocation, StateStore};
+use xopero::state::{AgendaRow, StateStore};
 
 use super::dice::Dice;
 use super::inquest::Memory;
+use super::keeping::{Keeping, end_leases_of_workers, location_of, remove_all};
 use super::life::{Deed, End, Life, Moment};
 use crate::file;
-use crate::scene::{PATIENCE, readers};
+use crate::scene::{PATIENCE, files, readers};
 use crate::support::{Home, file_text, write_text};
+use crate::two_hosts::Elsewhere;
 
 /// Both plans run every five minutes, and never by themselves while a test lasts: their times are set back.
 const SCHEDULE: &str = "    schedule \"*/5 * * * *\" tz=\"UTC\"\n";
@@ -37,6 +39,9 @@ const ALLOWANCE: Allowance = Allowance::Bucket { capacity: 200, per_second: 100.
 
 pub struct Estate {
     pub home: Home,
+    pub keeping: Keeping,
+    /// Another host on the same state, if it is kept where one can be.
+    there: Option<Elsewhere>,
     pub repositories: Vec<Repository>,
     /// The texts that may be in force: the number in each, by digest.
     pub versions: BTreeMap<String, u32>,
@@ -50,7 +55,7 @@ pub struct Estate {
 
 impl Estate {
     /// Declared, and not applied.
-    pub fn declared() -> Self {
+    pub fn declared(keeping: &Keeping) -> Self {
         let world = World::new();
         let (pay, ops) = (world.project("PAY"), world.project("OPS"));
         let repositories = vec![
@@ -60,7 +65,8 @@ impl Estate {
             ops.repository("tools", |recipe| recipe.commits(2)),
             ops.repository("scripts", |recipe| recipe),
         ];
-        let home = Home::new(world, readers(&ACCOUNTS).allowance(ALLOWANCE));
+        let mut home = Home::new(world, readers(&ACCOUNTS).allowance(ALLOWANCE));
+        keeping.hold(&mut home);
         let (listener, twice) = (Arc::default(), Arc::default());
         home.server.fault(When::any(), watch(&listener, &twice));
         let scheduled = |plan: String| plan.replace("    retention", &format!("{SCHEDULE}    retention"));
@@ -72,8 +78,20 @@ impl Estate {
         home.add_credential("PAY", None, "main");
         home.add_credential("PAY", Some("extra-1"), "one");
         home.add_credential("OPS", None, "main");
+        let there = match keeping {
+            Keeping::File => None,
+            Keeping::Server(_) => {
+                // Wherever it is looked for from.
+                let folder = home.path().join("destinations");
+                let text = file_text(&home).replace("local \"destinations", &format!("local \"{}", folder.display()));
+                write_text(&home, &text);
+                Some(Elsewhere::of(&home))
+            }
+        };
         let mut estate = Self {
             home,
+            keeping: keeping.clone(),
+            there,
             repositories,
             versions: BTreeMap::new(),
             number: 100,
@@ -86,15 +104,46 @@ impl Estate {
     }
 
     /// Declared and applied.
-    pub fn applied() -> Self {
-        let estate = Self::declared();
+    pub fn applied(keeping: &Keeping) -> Self {
+        let estate = Self::declared(keeping);
         estate.home.apply();
         estate
     }
 
     /// A process that is killed at a moment. What it did so far is what the inquest finds.
     pub fn life(&self, arguments: &[&str], moment: Moment) -> End {
-        Life::begin(self, arguments, None, moment).live(Duration::ZERO, |_| {})
+        Life::begin(self, self.command(arguments), moment, None).live(Duration::ZERO, |_| {})
+    }
+
+    /// Something that is done beside the file.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.home.xopero_command(arguments);
+        command.env("XOPERO_IDENTITY_FILE", self.home.path().join("identity.txt"));
+        command
+    }
+
+    /// Something that is done on another host, or here where no other one can be.
+    pub fn command_elsewhere(&self, arguments: &[&str]) -> Command {
+        match &self.there {
+            Some(there) => there.command(&self.home, arguments),
+            None => self.command(arguments),
+        }
+    }
+
+    /// Whether there are several hosts.
+    pub fn is_shared(&self) -> bool {
+        self.there.is_some()
+    }
+
+    /// All workers were killed, and those who began runs go on.
+    pub fn lose_workers(&self) {
+        // Nobody fetches again what the server still sends to the dead.
+        let log = self.home.server.log();
+        let begun = log.len();
+        assert!(log.wait_for_blocking(PATIENCE, |entries| {
+            entries.iter().take(begun).all(|entry| entry.kind != Kind::FETCH || entry.is_over())
+        }));
+        end_leases_of_workers(&self.home);
     }
 
     /// Whoever hears of requests.
@@ -160,8 +209,7 @@ impl Estate {
     /// Lets both plans have missed a time.
     pub fn miss(&self) {
         on_runtime(async {
-            let location = StateLocation::beside(self.home.path());
-            let state = StateStore::open_existing(&location, &SystemClock).await.expect("it opens");
+            let state = StateStore::open_existing(&location_of(&self.home), &SystemClock).await.expect("it opens");
             let state = state.expect("there is one");
             let applied = state.applied().await.expect("it can be read").expect("something is applied");
             let dealt_with = now().saturating_sub(MISSED).expect("a time");
@@ -176,6 +224,7 @@ impl Estate {
 
     /// Runs both plans to their ends, and demands that everything is backed up and nothing is left over.
     pub fn settle(&mut self) {
+        self.keeping.come_to_rest();
         for account in ACCOUNTS {
             self.home.server.buckets().refill(account, 200);
         }
@@ -189,18 +238,15 @@ impl Estate {
 
     /// No file that a write did not finish, but for those that the next edit of the file takes away.
     pub fn strays(&self) -> Vec<String> {
-        let all = crate::scene::files(self.home.path()).into_iter().map(|path| path.display().to_string());
+        let there = self.there.iter().flat_map(|there| files(there.folder.path()));
+        let all = files(self.home.path()).into_iter().chain(there).map(|path| path.display().to_string());
         all.filter(|path| path.contains('#') || path.contains(xopero::staged::PREFIX)).collect()
     }
 
     /// As it was before anything was applied.
     pub fn forget(&mut self) {
-        for name in [".xopero", "destinations"] {
-            match fs::remove_dir_all(self.home.path().join(name)) {
-                Ok(()) => {}
-                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
-            }
-        }
+        self.keeping.forget(&self.home);
+        remove_all(&self.home.path().join("destinations"));
         self.memory = Memory::default();
     }
 }

@@ -12,18 +12,17 @@ use std::path::{Path, PathBuf};
 
 use fake_bitbucket::judge;
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{AnyConnection, Connection, Row};
 use xopero::archive::{Manifest, read_document, unpack_document};
 use xopero::clock::SystemClock;
 use xopero::model::{Applied, Generation, Place, RepoId, SnapshotRecord, hex};
 use xopero::secret::{Identities, IdentitySources, find_identities};
-use xopero::state::{StateLocation, StateStore};
+use xopero::state::StateStore;
 use xopero::store::{Access, Store};
 
 use super::estate::{Estate, on_runtime};
+use super::keeping::connect_to;
 use crate::proof::name_of;
-use crate::support::Home;
 
 const DESTINATIONS: [&str; 2] = ["nas", "offsite"];
 
@@ -44,34 +43,29 @@ impl Memory {
     pub fn snapshots(&self) -> usize {
         self.catalogue.len()
     }
+
+    /// There is no state, and there was none.
+    fn demand_nothing(&self) {
+        assert_eq!(self.generation, None, "what was in force stays so");
+    }
 }
 
 impl Estate {
     /// Demands everything that holds at any time.
     pub fn inquest(&mut self) {
+        self.keeping.come_to_rest();
         let mut memory = std::mem::take(&mut self.memory);
         on_runtime(self.look(&mut memory));
         self.memory = memory;
     }
 
     async fn look(&self, memory: &mut Memory) {
-        let folder = self.home.path().join(".xopero");
-        // A copy is looked at, so that the next process finds what the dead one left, to the last page of its log.
-        let copy = tempfile::tempdir().expect("a temporary folder");
-        let location = StateLocation::beside(copy.path());
-        fs::create_dir(location.directory()).expect("the folder is fresh");
-        for name in ["state.db", "state.db-wal"] {
-            let from = folder.join(name);
-            if from.exists() {
-                fs::copy(&from, location.directory().join(name)).expect("it can be copied");
-            }
-        }
-        let database = location.directory().join("state.db");
-        if !database.exists() {
-            return;
-        }
-        sound(&database).await;
-        let state = StateStore::open_existing(&location, &SystemClock).await.expect("it opens").expect("it is there");
+        let Some(left) = self.keeping.left(&self.home).await else {
+            return memory.demand_nothing();
+        };
+        let Some(state) = StateStore::open_existing(&left.location, &SystemClock).await.expect("it opens") else {
+            return memory.demand_nothing();
+        };
         self.in_force(state.applied().await.expect("it can be read").as_ref(), memory);
         let found = state.whole_catalogue(MOST).await.expect("it can be read").expect("there are not so many");
         let catalogue: BTreeMap<String, SnapshotRecord> =
@@ -81,7 +75,7 @@ impl Estate {
         }
         memory.catalogue = catalogue;
         self.destinations(memory).await;
-        chains(&database, memory).await;
+        chains(left.connect().await, memory).await;
         state.close().await;
     }
 
@@ -156,7 +150,7 @@ impl Estate {
     pub fn demand_settled(&self) {
         assert_eq!(self.strays(), Vec::<String>::new());
         let running = on_runtime(async {
-            let mut database = open(&self.home.path().join(".xopero/state.db")).await;
+            let mut database = connect_to(&self.home).await;
             let row = sqlx::query("SELECT COUNT(*) FROM runs WHERE state = 'running'").fetch_one(&mut database).await;
             let count: i64 = row.expect("it can be counted").get(0);
             database.close().await.expect("it closes");
@@ -200,45 +194,8 @@ fn demand_whole(record: &SnapshotRecord, damaged: bool) -> String {
     record.id.to_string()
 }
 
-async fn open(database: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(database).connect().await.expect("SQLite opens it")
-}
-
-/// Says that all who work on tasks are lost, as the state finds a minute later by itself.
-pub fn end_all_leases(home: &Home) {
-    on_runtime(async {
-        let mut database = open(&home.path().join(".xopero/state.db")).await;
-        sqlx::query("PRAGMA busy_timeout = 10000").execute(&mut database).await.expect("it waits for others");
-        let ended = sqlx::query("UPDATE queue SET lease_until = 0 WHERE state = 'running'").execute(&mut database);
-        ended.await.expect("they end");
-        database.close().await.expect("it closes");
-    });
-}
-
-/// Says that nobody is sending a message, as the state finds some minutes later by itself.
-pub fn end_takings(home: &Home) {
-    on_runtime(async {
-        let mut database = open(&home.path().join(".xopero/state.db")).await;
-        let ended = sqlx::query("UPDATE alerts_outbox SET taken_until = 0").execute(&mut database);
-        ended.await.expect("they end");
-        database.close().await.expect("it closes");
-    });
-}
-
-/// Lets SQLite check the database as it was found.
-async fn sound(database: &Path) {
-    let mut found = open(database).await;
-    for (check, good) in [("PRAGMA integrity_check", Some("ok")), ("PRAGMA foreign_key_check", None)] {
-        let rows = sqlx::query(check).fetch_all(&mut found).await.expect("it can be checked");
-        let said: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        assert_eq!(said.iter().map(String::as_str).collect::<Vec<_>>(), good.into_iter().collect::<Vec<_>>());
-    }
-    found.close().await.expect("it closes");
-}
-
 /// Every chain ends in a snapshot that is listed, and is what its manifest says.
-async fn chains(database: &Path, memory: &Memory) {
-    let mut found = open(database).await;
+async fn chains(mut found: AnyConnection, memory: &Memory) {
     let rows = sqlx::query("SELECT snapshot, body FROM chains").fetch_all(&mut found).await.expect("they can be read");
     let mut ends = BTreeSet::new();
     for row in rows {

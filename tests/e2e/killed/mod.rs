@@ -5,11 +5,13 @@
 //! its seed, which `XOPERO_KILLS_SEED` takes. Moments are counted in requests and lines, so a seed repeats what is done
 //! and roughly when, and never the schedule of threads.
 
+mod companion;
 mod dice;
 mod estate;
 mod inquest;
+mod keeping;
 mod life;
 mod moments;
 mod points;
 
-pub use inquest::end_all_leases;
+pub use keeping::end_all_leases;

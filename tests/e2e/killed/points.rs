@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use xopero::crash::CrashPoint;
 
 use super::estate::Estate;
-use super::inquest::end_takings;
+use super::keeping::{Keeping, end_takings, remove_all};
 use super::life::{End, Moment};
 use crate::alerts::{Inbox, with};
 use crate::file;
@@ -121,28 +121,70 @@ fn finish(estate: &Estate, runs: usize) {
     estate.over();
 }
 
-#[test]
-fn an_apply_that_is_killed_at_any_point_is_made_again() {
-    let mut estate = Estate::declared();
+/// What holds wherever the state is kept.
+macro_rules! wherever {
+    ($($test:ident,)+) => {
+        mod in_a_file {
+            use super::Keeping;
+            $(
+                #[test]
+                fn $test() {
+                    super::$test(&Keeping::File);
+                }
+            )+
+        }
+
+        mod on_a_server {
+            use super::Keeping;
+            $(
+                #[test]
+                fn $test() {
+                    if let Some(keeping) = Keeping::server() {
+                        super::$test(&keeping);
+                    }
+                }
+            )+
+        }
+    };
+}
+
+wherever! {
+    an_apply_that_is_killed_at_any_point_is_made_again,
+    a_run_that_is_killed_at_any_point_is_repeated,
+    a_resumed_run_that_is_killed_is_resumed_again,
+    a_watch_that_is_killed_at_any_point_loses_no_run,
+    an_edit_that_is_killed_leaves_the_old_text_or_the_new_one,
+    a_rotation_that_is_killed_at_any_point_goes_on,
+    what_is_to_be_told_arrives_though_whoever_tells_it_is_killed_at_any_point,
+}
+
+fn an_apply_that_is_killed_at_any_point_is_made_again(keeping: &Keeping) {
+    let mut estate = Estate::declared(keeping);
+    let no_file = [CrashPoint::DirectoryMade, CrashPoint::DatabaseMade];
     for point in points(&[Scenario::FirstApply]) {
+        if estate.is_shared() && no_file.contains(&point) {
+            continue;
+        }
         estate.forget();
         let end = estate.life(&["apply", "--auto-approve"], at(point));
         demand_killed(point, &end);
         estate.inquest();
         let end = estate.life(&["apply", "--auto-approve"], Moment::Never);
         assert_eq!(end.code, 0, "{point}: {}", end.stderr);
-        let ignored = std::fs::read_to_string(estate.home.path().join(".xopero/.gitignore")).unwrap_or_default();
-        assert_eq!(ignored, "*\n", "{point}");
+        let ours = estate.home.path().join(".xopero");
+        let ignored = std::fs::read_to_string(ours.join(".gitignore")).unwrap_or_default();
+        assert!(ignored == "*\n" || estate.is_shared() && !ours.exists(), "{point}");
         estate.inquest();
     }
     estate.settle();
 }
 
-#[test]
-fn a_run_that_is_killed_at_any_point_is_repeated() {
-    let mut estate = Estate::applied();
+fn a_run_that_is_killed_at_any_point_is_repeated(keeping: &Keeping) {
+    let mut estate = Estate::applied(keeping);
+    // What is another thing on a server is the same every time.
+    let repetitions = if estate.is_shared() { 1 } else { 2 };
     for (number, point) in points(&[Scenario::Run]).into_iter().enumerate() {
-        for repetition in 1..=2 {
+        for repetition in 1..=repetitions {
             for repository in &estate.repositories {
                 if repository.slug() == "large" {
                     repository.commit_large("main", 1_200_000);
@@ -164,9 +206,8 @@ fn a_run_that_is_killed_at_any_point_is_repeated() {
     }
 }
 
-#[test]
-fn a_resumed_run_that_is_killed_is_resumed_again() {
-    let mut estate = Estate::applied();
+fn a_resumed_run_that_is_killed_is_resumed_again(keeping: &Keeping) {
+    let mut estate = Estate::applied(keeping);
     for point in points(&[Scenario::Resume]) {
         let end = estate.life(&["run", "nightly", "--json"], at(CrashPoint::TasksRecorded));
         demand_killed(CrashPoint::TasksRecorded, &end);
@@ -180,9 +221,8 @@ fn a_resumed_run_that_is_killed_is_resumed_again() {
     }
 }
 
-#[test]
-fn a_watch_that_is_killed_at_any_point_loses_no_run() {
-    let mut estate = Estate::applied();
+fn a_watch_that_is_killed_at_any_point_loses_no_run(keeping: &Keeping) {
+    let mut estate = Estate::applied(keeping);
     for point in points(&[Scenario::FirstWatch]) {
         demand_killed(point, &estate.life(&["watch", "--json"], at(point)));
         estate.inquest();
@@ -215,9 +255,8 @@ fn a_watch_that_is_killed_at_any_point_loses_no_run() {
     estate.settle();
 }
 
-#[test]
-fn an_edit_that_is_killed_leaves_the_old_text_or_the_new_one() {
-    let mut estate = Estate::applied();
+fn an_edit_that_is_killed_leaves_the_old_text_or_the_new_one(keeping: &Keeping) {
+    let mut estate = Estate::applied(keeping);
     let old = file_text(&estate.home);
     let disable = ["credential", "disable", "nightly", "PAY", "extra-1"];
     let enable = ["credential", "enable", "nightly", "PAY", "extra-1"];
@@ -237,13 +276,13 @@ fn an_edit_that_is_killed_leaves_the_old_text_or_the_new_one() {
 
 const PASSWORD: &str = "the-password-of-main";
 
-#[test]
-fn a_rotation_that_is_killed_at_any_point_goes_on() {
+fn a_rotation_that_is_killed_at_any_point_goes_on(keeping: &Keeping) {
     let world = World::new();
     world.project("PAY").repository("ledger", |recipe| recipe);
     let account = Account::new("main").password(PASSWORD).everywhere(Permission::Read);
     let account = account.named_token(&token_of("main"), "made by hand", &["PROJECT_READ", "REPO_READ"], Some(90));
-    let home = Home::new(world, Options::new().account(account));
+    let mut home = Home::new(world, Options::new().account(account));
+    keeping.hold(&mut home);
     home.write_file(&["nas"], &[file::project("PAY"), file::plan("nightly", "PAY", "", &["nas"])].concat());
     home.add_credential("PAY", None, "main");
     home.apply();
@@ -274,11 +313,13 @@ fn a_rotation_that_is_killed_at_any_point_goes_on() {
     assert_eq!(going.next(), None, "every point has its rotation");
 }
 
-#[test]
-fn what_is_to_be_told_arrives_though_whoever_tells_it_is_killed_at_any_point() {
+fn what_is_to_be_told_arrives_though_whoever_tells_it_is_killed_at_any_point(keeping: &Keeping) {
     for point in points(&[Scenario::Alert]) {
         let inbox = Inbox::open();
-        let home = with(&format!("alerts \"ops\" {{\n    webhook \"{}/hook\"\n}}\n", inbox.address));
+        let mut home = with(&format!("alerts \"ops\" {{\n    webhook \"{}/hook\"\n}}\n", inbox.address));
+        keeping.hold(&mut home);
+        keeping.forget(&home);
+        remove_all(&home.path().join("destinations"));
         home.apply();
         home.server.fault(When::kind(Kind::LS_REFS), Action::status(404));
         let mut command = home.xopero_command(&["run", "nightly"]);
