@@ -235,7 +235,10 @@ impl Alerter {
         let sent = self.courier.send(name, alerts, *channel, &letter, id).await;
         let now = self.clock.now();
         match sent {
-            Ok(_receipt) => {
+            Ok(receipt) => {
+                if let Some(left_out) = receipt.left_out {
+                    tracing::warn!("alerts/{name} {channel}: not for {left_out}");
+                }
                 crash::point(CrashPoint::AlertSent);
                 self.state.message_sent(id, now).await?;
             }

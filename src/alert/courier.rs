@@ -56,6 +56,15 @@ pub struct Receipt {
     pub place: String,
     /// What the receiver said: `status 204`.
     pub answer: String,
+    /// Who did not get it although others did, and why.
+    pub left_out: Option<String>,
+}
+
+impl Receipt {
+    /// That everybody who was meant got it.
+    fn whole(place: impl Into<String>, answer: impl Into<String>) -> Self {
+        Self { place: place.into(), answer: answer.into(), left_out: None }
+    }
 }
 
 /// An address with what may be shown of it.
@@ -111,7 +120,8 @@ impl Courier {
             Channel::Email => match &alerts.email {
                 Some(email) => {
                     let password = self.password(email)?;
-                    mail::send(email, password.as_ref(), ca, letter, id).await
+                    let post = mail::Post { alerts: name, email, password: password.as_ref(), ca };
+                    post.send(letter, id).await
                 }
                 None => Ok(nobody()),
             },
@@ -128,7 +138,8 @@ impl Courier {
     fn certificates(&self, alerts: &Alerts) -> Result<Option<Vec<u8>>, DeliveryError> {
         let Some(path) = &alerts.ca_file else { return Ok(None) };
         let path = self.base.join(path);
-        std::fs::read(&path).map(Some).map_err(|source| DeliveryError::CaFile { path, source })
+        let read = std::fs::read(&path).and_then(|pem| if is_pem(&pem) { Ok(pem) } else { Err(no_certificate()) });
+        read.map(Some).map_err(|source| DeliveryError::CaFile { path, source })
     }
 
     fn open(
@@ -254,15 +265,25 @@ impl Courier {
             None => client.send_as_stranger(request).await,
         };
         let answer = answer.map_err(|error| http(target, error))?;
-        Ok(Receipt { place: target.place.clone(), answer: format!("status {}", answer.status()) })
+        Ok(Receipt::whole(target.place.clone(), format!("status {}", answer.status())))
     }
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
+/// Whether it has certificates that can be trusted: what is none would be passed over in silence.
+fn is_pem(text: &[u8]) -> bool {
+    const BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    text.windows(BEGINS.len()).any(|window| window == BEGINS)
+}
+
+fn no_certificate() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, "it holds no certificate in PEM")
+}
+
 /// For a way that is not declared.
 fn nobody() -> Receipt {
-    Receipt { place: "nowhere".to_owned(), answer: "nobody is to be told".to_owned() }
+    Receipt::whole("nowhere", "nobody is to be told")
 }
 
 fn http(target: &Target, error: HttpError) -> DeliveryError {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::{HttpError, Retry};
+use crate::model::AlertsName;
 use crate::secret::SecretError;
 
 /// Why a message was not taken. Addresses that are secrets are told by their origin alone, and what a server wrote is left
@@ -47,7 +48,9 @@ pub enum DeliveryError {
     Mail {
         /// Where.
         place: String,
-        /// What it said.
+        /// Of which kind.
+        fault: MailFault,
+        /// What it said, or what happened.
         reason: String,
     },
     /// A program is not called, because whoever started xopero did not allow it.
@@ -72,6 +75,66 @@ pub enum DeliveryError {
         /// How long it was waited for.
         within: Duration,
     },
+}
+
+/// Why a mail server did not take a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailFault {
+    /// Nobody answers there, or somebody who says nothing.
+    Unreachable,
+    /// What answers does not speak TLS.
+    Tls,
+    /// Its certificate is not trusted.
+    Certificate,
+    /// It speaks clear text only.
+    NoStartTls,
+    /// It lets in nobody by a password.
+    NoLogin,
+    /// It does not let in the account.
+    Login {
+        /// The alerts that name it.
+        alerts: AlertsName,
+    },
+    /// It lets in nobody without an account.
+    LoginDemanded {
+        /// The alerts that name none, or one that is not enough.
+        alerts: AlertsName,
+    },
+    /// It does not take the letter.
+    Refused,
+}
+
+impl MailFault {
+    fn hint(&self, place: &str) -> String {
+        match self {
+            Self::Unreachable => {
+                "check the name, the port and the firewall; TLS from the first byte is smtps:// (usually \
+                                  port 465), TLS by STARTTLS is smtp:// (usually port 587)"
+                    .to_owned()
+            }
+            Self::Tls => "smtps:// is TLS from the first byte (usually port 465); a server that begins it by STARTTLS \
+                          (usually port 587) is smtp://"
+                .to_owned(),
+            Self::Certificate => format!(
+                "check the name in {place}: the certificate must be for it; if a private CA signed it, name the CA's \
+                 certificate by `ca-file` in the alerts"
+            ),
+            Self::NoStartTls => "letters and passwords do not leave this machine in clear text: ask for the server's \
+                                 port for STARTTLS (usually 587), or for its TLS port (465) and write smtps://"
+                .to_owned(),
+            Self::NoLogin => "leave out `account` and `password` if it takes mail from this machine without them, or \
+                              ask for the port where accounts log in (usually 587 or 465)"
+                .to_owned(),
+            Self::Login { alerts } => format!(
+                "check `account` (some servers want the whole address) and seal its password anew, which may have to be \
+                 one for applications: xopero secrets set alerts/{alerts}/email/password"
+            ),
+            Self::LoginDemanded { alerts } => format!(
+                "add `account=` to `email` and seal its password: xopero secrets set alerts/{alerts}/email/password"
+            ),
+            Self::Refused => "check whether it takes mail for these addresses, and from the one in `from`".to_owned(),
+        }
+    }
 }
 
 /// A failed request whose address must not be told.
@@ -143,7 +206,7 @@ impl DeliveryError {
         let hint = match self {
             Self::Secret { source, .. } => return source.hint(),
             Self::Address { .. } => "seal the address again: xopero secrets set",
-            Self::CaFile { .. } => "`ca-file` is relative to the file that declares the alerts",
+            Self::CaFile { .. } => "`ca-file` names certificates in PEM, relative to the file that declares the alerts",
             Self::Http { source, .. } => match &source.0 {
                 HttpError::Unauthorized { .. } => "check the token or the address: it may have been revoked",
                 HttpError::NotFound { .. } => "check the address: services answer so when a webhook was removed",
@@ -164,9 +227,7 @@ impl DeliveryError {
                 | HttpError::Interrupted { .. }
                 | HttpError::Status { .. } => return source.0.hint(),
             },
-            Self::Mail { .. } => {
-                "check the server, the account with its password, and whether it takes mail for `from`"
-            }
+            Self::Mail { place, fault, .. } => return Some(fault.hint(place)),
             Self::ExecNotAllowed { .. } => {
                 "add --allow-exec to the command that runs here; a file alone cannot make this machine call programs"
             }

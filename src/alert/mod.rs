@@ -23,7 +23,7 @@ mod trouble;
 pub use alerter::{Alerter, Heard};
 pub use courier::{AllowExec, Courier, Receipt};
 pub use decide::{Decision, decide};
-pub use error::DeliveryError;
+pub use error::{DeliveryError, MailFault};
 pub use letter::{Event, Letter, Phase};
 pub use ping::{Ping, PingKind, pings};
 pub use trouble::{Facts, PlanFacts, Trouble, troubles};

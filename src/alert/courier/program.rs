@@ -48,7 +48,7 @@ pub(super) async fn call(program: &str, document: &Value) -> Result<Receipt, Del
         match running.0.try_wait() {
             Ok(None) => tokio::time::sleep(LOOK).await,
             Ok(Some(status)) if status.success() => {
-                return Ok(Receipt { place: program.to_owned(), answer: "it ended with 0".to_owned() });
+                return Ok(Receipt::whole(program, "it ended with 0"));
             }
             Ok(Some(status)) => return Err(failed(ended(status))),
             Err(error) => return Err(failed(format!("cannot be waited for: {error}"))),

@@ -1,6 +1,5 @@
 //! Letters and their receivers: small servers on loopback.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +12,7 @@ use super::super::letter::Phase;
 use super::super::letter::tests::{event, letter};
 use super::super::ping::{Ping, PingKind};
 use super::*;
-use crate::model::{AccountName, MailAddress, MailServer, PublicKey, RunId};
+use crate::model::{AccountName, PublicKey, RunId};
 use crate::secret::{Envelope, keygen, seal};
 
 /// A server that takes messages and answers with a status.
@@ -90,7 +89,7 @@ pub(in crate::alert) fn courier() -> (tempfile::TempDir, Courier, PublicKey) {
     (home, courier, key)
 }
 
-fn sealed(key: &PublicKey, kind: SecretKind, origin: &str, account: &str, secret: &str) -> Sealed {
+pub(super) fn sealed(key: &PublicKey, kind: SecretKind, origin: &str, account: &str, secret: &str) -> Sealed {
     let account = AccountName::new(account).unwrap();
     let secret = SecretString::from(secret);
     seal(&Envelope { kind, origin: origin.to_owned(), account, secret }, std::slice::from_ref(key)).unwrap()
@@ -100,7 +99,7 @@ fn address(key: &PublicKey, channel: Channel, address: &str) -> Sealed {
     sealed(key, SecretKind::Address, BOUND_TO_ALERTS, channel.as_str(), address)
 }
 
-fn nobody_else() -> Alerts {
+pub(super) fn nobody_else() -> Alerts {
     Alerts { webhook: None, ..webhook_alerts() }
 }
 
@@ -108,11 +107,16 @@ fn clear(address: &str) -> AlertAddress {
     AlertAddress::Clear(AlertUrl::new(address).unwrap())
 }
 
-async fn send(courier: &Courier, alerts: &Alerts, channel: Channel, letter: &Letter) -> Result<Receipt, DeliveryError> {
+pub(super) async fn send(
+    courier: &Courier,
+    alerts: &Alerts,
+    channel: Channel,
+    letter: &Letter,
+) -> Result<Receipt, DeliveryError> {
     courier.send(&"ops".parse().unwrap(), alerts, channel, letter, "7f31").await
 }
 
-fn failure() -> Letter {
+pub(super) fn failure() -> Letter {
     letter(vec![event(Phase::Begins)])
 }
 
@@ -124,7 +128,7 @@ async fn a_webhook_gets_a_signed_document() {
     let webhook = Webhook { address: clear(&url), signing_key: Some(signing_key) };
     let alerts = Alerts { webhook: Some(webhook), ..nobody_else() };
     let receipt = send(&courier, &alerts, Channel::Webhook, &failure()).await.unwrap();
-    assert_eq!(receipt, Receipt { place: url, answer: "status 200".into() });
+    assert_eq!(receipt, Receipt::whole(url, "status 200"));
     let [(head, body)] = &receiver.seen()[..] else { panic!() };
     assert!(head.starts_with("POST /hooks/xopero/ HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("x-xopero-signature: {}\r\n", signature::of(b"k3y", body.as_bytes()))), "{head}");
@@ -219,84 +223,6 @@ async fn ntfy_gets_headers_and_text() {
     assert!(head.contains("priority: high\r\n") && body.starts_with("Plan nightly was not"), "{head}{body}");
 }
 
-/// A mail server that follows a script; gives what it was told.
-async fn mail_server(rcpt: &'static str) -> (MailServer, tokio::task::JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = MailServer::new(&format!("smtp://{}", listener.local_addr().unwrap())).unwrap();
-    let task = tokio::spawn(async move {
-        let (socket, _) = listener.accept().await.unwrap();
-        let mut reader = BufReader::new(socket);
-        let (mut seen, mut in_data) = (String::new(), false);
-        reader.get_mut().write_all(b"220 mail ready\r\n").await.unwrap();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).await.unwrap_or(0) == 0 {
-                return seen;
-            }
-            seen.push_str(&line);
-            let answer = match line.split([' ', '\r']).next().unwrap() {
-                "." => {
-                    in_data = false;
-                    "250 taken"
-                }
-                _ if in_data => continue,
-                "EHLO" => "250-mail\r\n250 AUTH PLAIN LOGIN",
-                "AUTH" => "235 welcome",
-                "RCPT" => rcpt,
-                "DATA" => {
-                    in_data = true;
-                    "354 go on"
-                }
-                "QUIT" => "221 bye",
-                _ => "250 ok",
-            };
-            let _gone = reader.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await;
-        }
-    });
-    (server, task)
-}
-
-fn email(server: MailServer, login: Option<(AccountName, Sealed)>) -> Alerts {
-    let mailbox = |text: &str| MailAddress::new(text).unwrap();
-    let to = BTreeSet::from([mailbox("ops@example.com"), mailbox("night@example.com")]);
-    Alerts { email: Some(Email { to, from: mailbox("xopero@example.com"), server, login }), ..nobody_else() }
-}
-
-#[tokio::test]
-async fn mail_goes_to_every_mailbox_with_the_account() {
-    let (_home, courier, key) = courier();
-    let (server, script) = mail_server("250 ok").await;
-    let password = sealed(&key, SecretKind::Password, &server.origin(), "xopero", "p4ss");
-    let alerts = email(server, Some((AccountName::new("xopero").unwrap(), password)));
-    let receipt = send(&courier, &alerts, Channel::Email, &failure()).await.unwrap();
-    assert_eq!(receipt.answer, "status 250");
-    let seen = script.await.unwrap();
-    for part in [
-        "AUTH PLAIN AHhvcGVybwBwNHNz",
-        "MAIL FROM:<xopero@example.com>",
-        "RCPT TO:<ops@example.com>",
-        "RCPT TO:<night@example.com>",
-        "Subject: xopero: plan nightly was not backed up completely",
-        "Message-ID: <7f31@xopero>",
-        "What:  run of 2026-11-22 01:30",
-    ] {
-        assert!(seen.contains(part), "{part} is not in\n{seen}");
-    }
-}
-
-#[tokio::test]
-async fn what_the_mail_server_refuses_is_told() {
-    let (_home, courier, key) = courier();
-    let (server, _script) = mail_server("550 no such user").await;
-    let error = send(&courier, &email(server.clone(), None), Channel::Email, &failure()).await.unwrap_err();
-    assert!(error.line().contains("no such user") && error.line().starts_with("smtp://127.0.0.1:"), "{}", error.line());
-    // A password that was sealed for another server is not sent.
-    let other = sealed(&key, SecretKind::Password, "smtps://mail.example.com:465", "xopero", "p4ss");
-    let login = Some((AccountName::new("xopero").unwrap(), other));
-    let error = send(&courier, &email(server, login), Channel::Email, &failure()).await.unwrap_err();
-    assert!(matches!(error, DeliveryError::Secret { .. }), "{error:?}");
-}
-
 #[tokio::test]
 async fn a_program_is_called_only_where_it_is_allowed() {
     let (_home, courier, _key) = courier();
@@ -308,7 +234,7 @@ async fn a_program_is_called_only_where_it_is_allowed() {
     );
     let trusting = Courier { allow_exec: AllowExec::Yes, ..courier };
     let receipt = send(&trusting, &with("/bin/cat"), Channel::Exec, &failure()).await.unwrap();
-    assert_eq!(receipt, Receipt { place: "/bin/cat".into(), answer: "it ended with 0".into() });
+    assert_eq!(receipt, Receipt::whole("/bin/cat", "it ended with 0"));
     for (program, said) in [("/bin/false", "ended with 1"), ("/nowhere/page", "cannot be called")] {
         let error = send(&trusting, &with(program), Channel::Exec, &failure()).await.unwrap_err();
         assert!(error.line().contains(said), "{}", error.line());
@@ -321,4 +247,9 @@ async fn certificates_that_cannot_be_read_are_named() {
     let alerts = Alerts { ca_file: Some("pki/none.pem".into()), ..webhook_alerts() };
     let error = send(&courier, &alerts, Channel::Webhook, &failure()).await.unwrap_err();
     assert!(error.line().contains("pki/none.pem"), "{}", error.line());
+    // A file without any certificate would be passed over in silence.
+    std::fs::write(courier.base.join("empty.pem"), "# none\n").unwrap();
+    let alerts = Alerts { ca_file: Some("empty.pem".into()), ..webhook_alerts() };
+    let error = send(&courier, &alerts, Channel::Webhook, &failure()).await.unwrap_err();
+    assert!(error.line().ends_with("empty.pem: it holds no certificate in PEM"), "{}", error.line());
 }

@@ -44,13 +44,17 @@ pub async fn run(context: &Context, arguments: &TestArgs) -> Result<u8, CliError
     let columns = [("WAY", Side::Whole), ("RESULT", Side::Whole), ("WHERE", Side::Left)];
     let mut table = Table::new(&columns, output.width(), output.style());
     let mut failures: Vec<(Channel, DeliveryError)> = Vec::new();
+    let mut without: Vec<(Channel, String)> = Vec::new();
     for channel in alerts.channels() {
         let sent = courier.send(name, alerts, channel, &letter, &id).await;
         if output.is_json() {
             output.json(&line(name, channel, &sent));
         }
         match sent {
-            Ok(Receipt { place, answer }) => table.row([channel.to_string(), answer, place]),
+            Ok(Receipt { place, answer, left_out }) => {
+                table.row([channel.to_string(), answer, place]);
+                without.extend(left_out.map(|left_out| (channel, left_out)));
+            }
             Err(error) => {
                 table.row([channel.to_string(), "failed".to_owned(), error.line()]);
                 failures.push((channel, error));
@@ -59,6 +63,9 @@ pub async fn run(context: &Context, arguments: &TestArgs) -> Result<u8, CliError
     }
     if !output.is_json() {
         output.data(&table.render());
+        for (channel, left_out) in &without {
+            output.sentence(&shown(&format!("{channel}: it was taken, but not for {left_out}")));
+        }
         for (channel, error) in &failures {
             if let Some(hint) = error.hint() {
                 output.sentence(&shown(&format!("{channel}: {hint}")));
@@ -74,12 +81,12 @@ pub async fn run(context: &Context, arguments: &TestArgs) -> Result<u8, CliError
 }
 
 fn line(name: &AlertsName, channel: Channel, sent: &Result<Receipt, DeliveryError>) -> serde_json::Value {
-    let (place, answer, error, hint) = match sent {
-        Ok(receipt) => (Some(&receipt.place), Some(&receipt.answer), None, None),
-        Err(error) => (None, None, Some(error.line()), error.hint()),
-    };
+    let (receipt, error) = (sent.as_ref().ok(), sent.as_ref().err());
+    let (place, answer) = (receipt.map(|receipt| &receipt.place), receipt.map(|receipt| &receipt.answer));
+    let left_out = receipt.and_then(|receipt| receipt.left_out.as_ref());
+    let (error, hint) = (error.map(DeliveryError::line), error.and_then(DeliveryError::hint));
     json!({
         "type": "alert_test", "alerts": name, "channel": channel, "taken": sent.is_ok(), "place": place,
-        "answer": answer, "error": error, "hint": hint,
+        "answer": answer, "left_out": left_out, "error": error, "hint": hint,
     })
 }
