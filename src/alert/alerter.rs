@@ -79,7 +79,8 @@ impl Heard {
         self.wake.notify_one();
     }
 
-    fn known(&self) -> BTreeMap<String, Option<Trouble>> {
+    /// What is known, by matter: a trouble, or that it is in order.
+    pub fn known(&self) -> BTreeMap<String, Option<Trouble>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -360,3 +361,4 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests;
+            place: None,

@@ -121,12 +121,13 @@ fn covers(alerts: &Alerts, facts: &Facts, told: &Event) -> bool {
 }
 
 fn event(phase: Phase, trouble: &Trouble) -> Event {
-    let Trouble { occasion, about, plans, since, reason, what, next } = trouble;
+    let Trouble { occasion, about, plans, place, since, reason, what, next } = trouble;
     Event {
         phase,
         occasion: *occasion,
         about: about.clone(),
         plans: plans.iter().cloned().collect(),
+        place: place.clone(),
         since: *since,
         reason: reason.clone(),
         what: what.clone(),
@@ -272,6 +273,7 @@ pub(super) mod tests {
             occasion: Occasion::Approval,
             about: "the declaration".into(),
             plans: BTreeSet::new(),
+            place: None,
             since: at("2026-11-22T01:00:00Z"),
             reason: "7f31c09ad2e4".into(),
             what: "a change waits".into(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::ping::{Ping, PingKind};
 use super::trouble::minute;
-use crate::model::{AlertsName, Channel, Occasion, PlanName, is_hidden};
+use crate::model::{AlertsName, Channel, FilePlace, Occasion, PlanName, is_hidden};
 
 /// Characters after which a piece of foreign text is cut.
 const LONGEST: usize = 300;
@@ -50,6 +50,9 @@ pub struct Event {
     pub about: String,
     /// The plans that it concerns; all of them if there is none.
     pub plans: Vec<PlanName>,
+    /// Where in the files of the declaration, if it is about a place there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<FilePlace>,
     /// Since when it is, or was.
     pub since: Timestamp,
     /// Why, as one word.
@@ -188,11 +191,15 @@ impl Letter {
 }
 
 fn event_document(event: &Event) -> Value {
-    let Event { phase, occasion, about, plans, since, reason, what, next } = event;
-    json!({
+    let Event { phase, occasion, about, plans, place, since, reason, what, next } = event;
+    let mut document = json!({
         "phase": phase, "occasion": occasion, "about": plain(about), "plans": plans, "since": since,
         "reason": plain(reason), "what": plain(what), "next": plain(next),
-    })
+    });
+    if let Some(FilePlace { file, line, column }) = place {
+        document["place"] = json!({ "file": plain(file), "line": line, "column": column });
+    }
+    document
 }
 
 /// What an event comes to, as few words.
@@ -264,6 +271,7 @@ pub(super) mod tests {
             occasion: Occasion::Failed,
             about: "plan/nightly".into(),
             plans: vec!["nightly".parse().unwrap()],
+            place: None,
             since: "2026-11-22T01:30:00Z".parse().unwrap(),
             reason: "partial".into(),
             what: "run of 2026-11-22 01:30: partial, 3 repositories not backed up".into(),
@@ -319,6 +327,11 @@ pub(super) mod tests {
         );
         let event = &document["events"][0];
         assert_eq!((&event["phase"], &event["occasion"]), (&json!("begins"), &json!("failed")));
+        assert_eq!(event.get("place"), None);
+        let place = Some(FilePlace { file: "teams/web.kdl\n".into(), line: 3, column: 5 });
+        let broken = letter(vec![Event { place, ..super::tests::event(Phase::Begins) }]);
+        let place = &broken.document("7f31", &"ops".parse().unwrap())["events"][0]["place"];
+        assert_eq!(*place, json!({"file": "teams/web.kdl\\u{a}", "line": 3, "column": 5}));
     }
 
     #[test]

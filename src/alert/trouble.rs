@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::model::condition::holding;
 use crate::model::{
-    Address, ConditionKind, Conditions, CredentialRole, Declaration, Occasion, PlanName, ProjectSelector, RunId,
-    Waiting,
+    Address, ConditionKind, Conditions, CredentialRole, Declaration, FilePlace, Occasion, PlanName, ProjectSelector,
+    RunId, Waiting,
 };
 use crate::reconcile::status::{fault, overdue_words};
 use crate::run::Outcome;
@@ -71,6 +71,8 @@ pub struct Trouble {
     pub about: String,
     /// The plans that it concerns; all of them if there is none.
     pub plans: BTreeSet<PlanName>,
+    /// Where in the files, if it is about a place there.
+    pub place: Option<FilePlace>,
     /// Since when.
     pub since: Timestamp,
     /// Why, as one word: another one is news.
@@ -113,6 +115,7 @@ pub fn troubles(facts: &Facts, now: Timestamp) -> BTreeMap<String, Trouble> {
             occasion,
             about: address.to_string(),
             plans: BTreeSet::from([name.clone()]),
+            place: None,
             since,
             reason: reason.to_owned(),
             what,
@@ -152,6 +155,7 @@ pub fn troubles(facts: &Facts, now: Timestamp) -> BTreeMap<String, Trouble> {
             occasion,
             about: address.to_string(),
             plans: concerned(&facts.declaration, address),
+            place: None,
             since: condition.since,
             reason: condition.reason.clone(),
             what: condition.message.clone(),

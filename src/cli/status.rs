@@ -7,6 +7,7 @@ use clap::Args;
 use super::interrupt::Interrupt;
 use super::{CliError, Context, exit_code};
 use crate::clock::Clock;
+use crate::config::first_error;
 use crate::reconcile;
 use crate::reconcile::status::{File, Known, Status, gather, status};
 use crate::source::Provenance;
@@ -92,9 +93,10 @@ async fn look(context: &Context) -> Result<Status, CliError> {
                 let changes = reconcile::plan(applied, declared, &known, context.clock.now());
                 File::Valid(Box::new((decoded.declaration, changes)))
             }
-            Err(invalid) => {
-                File::Invalid(invalid.diagnostics.iter().filter(|found| found.severity.as_str() == "error").count())
-            }
+            Err(invalid) => match first_error(tree.sources(), &invalid.diagnostics) {
+                Some(first) => File::Invalid(first),
+                None => File::Unreadable("it says nothing that can be applied".to_owned()),
+            },
         },
     };
     let known = known(context, state.as_ref(), file).await?;

@@ -20,6 +20,7 @@ mod document;
 mod edit;
 mod error;
 mod excerpt;
+mod first_error;
 mod format;
 mod gaps;
 mod kdl_schema;
@@ -50,6 +51,7 @@ pub use edit::{
     set_credential, set_expiry, set_store_key, starter, store_key_purpose,
 };
 pub use error::{Diagnostic, FileId, Invalid, Label, Severity, SourceFile, Span};
+pub use first_error::{FirstError, first_error, place_of};
 pub use format::{FormatError, format};
 pub use kdl_schema::reference_kdl;
 pub use lexer::pieces;

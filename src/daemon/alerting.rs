@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Activation, WatchEvent, WatchSink};
 use crate::alert::{Heard, Trouble};
 use crate::clock::Clock;
+use crate::config::{FirstError, Sources, first_error};
 use crate::model::{Address, Occasion, PlanName};
 use crate::run::Event;
 
@@ -30,7 +31,7 @@ impl Overhearing {
         Trouble::of_declaration(occasion, self.clock.now(), reason, what, next.to_owned())
     }
 
-    fn activated(&self, activation: &Activation) {
+    fn activated(&self, sources: &Sources, activation: &Activation) {
         const STAYS: &str = "correct it: xopero validate; what is in force stays so";
         let (approval, declaration) = match activation {
             Activation::Applied { .. } | Activation::InSync { .. } => (None, None),
@@ -44,9 +45,10 @@ impl Overhearing {
                 (None, Some(self.trouble(Occasion::Source, "refused", what, STAYS)))
             }
             Activation::Invalid { diagnostics } => {
-                let first = diagnostics.first().map(|first| format!(": {}", first.message)).unwrap_or_default();
-                let what = format!("it has errors{first}");
-                (None, Some(self.trouble(Occasion::Source, "invalid", what, STAYS)))
+                let first = first_error(sources, diagnostics);
+                let what = first.as_ref().map_or_else(|| "it has errors".to_owned(), FirstError::words);
+                let trouble = self.trouble(Occasion::Source, "invalid", what, STAYS);
+                (None, Some(Trouble { place: first.and_then(|first| first.place), ..trouble }))
             }
             // The next activation tells.
             Activation::Busy { .. } | Activation::Failed { .. } => return,
@@ -67,6 +69,7 @@ impl Overhearing {
             occasion: Occasion::Failed,
             about: Address::plan(plan).to_string(),
             plans: BTreeSet::from([plan.clone()]),
+            place: None,
             since: self.clock.now(),
             reason: "not-begun".to_owned(),
             what: error.join(": "),
@@ -85,7 +88,7 @@ impl WatchSink for Overhearing {
     fn tell(&self, event: &WatchEvent<'_>) {
         const FOLLOWED: &str = "what is in force stays so; if the branch is right: xopero plan, then xopero apply";
         match event {
-            WatchEvent::Activated { activation, .. } => self.activated(activation),
+            WatchEvent::Activated { sources, activation, .. } => self.activated(sources, activation),
             WatchEvent::SourceBack => self.heard.know(READING, None),
             WatchEvent::SourceStale { reason, hint, .. } => {
                 let next = hint.clone().unwrap_or_else(|| "what is in force stays so".to_owned());
@@ -117,4 +120,28 @@ impl WatchSink for Overhearing {
     }
 
     fn tell_of_run(&self, _plan: &PlanName, _event: &Event) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::config::{SourceFile, decode};
+    use crate::model::FilePlace;
+
+    #[test]
+    fn a_broken_file_is_told_with_its_place() {
+        let clock = Arc::new(ManualClock::at(jiff::Timestamp::UNIX_EPOCH));
+        let overhearing = Overhearing { heard: Arc::default(), clock };
+        let text = "xopero schema=1\n  servr \"bb\"\n";
+        let sources = Sources::alone(SourceFile { name: "xopero.kdl".into(), text: text.into() });
+        let diagnostics = decode(&sources).unwrap_err().diagnostics;
+        overhearing.activated(&sources, &Activation::Invalid { diagnostics });
+        let known = overhearing.heard.known();
+        let trouble = known.values().flatten().next().unwrap();
+        assert_eq!(trouble.place, Some(FilePlace { file: "xopero.kdl".into(), line: 2, column: 3 }));
+        assert!(trouble.what.starts_with("xopero.kdl:2:3: "), "{}", trouble.what);
+        overhearing.activated(&sources, &Activation::InSync { generation: None });
+        assert!(overhearing.heard.known().values().all(Option::is_none));
+    }
 }

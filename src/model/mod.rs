@@ -26,6 +26,7 @@ pub mod base_url;
 pub mod condition;
 pub mod declaration;
 pub mod destination;
+mod file_place;
 mod followed;
 pub mod git;
 pub mod hex;
@@ -57,6 +58,7 @@ pub use declaration::{
     Concurrency, Credential, CredentialReference, CredentialRole, Declaration, Project, Recipient, Server, TokenBucket,
 };
 pub use destination::{Destination, Place, S3Place};
+pub use file_place::FilePlace;
 pub use followed::{Followed, FollowedBranch, FollowedCommit};
 pub use git::{Head, ObjectFormat, ObjectId, RefName, RefTip, References};
 pub use hidden::is_hidden;

@@ -255,6 +255,8 @@ fn typed(kind: &str, value: &impl serde::Serialize) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::FirstError;
+    use crate::model::FilePlace;
     use crate::reconcile::status::sample::{at, known};
     use crate::reconcile::status::{File, status};
 
@@ -284,9 +286,10 @@ mod tests {
     fn before_anything_is_applied_the_next_step_is_said() {
         let mut known = known();
         known.applied = None;
-        known.file = File::Invalid(1);
+        let place = Some(FilePlace { file: "xopero.kdl".into(), line: 3, column: 1 });
+        known.file = File::Invalid(FirstError { errors: 1, place, message: "there is no node `servr`".into() });
         let text = render(&status(&known, at("2026-11-22T06:00:00Z")), PLAIN, 80);
-        let expected = "Nothing is in force yet: xopero plan, then xopero apply\nThe file has 1 error: `xopero";
+        let expected = "Nothing is in force yet: xopero plan, then xopero apply\nThe file is broken: xopero.kdl:3:1: there is no node `servr`; ";
         assert!(text.starts_with(expected), "{text}");
     }
 }

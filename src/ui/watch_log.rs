@@ -20,8 +20,12 @@ impl WatchSink for Log {
             | WatchEvent::RunFailed { plan, .. } => (Some(display(plan)), None),
             WatchEvent::Activated { sources, activation: Activation::Invalid { diagnostics }, .. } => {
                 for diagnostic in diagnostics {
-                    let place = config::to_json(sources, diagnostic);
-                    tracing::warn!(code = diagnostic.code, diagnostic = %place, "{}", diagnostic.message);
+                    let whole = config::to_json(sources, diagnostic);
+                    let place = config::place_of(sources, diagnostic);
+                    let (file, line, column) =
+                        place.map_or((None, None, None), |at| (Some(at.file), Some(at.line), Some(at.column)));
+                    let (code, message) = (diagnostic.code, &diagnostic.message);
+                    tracing::warn!(code, file, line, column, diagnostic = %whole, "{message}");
                 }
                 (None, None)
             }

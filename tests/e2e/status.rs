@@ -154,3 +154,19 @@ fn a_marker_of_somebody_else_is_told() {
     std::fs::remove_file(marker(&home)).unwrap();
     assert!(status(&home).0.contains("not seen"));
 }
+
+#[test]
+fn a_broken_file_is_told_with_its_place() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let home = Home::new(world, options());
+    home.apply_usual();
+    let path = home.path().join("xopero.kdl");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{good}\n  servr \"x\"\n")).unwrap();
+    let (shown, lines) = status(&home);
+    let line = good.lines().count() + 2;
+    let file = &lines[1]["file"];
+    assert_eq!(file["place"], serde_json::json!({"file": "xopero.kdl", "line": line, "column": 3}), "{file}");
+    assert!(shown.contains(&format!("xopero.kdl:{line}:3:")) && shown.contains("generation 1 stays"), "{shown}");
+}

@@ -1,6 +1,7 @@
 //! A watch under a service manager, its log, and what it keeps to itself.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
@@ -131,6 +132,25 @@ fn a_watch_tells_in_json_where_the_log_is_json() {
     let ended = lines.iter().find(|line| line["message"].as_str().is_some_and(|text| text.contains("2 new")));
     let ended = ended.unwrap_or_else(|| panic!("{text}"));
     assert!(ended["plan"] == "nightly" && ended["run"].is_string() && ended["at"].is_string(), "{ended}");
+}
+
+#[test]
+fn a_broken_file_is_a_line_with_its_place() {
+    let home = usual(world());
+    let path = home.path().join("xopero.kdl");
+    let good = std::fs::read_to_string(&path).expect("it can be read");
+    std::fs::write(&path, format!("{good}\n  servr \"x\"\n")).expect("it is written");
+    let mut command = home.xopero_command(&["watch", "--log-format", "json"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line.expect("it is text")).expect("it is JSON"));
+    let broken = lines.find(|line| line["code"].is_string()).expect("it is told");
+    let place = (broken["file"].as_str(), broken["line"].as_u64(), broken["column"].as_u64());
+    assert_eq!(place, (Some("xopero.kdl"), Some(good.lines().count() as u64 + 2), Some(3)), "{broken}");
+    let stays = lines.next().expect("it goes on");
+    assert!(stays["message"].as_str().is_some_and(|text| text.contains("generation 1 stays")), "{stays}");
+    send_signal(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]

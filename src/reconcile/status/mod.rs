@@ -16,9 +16,10 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::change::{ChangeSet, PlanId};
+use crate::config::FirstError;
 use crate::model::{
     AccountName, Address, AlertsName, Applied, Channel, Conditions, Declaration, DestinationId, DestinationName,
-    Followed, FollowedBranch, FollowedCommit, Generation, PlanName, RunId, Waiting,
+    FilePlace, Followed, FollowedBranch, FollowedCommit, Generation, PlanName, RunId, Waiting,
 };
 use crate::state::{ChannelRow, Holding, RunRow};
 
@@ -73,8 +74,8 @@ impl Known {
 pub enum File {
     /// It can be read and makes sense.
     Valid(Box<(Declaration, ChangeSet)>),
-    /// It has this many errors.
-    Invalid(usize),
+    /// It has errors.
+    Invalid(FirstError),
     /// It cannot be read.
     Unreadable(String),
 }
@@ -156,6 +157,8 @@ pub struct FileStatus {
     pub sync: Sync,
     /// The change set that would be applied.
     pub plan_id: Option<PlanId>,
+    /// Where it is broken.
+    pub place: Option<FilePlace>,
     /// What there is to know, as a phrase that follows "the file".
     pub message: String,
 }
@@ -309,9 +312,9 @@ fn file_status(file: &File, applied: Option<&Applied>) -> FileStatus {
         File::Valid(_) => {
             (Sync::Pending, "says something else: `xopero plan` shows it, `xopero apply` puts it in force".to_owned())
         }
-        File::Invalid(errors) => {
-            let noun = if *errors == 1 { "error" } else { "errors" };
-            (Sync::Invalid, format!("has {errors} {noun}{stays}: `xopero validate` shows them"))
+        File::Invalid(first) => {
+            let them = if first.errors == 1 { "it" } else { "them all" };
+            (Sync::Invalid, format!("is broken{stays}: {}; `xopero validate` shows {them}", first.words()))
         }
         File::Unreadable(why) => (Sync::SourceStale, format!("cannot be read{stays}: {why}")),
     };
@@ -319,7 +322,11 @@ fn file_status(file: &File, applied: Option<&Applied>) -> FileStatus {
         File::Valid(both) if !both.1.is_empty() => Some(both.1.plan_id.clone()),
         File::Valid(_) | File::Invalid(_) | File::Unreadable(_) => None,
     };
-    FileStatus { sync, plan_id, message }
+    let place = match file {
+        File::Invalid(first) => first.place.clone(),
+        File::Valid(_) | File::Unreadable(_) => None,
+    };
+    FileStatus { sync, plan_id, place, message }
 }
 
 impl Marker {
