@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, Generation};
@@ -269,6 +270,21 @@ pub fn holding(conditions: &Conditions) -> impl Iterator<Item = (&Address, Condi
     let all = conditions.iter().flat_map(|(address, kinds)| kinds.iter().map(move |(kind, it)| (address, *kind, it)));
     all.filter(|(_, _, condition)| condition.status == ConditionStatus::True)
 }
+/// Whether a credential ends soon: told 30, 14 and 3 days before its last day, and when that is over.
+pub fn expiring(last_day: Date, today: Date) -> Seen {
+    let left = today.until(last_day).map_or(i32::MAX, |span| span.get_days());
+    let reason = match left {
+        ..0 => "Expired",
+        0..=3 => "Within3Days",
+        4..=14 => "Within14Days",
+        15..=30 => "Within30Days",
+        _ => return Seen::Not,
+    };
+    let message =
+        if left < 0 { format!("it ended on {last_day}") } else { format!("it works until {last_day}: seal a new one") };
+    Seen::Holds { reason, message }
+}
+
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use super::ReconcileError;
 use super::approval::{Approval, agree};
 use super::bind::bind_destinations;
 use super::known::known;
+use super::settled::settled;
 use crate::change::{ChangeSet, Glimpses, Known, change_set};
 use crate::clock::Clock;
 use crate::crash::{self, CrashPoint};
@@ -95,7 +96,7 @@ pub async fn apply(
         return Ok(Outcome::InSync { generation: change_set.based_on, change_set });
     }
     crash::point(CrashPoint::ChangeAgreed);
-    bind_destinations(store, &declaration, base, clock).await?;
+    let ours = bind_destinations(store, &declaration, base, clock).await?;
     crash::point(CrashPoint::DestinationsReady);
 
     let generation = Generation::after(change_set.based_on);
@@ -112,6 +113,10 @@ pub async fn apply(
         allowed: if approval.is_complete() { Vec::new() } else { change_set.allowed_by() },
     };
     store.record_applied(&next, change_set.based_on).await?;
+    // The declaration is in force, whatever becomes of what follows from it.
+    if let Err(error) = settled(store, &next, &ours, now).await {
+        tracing::warn!(%error, "what follows from the declaration is not remembered");
+    }
     Ok(Outcome::Applied { generation, change_set })
 }
 
@@ -146,7 +151,8 @@ mod tests {
     use super::*;
     use crate::change::{Counts, RailKind, sample};
     use crate::clock::{ManualClock, SystemClock};
-    use crate::model::Lineage;
+    use crate::model::condition::holding;
+    use crate::model::{ConditionKind, Lineage, Seen, Sighting};
     use crate::reconcile::SavedPlan;
     use crate::state::{Exclusive, LockBody, StateLocation};
 
@@ -217,6 +223,27 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
         };
         StateLock::acquire(store.location(), Exclusive::Applying, &body).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_comes_into_force_settles_what_it_proves() {
+        let world = World::new().await;
+        let mut declared = sample::declaration();
+        world.apply(&declared, Approval::Auto).await.unwrap();
+        let foreign = Sighting {
+            address: Address::destination(declared.destinations.keys().next().unwrap()),
+            kind: ConditionKind::DestinationForeign,
+            seen: Seen::Holds { reason: "Foreign", message: "it is somebody else's".into() },
+        };
+        world.store.settle_conditions(&[foreign], None, world.clock.now()).await.unwrap();
+        let project = declared.projects.values_mut().next().unwrap();
+        project.main.expires = Some("2026-11-24".parse().unwrap());
+        world.apply(&declared, Approval::Auto).await.unwrap();
+        let conditions = world.store.conditions().await.unwrap();
+        let holding: Vec<String> = holding(&conditions)
+            .map(|(address, kind, condition)| format!("{} {address} {}", kind.as_str(), condition.reason))
+            .collect();
+        assert_eq!(holding, ["CredentialExpiring credential/PAY/main Within3Days"]);
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ pub mod observe;
 mod plan_file;
 mod rollback;
 mod saved_plan;
+mod settled;
 pub mod status;
 mod stays;
 

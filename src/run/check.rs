@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::conclude::Whole;
 use super::dispatch::{Context, Servers};
 use super::passwords::login_refusal;
@@ -10,6 +13,7 @@ use super::server::ServerContext;
 use super::{Refused, TaskError};
 use crate::bitbucket::{Client, ServerVersion};
 use crate::http::Authorization;
+use crate::model::condition::expiring;
 use crate::model::{
     Address, Applied, ConditionKind, CredentialRole, PasswordMark, ProjectSelector, RefusedLogin, Seen, ServerName,
     Sighting,
@@ -50,6 +54,8 @@ pub(super) async fn check_credentials(
         let server = &applied.declaration.projects[project].server;
         let (account, address) = (authorization.account(), Address::credential(project, role));
         let mark = passwords.mark(project, role);
+        let ending = expiry(applied, project, role, context.clock.now());
+        credentials.witness(Sighting { address: address.clone(), kind: ConditionKind::CredentialExpiring, seen: ending });
         let known = answers
             .iter()
             .position(|answer| answer.server == server && answer.authorization.is_same_secret(authorization));
@@ -67,7 +73,13 @@ pub(super) async fn check_credentials(
                 };
             }
             match show(context, &servers[server], (project, role), whole).await? {
-                Shown::Said(said) => answers.push(Answer { server, authorization, said }),
+                Shown::Said(said) => {
+                    if said.is_some() {
+                        let (address, kind) = (Address::server(server), ConditionKind::ServerUnreachable);
+                        credentials.witness(Sighting { address, kind, seen: Seen::Not });
+                    }
+                    answers.push(Answer { server, authorization, said });
+                }
                 Shown::SetAside(login) => {
                     let refused = Refused::set_aside(project, role, account, &login);
                     whole.warnings.push(format!("{address} (account {account}) is not used: {}", refused.why));
@@ -160,6 +172,13 @@ async fn show(
         (None | Some(_), _, _) => {}
     }
     Ok(Shown::Said(said))
+}
+
+/// Whether a credential ends soon, by what the file says.
+fn expiry(applied: &Applied, project: &ProjectSelector, role: &CredentialRole, now: Timestamp) -> Seen {
+    let credential = applied.declaration.projects[project].credential(role);
+    let last_day = credential.and_then(|credential| credential.expires);
+    last_day.map_or(Seen::Not, |last_day| expiring(last_day, now.to_zoned(TimeZone::UTC).date()))
 }
 
 /// Whether an answer says something about the credential. Where it does not, the requests that need it will tell.

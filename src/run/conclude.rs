@@ -13,6 +13,8 @@ pub(super) struct Whole {
     pub(super) projects_failed: Vec<ProjectFailure>,
     pub(super) destinations_failed: Vec<DestinationFailure>,
     pub(super) servers_busy: Vec<BusyServer>,
+    /// Conditions that began or ended before the run did.
+    pub(super) transitions: Vec<Transition>,
     pub(super) warnings: Vec<String>,
     pub(super) ledger: Ledger,
 }
@@ -72,7 +74,7 @@ pub(super) async fn conclude(context: &Context, whole: &mut Whole) {
     sightings.extend(context.credentials.budgets(&whole.ledger, unfinished, now));
     match context.state.settle_conditions(&sightings, Some(context.generation), now).await {
         Ok(transitions) => {
-            for transition in transitions {
+            for transition in std::mem::take(&mut whole.transitions).into_iter().chain(transitions) {
                 whole.warnings.extend(warning(&transition));
                 context.events.emit(&Event::ConditionChanged { transition });
             }
@@ -101,7 +103,8 @@ fn warning(transition: &Transition) -> Option<String> {
         | ConditionKind::ServerUnreachable
         | ConditionKind::SourceStale
         | ConditionKind::SourceRewound
-        | ConditionKind::SourceUnsigned => false,
+        | ConditionKind::SourceUnsigned
+        | ConditionKind::ExecNotAllowed => false,
     };
     told.then(|| condition.message.clone())
 }

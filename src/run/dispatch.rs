@@ -13,7 +13,7 @@ use super::check::check_credentials;
 use super::conclude::{Whole, conclude};
 use super::credentials::{Credentials, Opened};
 use super::deadline::Deadline;
-use super::error::lines;
+use super::destinations::open_destinations;
 use super::journal::Journal;
 use super::keeper::Keeper;
 use super::limits::ask_limits;
@@ -25,7 +25,7 @@ use super::scope::survey;
 use super::server::ServerContext;
 use super::sweep::sweep;
 use super::work::{Role, coordinate};
-use super::{DestinationFailure, Event, EventSink, Outcome, RunError, Summary, Turnstile};
+use super::{Event, EventSink, Outcome, RunError, Summary, Turnstile};
 use crate::clock::Clock;
 use crate::crash::{self, CrashPoint};
 use crate::http::{Authorization, Proxies, Tally};
@@ -38,7 +38,7 @@ use crate::model::{
 use crate::schedule::Agenda;
 use crate::secret::{Expected, Identities, PublicKeys, SecretError, open};
 use crate::state::{AgendaRow, RunStart, StateStore};
-use crate::store::{Access, Store};
+use crate::store::Store;
 use crate::throttle::Holder;
 
 /// What a run needs from outside.
@@ -213,7 +213,7 @@ pub(super) async fn prepare(
     let backup_plan = declaration.plans.get(plan).ok_or_else(unknown)?.clone();
     let plan_uid = *applied.uids.get(&Address::plan(plan)).ok_or_else(unknown)?;
 
-    let destinations = open_destinations(execution, &backup_plan, whole).await?;
+    let destinations = open_destinations(execution, role, &backup_plan, whole).await?;
     let (max_duration, deadline) = match role {
         Role::Coordinator => {
             let limit = execution.max_duration.or(backup_plan.max_duration);
@@ -332,44 +332,4 @@ async fn left(state: &StateStore) -> Result<BTreeSet<Address>, RunError> {
     let is_left = |kind| matches!(kind, ConditionKind::RepoGone | ConditionKind::RepoMoved);
     let left = holding(&conditions).filter(|(_, kind, _)| is_left(*kind));
     Ok(left.map(|(address, _, _)| address.clone()).collect())
-}
-
-/// Opens the destinations of a plan. Those that cannot be used are entered in `whole`; an error means that none can.
-async fn open_destinations(
-    execution: &Execution,
-    backup_plan: &BackupPlan,
-    whole: &mut Whole,
-) -> Result<Vec<DestinationContext>, RunError> {
-    let mut destinations = Vec::new();
-    let mut first_failure = None;
-    for name in &backup_plan.destinations {
-        match open_destination(execution, name).await {
-            Ok(destination) => destinations.push(destination),
-            Err(error @ RunError::State(_)) => return Err(error),
-            Err(error) => {
-                let (destination, hint) = (name.clone(), error.hint());
-                whole.destinations_failed.push(DestinationFailure { destination, error: lines(&error), hint });
-                first_failure = first_failure.or(Some(error));
-            }
-        }
-    }
-    if let Some(error) = first_failure
-        && destinations.is_empty()
-    {
-        return Err(error);
-    }
-    Ok(destinations)
-}
-
-/// Opens a destination for writing, once its marker has proven that it is the one that was applied.
-async fn open_destination(execution: &Execution, name: &DestinationName) -> Result<DestinationContext, RunError> {
-    let Execution { applied, base, state, .. } = execution;
-    let declared = &applied.declaration.destinations[name];
-    let unbound = || RunError::Unbound { destination: name.clone() };
-    let id = state.destination_id(name, &declared.place).await?.ok_or_else(unbound)?;
-    let store = Store::open(&declared.place, base, Access::Write)?;
-    store.demand(id, applied.lineage).await?;
-    let recipients = |source| RunError::Recipients { destination: name.clone(), source };
-    let keys = PublicKeys::parse(&declared.encrypt_to).map_err(recipients)?;
-    Ok(DestinationContext { name: name.clone(), id, store, keys })
 }

@@ -26,6 +26,7 @@ mod conclude;
 mod credentials;
 mod deadline;
 mod decide;
+mod destinations;
 mod dispatch;
 mod error;
 mod event;

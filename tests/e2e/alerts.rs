@@ -213,3 +213,23 @@ fn a_watch_tells_of_the_runs_that_it_begins() {
     assert_eq!(inbox.next("/hook").phases(), ["begins failed"]);
     broken.remove();
 }
+
+#[test]
+fn a_run_that_finds_its_destination_again_says_so() {
+    let inbox = Inbox::open();
+    let home = with(&format!("alerts \"ops\" {{\n    webhook \"{}/hook\"\n}}\n", inbox.address));
+    let other = with("");
+    home.apply();
+    other.apply();
+    let marker = home.destination("nas").join("xopero.json");
+    let ours = std::fs::read(&marker).unwrap();
+    std::fs::copy(other.destination("nas").join("xopero.json"), &marker).unwrap();
+    run(&home, 1);
+    let [hook] = &inbox.came()[..] else { panic!("it is told once") };
+    assert_eq!(hook.phases(), ["begins Foreign", "begins not-begun"]);
+    // The admin corrects it, and asks nobody to look.
+    std::fs::write(&marker, ours).unwrap();
+    run(&home, 0);
+    let [hook] = &inbox.came()[..] else { panic!("the end is told once") };
+    assert_eq!(hook.phases(), ["over Foreign", "over not-begun"]);
+}

@@ -2,9 +2,9 @@
 
 use jiff::civil::Date;
 
-use super::conclude::expiring;
 use super::{Looked, Power};
 use crate::bitbucket::User;
+use crate::model::condition::expiring;
 use crate::model::{Address, CredentialRole, CredentialSeen, Declaration, Login, Seen, Sight};
 
 /// A credential that was looked at.

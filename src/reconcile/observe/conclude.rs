@@ -1,12 +1,11 @@
 //! What follows from what was seen: conditions for the memory, notes for people. Pure.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::{Looked, Part};
 use crate::change::{Note, NoteKind};
-use crate::model::condition::holding;
+use crate::model::condition::{expiring, holding};
 use crate::model::inventory::project_renamed;
 use crate::model::{
     Address, ConditionKind, CredentialRole, CredentialSeen, Declaration, DestinationSeen, DestinationState, Login,
@@ -53,7 +52,7 @@ pub(super) fn sightings(declaration: &Declaration, part: &Part, looked: &Looked,
 }
 
 /// The credentials that end soon, by what the file says.
-fn expiries(declaration: &Declaration, part: &Part, now: Timestamp) -> Vec<Sighting> {
+pub(in crate::reconcile) fn expiries(declaration: &Declaration, part: &Part, now: Timestamp) -> Vec<Sighting> {
     let today = now.to_zoned(TimeZone::UTC).date();
     let mut all = Vec::new();
     for (selector, project) in &declaration.projects {
@@ -70,21 +69,6 @@ fn expiries(declaration: &Declaration, part: &Part, now: Timestamp) -> Vec<Sight
         }
     }
     all
-}
-
-/// Whether a credential ends soon: told 30, 14 and 3 days before its last day, and when that is over.
-pub(super) fn expiring(last_day: Date, today: Date) -> Seen {
-    let left = today.until(last_day).map_or(i32::MAX, |span| span.get_days());
-    let reason = match left {
-        ..0 => "Expired",
-        0..=3 => "Within3Days",
-        4..=14 => "Within14Days",
-        15..=30 => "Within30Days",
-        _ => return Seen::Not,
-    };
-    let message =
-        if left < 0 { format!("it ended on {last_day}") } else { format!("it works until {last_day}: seal a new one") };
-    Seen::Holds { reason, message }
 }
 
 fn unreachable(server: &ServerSeen) -> Seen {

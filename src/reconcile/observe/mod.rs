@@ -43,6 +43,7 @@ use futures_util::future::{join, join_all};
 use jiff::Timestamp;
 
 pub use checked::{Checked, checked};
+pub(in crate::reconcile) use conclude::expiries;
 pub use conclude::{notes, shared_accounts};
 pub use powers::Power;
 
