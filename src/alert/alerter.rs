@@ -12,14 +12,18 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::courier::Courier;
+use super::courier::{AllowExec, Courier};
 use super::decide::{Decision, Told, decide};
 use super::letter::{Letter, plain};
 use super::ping::{Pinged, pings};
 use super::trouble::{Facts, HEARD, PlanFacts, Trouble, troubles};
 use crate::clock::Clock;
 use crate::crash::{self, CrashPoint};
-use crate::model::{Address, Alerts, AlertsName, Applied, Channel, Occasion, PlanName};
+use crate::model::condition::holding;
+use crate::model::{
+    Address, Alerts, AlertsName, Applied, Channel, ConditionKind, ConditionStatus, Conditions, Occasion, PlanName,
+    Seen, Sighting,
+};
 use crate::reconcile::status::{minted, newest_runs, waiting};
 use crate::state::{Before, Message, NewMessage, StateError, StateStore, Telling, ToldRow};
 
@@ -52,6 +56,10 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// How the keys begin of what was told of runs.
 const PING: &str = "ping ";
+
+/// Why a program is not called, as a phrase that follows its path, with what to do about it.
+const NOT_CALLED: &str = "is not called: this xopero was started without --allow-exec; add it to the command that runs \
+                          here, for a file alone cannot make this machine call programs";
 
 /// What only this process knows, and that something happened.
 #[derive(Debug, Default)]
@@ -162,14 +170,44 @@ impl Alerter {
     /// Decides what is news, and puts it into the outbox. Gives the number of messages.
     pub async fn look(&self) -> Result<usize, StateError> {
         let Some(applied) = self.state.applied().await? else { return Ok(0) };
-        if applied.declaration.alerts.is_empty() {
+        let declared = &applied.declaration.alerts;
+        let of = |(name, alerts): (&AlertsName, &Alerts)| {
+            alerts.channels().into_iter().map(|channel| (name.clone(), channel)).collect::<Vec<_>>()
+        };
+        self.state.keep_ways(&declared.iter().flat_map(of).collect()).await?;
+        if declared.is_empty() {
             return Ok(0);
         }
         let facts = self.facts(&applied).await?;
         let now = self.clock.now();
+        self.say_who_is_not_called(&applied, &facts.conditions, now).await?;
         let since = now.saturating_sub(HOUR).unwrap_or(Timestamp::MIN);
         let host = self.who.clone();
         self.state.tell(since, now, |before| telling(&applied, &facts, before, &host, now)).await
+    }
+
+    /// Programs that this process may not call are a condition, told once: nobody else may be there to call them.
+    async fn say_who_is_not_called(
+        &self,
+        applied: &Applied,
+        known: &Conditions,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        let alerts = &applied.declaration.alerts;
+        let mut sightings = calls(alerts, known, self.courier.allow_exec);
+        if sightings.iter().any(|sighting| sighting.seen != Seen::Not) {
+            // Another process may call them, and does.
+            let ways = self.state.channels().await?;
+            let called = ways.iter().filter(|row| row.channel == Channel::Exec && row.last_sent.is_some());
+            let called: BTreeSet<Address> = called.map(|row| Address::alerts(&row.alerts)).collect();
+            sightings.retain(|sighting| !called.contains(&sighting.address));
+        }
+        for transition in self.state.settle_conditions(&sightings, Some(applied.generation), now).await? {
+            if transition.condition.status == ConditionStatus::True {
+                tracing::warn!("{}: {}", transition.address, transition.condition.message);
+            }
+        }
+        Ok(())
     }
 
     async fn facts(&self, applied: &Applied) -> Result<Facts, StateError> {
@@ -229,6 +267,15 @@ impl Alerter {
             return Ok(true);
         };
         let now = self.clock.now();
+        let waited = Duration::try_from(now.duration_since(*created)).unwrap_or_default();
+        if *channel == Channel::Exec && self.courier.allow_exec == AllowExec::No {
+            // It waits for a process that may call the program, and is no attempt.
+            let given_up = waited >= GIVES_UP_AFTER;
+            if given_up {
+                self.state.message_given_up(id, now, &format!("the program {NOT_CALLED}")).await?;
+            }
+            return Ok(given_up);
+        }
         let until = now.saturating_add(TAKEN_FOR).unwrap_or(Timestamp::MAX);
         if !self.state.take_message(id, now, until).await? {
             return Ok(false);
@@ -245,7 +292,6 @@ impl Alerter {
             }
             Err(error) => {
                 let line = plain(&error.line());
-                let waited = Duration::try_from(now.duration_since(*created)).unwrap_or_default();
                 tracing::warn!("alerts/{name} {channel}: {line}");
                 if waited >= GIVES_UP_AFTER {
                     self.state.message_given_up(id, now, &line).await?;
@@ -286,20 +332,33 @@ fn telling(applied: &Applied, facts: &Facts, before: &Before, host: &str, now: T
             let channels = alerts.channels().into_iter().filter(|channel| letter.goes_by(*channel));
             telling.messages.extend(channels.map(|channel| message(name, channel, &id, "", &letter)));
         }
-        if alerts.healthchecks.is_some() {
+        if alerts.healthchecks.is_none() {
+            // Whoever comes to listen anew begins anew.
+            let pings = rows().filter(|row| row.key.starts_with(PING));
+            telling.forgotten.extend(pings.map(|row| (name.clone(), row.key.clone())));
+        } else {
             signs_of_life(name, alerts, applied, facts, before, host, now, &mut telling);
         }
     }
-    // Alerts that have left have told nothing.
-    let gone: BTreeSet<&AlertsName> = before
-        .told
-        .iter()
-        .map(|row| &row.alerts)
-        .filter(|name| !applied.declaration.alerts.contains_key(*name))
-        .collect();
-    let left = before.told.iter().filter(|row| gone.contains(&row.alerts));
-    telling.forgotten.extend(left.map(|row| (row.alerts.clone(), row.key.clone())));
     telling
+}
+
+/// What is news of programs that may not be called, or may be.
+fn calls(alerts: &BTreeMap<AlertsName, Alerts>, known: &Conditions, allow: AllowExec) -> Vec<Sighting> {
+    let kind = ConditionKind::ExecNotAllowed;
+    let of = |(name, alerts): (&AlertsName, &Alerts)| {
+        let address = Address::alerts(name);
+        let holds = holding(known).any(|(about, found, _)| *about == address && found == kind);
+        let seen = match (&alerts.exec, allow) {
+            (Some(program), AllowExec::No) if !holds => {
+                Seen::Holds { reason: "NotAllowed", message: format!("{program} {NOT_CALLED}") }
+            }
+            (None, _) | (Some(_), AllowExec::Yes) if holds => Seen::Not,
+            (None | Some(_), AllowExec::No | AllowExec::Yes) => return None,
+        };
+        Some(Sighting { address, kind, seen })
+    };
+    alerts.iter().filter_map(of).collect()
 }
 
 #[expect(clippy::too_many_arguments, reason = "it is a part of one function that is told apart")]
@@ -351,6 +410,7 @@ impl Trouble {
             occasion,
             about: "the declaration".to_owned(),
             plans: BTreeSet::new(),
+            place: None,
             since,
             reason: reason.to_owned(),
             what,
@@ -361,4 +421,3 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests;
-            place: None,

@@ -222,7 +222,7 @@ const fn occasion(kind: ConditionKind) -> Option<Occasion> {
         ConditionKind::DestinationForeign => Some(Occasion::Destination),
         // A look says that an account is limited at that moment; runs that wait for long are told by themselves. What
         // was renamed, moved or deleted on purpose keeps its backups. What is wrong with a branch is heard from whoever
-        // follows it.
+        // follows it. Who may not call a program says so in its log.
         ConditionKind::Throttled
         | ConditionKind::RepoRenamed
         | ConditionKind::RepoMoved
@@ -230,7 +230,8 @@ const fn occasion(kind: ConditionKind) -> Option<Occasion> {
         | ConditionKind::ProjectRenamed
         | ConditionKind::SourceStale
         | ConditionKind::SourceRewound
-        | ConditionKind::SourceUnsigned => None,
+        | ConditionKind::SourceUnsigned
+        | ConditionKind::ExecNotAllowed => None,
     }
 }
 
@@ -258,7 +259,8 @@ fn next_of(kind: ConditionKind, address: &Address) -> String {
         | ConditionKind::ProjectRenamed
         | ConditionKind::SourceStale
         | ConditionKind::SourceRewound
-        | ConditionKind::SourceUnsigned => "look: xopero status".to_owned(),
+        | ConditionKind::SourceUnsigned
+        | ConditionKind::ExecNotAllowed => "look: xopero status".to_owned(),
     }
 }
 

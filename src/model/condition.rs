@@ -52,6 +52,8 @@ pub enum ConditionKind {
     SourceRewound,
     /// The branch that is followed has a commit that is not signed as it must be.
     SourceUnsigned,
+    /// Whoever tells may not call the program of some alerts.
+    ExecNotAllowed,
 }
 
 impl std::str::FromStr for ConditionKind {
@@ -69,7 +71,7 @@ pub struct UnknownCondition;
 
 impl ConditionKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CredentialExpiring,
         Self::CredentialRejected,
         Self::AccountMismatch,
@@ -85,6 +87,7 @@ impl ConditionKind {
         Self::SourceStale,
         Self::SourceRewound,
         Self::SourceUnsigned,
+        Self::ExecNotAllowed,
     ];
 
     /// The name that people and programs see.
@@ -105,6 +108,7 @@ impl ConditionKind {
             Self::SourceStale => "SourceStale",
             Self::SourceRewound => "SourceRewound",
             Self::SourceUnsigned => "SourceUnsigned",
+            Self::ExecNotAllowed => "ExecNotAllowed",
         }
     }
 
@@ -124,7 +128,8 @@ impl ConditionKind {
             | Self::DestinationForeign
             | Self::SourceStale
             | Self::SourceRewound
-            | Self::SourceUnsigned => 1,
+            | Self::SourceUnsigned
+            | Self::ExecNotAllowed => 1,
         }
     }
 }
@@ -265,11 +270,6 @@ fn next(
     }
 }
 
-/// The conditions that hold, in the order of addresses.
-pub fn holding(conditions: &Conditions) -> impl Iterator<Item = (&Address, ConditionKind, &Condition)> {
-    let all = conditions.iter().flat_map(|(address, kinds)| kinds.iter().map(move |(kind, it)| (address, *kind, it)));
-    all.filter(|(_, _, condition)| condition.status == ConditionStatus::True)
-}
 /// Whether a credential ends soon: told 30, 14 and 3 days before its last day, and when that is over.
 pub fn expiring(last_day: Date, today: Date) -> Seen {
     let left = today.until(last_day).map_or(i32::MAX, |span| span.get_days());
@@ -285,6 +285,11 @@ pub fn expiring(last_day: Date, today: Date) -> Seen {
     Seen::Holds { reason, message }
 }
 
+/// The conditions that hold, in the order of addresses.
+pub fn holding(conditions: &Conditions) -> impl Iterator<Item = (&Address, ConditionKind, &Condition)> {
+    let all = conditions.iter().flat_map(|(address, kinds)| kinds.iter().map(move |(kind, it)| (address, *kind, it)));
+    all.filter(|(_, _, condition)| condition.status == ConditionStatus::True)
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 //! Contract: that something counts as told and the messages that tell it are recorded in one transaction. A kill after
 //! it loses nothing: the messages lie in the outbox until somebody takes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -296,6 +296,43 @@ impl StateStore {
         Ok(())
     }
 
+    /// Forgets everything of alerts and ways that are not among these: nobody is to be told by them any more.
+    pub async fn keep_ways(&self, ways: &BTreeSet<(AlertsName, Channel)>) -> Result<(), StateError> {
+        const ATTEMPT: &str = "forget what was told by alerts that have left";
+        let rows = sqlx::query("SELECT DISTINCT alerts, channel FROM alerts_outbox")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed(ATTEMPT))?;
+        for row in &rows {
+            let read = self.read("a message", row);
+            let (alerts, channel): (String, String) = (read.get("alerts")?, read.get("channel")?);
+            // What another version wrote belongs to nobody here, either.
+            if !ways.iter().any(|(name, way)| name.as_str() == alerts && way.as_str() == channel) {
+                sqlx::query("DELETE FROM alerts_outbox WHERE alerts = $1 AND channel = $2")
+                    .bind(alerts)
+                    .bind(channel)
+                    .execute(&self.pool)
+                    .await
+                    .map_err(self.failed(ATTEMPT))?;
+            }
+        }
+        let rows = sqlx::query("SELECT DISTINCT alerts FROM alerts_told")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed(ATTEMPT))?;
+        for row in &rows {
+            let alerts: String = self.read("what was told", row).get("alerts")?;
+            if !ways.iter().any(|(name, _)| name.as_str() == alerts) {
+                sqlx::query("DELETE FROM alerts_told WHERE alerts = $1")
+                    .bind(alerts)
+                    .execute(&self.pool)
+                    .await
+                    .map_err(self.failed(ATTEMPT))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets what was sent or given up before `before`.
     pub async fn forget_messages(&self, before: Timestamp) -> Result<(), StateError> {
         sqlx::query("DELETE FROM alerts_outbox WHERE state <> $1 AND ended < $2")
@@ -450,6 +487,37 @@ mod tests {
             (told, taken) = (told + more, taken + of_it);
         }
         assert_eq!((told, taken), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn of_alerts_that_have_left_nothing_stays() {
+        let (_home, store) = fresh().await;
+        let other: AlertsName = "other".parse().unwrap();
+        let told = |alerts: &AlertsName| ToldRow { alerts: alerts.clone(), key: "k".into(), body: json!(1) };
+        let news = |_: &Before| Telling {
+            told: vec![told(&ops()), told(&other)],
+            ..telling(vec![
+                message("hook", ""),
+                NewMessage { channel: Channel::Slack, ..message("slack", "") },
+                NewMessage { alerts: other.clone(), ..message("other", "") },
+            ])
+        };
+        store.tell(at(0), at(1), news).await.unwrap();
+        store.message_sent("slack", at(2)).await.unwrap();
+        let ways = |ways: &[(AlertsName, Channel)]| ways.iter().cloned().collect();
+        let all = ways(&[(ops(), Channel::Webhook), (ops(), Channel::Slack), (other.clone(), Channel::Webhook)]);
+        store.keep_ways(&all).await.unwrap();
+        assert_eq!((waiting(&store).await.len(), store.channels().await.unwrap().len()), (2, 3));
+        store.keep_ways(&ways(&[(ops(), Channel::Webhook)])).await.unwrap();
+        assert_eq!((waiting(&store).await, store.channels().await.unwrap().len()), (vec!["hook".to_owned()], 1));
+        let looked = |before: &Before| {
+            assert_eq!(before.told, [told(&ops())]);
+            Telling::default()
+        };
+        store.tell(at(0), at(3), looked).await.unwrap();
+        store.keep_ways(&BTreeSet::new()).await.unwrap();
+        assert_eq!(store.channels().await.unwrap(), []);
+        store.tell(at(0), at(4), |before| (assert_eq!(before.told, []), Telling::default()).1).await.unwrap();
     }
 
     #[tokio::test]

@@ -66,6 +66,17 @@ impl Scene {
         }
     }
 
+    /// Puts something else in force.
+    async fn change(&self, change: impl FnOnce(&mut crate::model::Declaration)) {
+        let state = self.state().await;
+        let mut applied = state.applied().await.unwrap().unwrap();
+        let before = applied.generation;
+        applied.generation = Generation::after(Some(before));
+        change(&mut applied.declaration);
+        state.record_applied(&applied, Some(before)).await.unwrap();
+        state.close().await;
+    }
+
     fn is(&self, time: &str) {
         self.until(at(time));
     }
@@ -227,6 +238,81 @@ async fn a_run_is_told_while_it_goes_on_and_when_it_ends() {
     });
     assert_eq!(done.await, 7);
     assert_eq!(scene.came(1), ["/ping"]);
+}
+
+#[tokio::test]
+async fn of_alerts_that_have_left_nothing_is_remembered() {
+    let mut scene = Scene::new().await;
+    let alerter = scene.alerter().await;
+    scene.is("2026-11-22T01:30:00Z");
+    scene.receiver.status.store(500, Ordering::SeqCst);
+    scene.run(&alerter, "failed").await;
+    alerter.round().await;
+    let mut left = None;
+    scene.change(|declaration| left = declaration.alerts.remove(&"ops".parse().unwrap())).await;
+    alerter.round().await;
+    assert_eq!(alerter.state.channels().await.unwrap(), []);
+    scene.receiver.status.store(200, Ordering::SeqCst);
+    scene.is("2026-11-22T03:00:00Z");
+    let before = scene.receiver.seen().len();
+    alerter.round().await;
+    assert_eq!(scene.came(before), [""; 0], "nobody is to be told");
+    // Whoever comes anew is told what is so, and of runs from then on.
+    scene.change(|declaration| drop(declaration.alerts.insert("ops".parse().unwrap(), left.unwrap()))).await;
+    alerter.round().await;
+    assert!(scene.came(before).contains(&"/hook begins".to_owned()), "{:?}", scene.came(before));
+    // One way leaves: the others stay.
+    scene.receiver.status.store(500, Ordering::SeqCst);
+    scene.is("2026-11-22T04:00:00Z");
+    scene.run(&alerter, "done").await;
+    alerter.round().await;
+    let ways = |rows: Vec<crate::state::ChannelRow>| rows.into_iter().map(|row| row.channel).collect::<Vec<_>>();
+    let both = [Channel::Healthchecks, Channel::Webhook];
+    assert_eq!(ways(alerter.state.channels().await.unwrap()), both);
+    scene.change(|declaration| declaration.alerts.values_mut().for_each(|alerts| alerts.healthchecks = None)).await;
+    alerter.round().await;
+    assert_eq!(ways(alerter.state.channels().await.unwrap()), [Channel::Webhook]);
+}
+
+#[tokio::test]
+async fn a_program_that_may_not_be_called_is_a_condition_and_waits_for_whoever_may() {
+    let mut scene = Scene::new().await;
+    let alerter = scene.alerter().await;
+    scene
+        .change(|declaration| declaration.alerts.values_mut().for_each(|alerts| alerts.exec = Some("/bin/cat".into())))
+        .await;
+    let held = async || {
+        let conditions = alerter.state.conditions().await.unwrap();
+        let held = holding(&conditions)
+            .map(|(address, kind, found)| format!("{} {address} {}", kind.as_str(), found.generation.unwrap()));
+        held.collect::<Vec<_>>()
+    };
+    scene.is("2026-11-22T01:30:00Z");
+    scene.run(&alerter, "failed").await;
+    for minute in 30..40 {
+        scene.is(&format!("2026-11-22T01:{minute}:01Z"));
+        alerter.round().await;
+        assert_eq!(held().await, ["ExecNotAllowed alerts/ops 2"], "before the first failure, and once");
+    }
+    let exec = async || {
+        let ways = alerter.state.channels().await.unwrap();
+        ways.into_iter().find(|way| way.channel == Channel::Exec).unwrap()
+    };
+    assert_eq!((exec().await.waiting, exec().await.attempts), (1, 0), "it was not tried");
+    let mut trusting = scene.alerter().await;
+    trusting.courier.allow_exec = AllowExec::Yes;
+    trusting.round().await;
+    assert_eq!((exec().await.waiting, exec().await.last_sent), (0, Some(at("2026-11-22T01:39:01Z"))));
+    assert_eq!(held().await, [""; 0]);
+    alerter.round().await;
+    assert_eq!(held().await, [""; 0], "somebody calls it");
+    // Nobody came for three days.
+    scene.is("2026-11-22T05:00:00Z");
+    scene.run(&alerter, "done").await;
+    alerter.round().await;
+    scene.is("2026-11-25T05:00:00Z");
+    alerter.round().await;
+    assert_eq!(exec().await.given_up, 1);
 }
 
 #[test]

@@ -224,15 +224,16 @@ fn conditions(known: &Known, uses: &BTreeSet<Address>) -> Vec<(bool, String)> {
             | ConditionKind::ListingSuspect
             | ConditionKind::DestinationForeign
             | ConditionKind::ServerUnreachable => true,
-            // The first is told of the credential, the second is a health of its own, the source has a line of its own,
-            // and the others change nothing.
+            // The first is told of the credential, the second is a health of its own, the source and the alerts have
+            // lines of their own, and the others change nothing.
             ConditionKind::CredentialExpiring
             | ConditionKind::Throttled
             | ConditionKind::RepoRenamed
             | ConditionKind::RepoMoved
             | ConditionKind::SourceStale
             | ConditionKind::SourceRewound
-            | ConditionKind::SourceUnsigned => return None,
+            | ConditionKind::SourceUnsigned
+            | ConditionKind::ExecNotAllowed => return None,
         };
         // What there is to know of a credential is told once, with the credential.
         let words = match address.kind() {

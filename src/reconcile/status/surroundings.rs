@@ -8,7 +8,10 @@ use jiff::tz::TimeZone;
 use super::plans::minute;
 use super::{AlertStatus, CredentialStatus, DestinationStatus, Known, Marker, Place, RetiredPlan, SourceStatus};
 use crate::model::condition::holding;
-use crate::model::{AccountName, Address, CredentialRole, Declaration, PlanName, ProjectSelector, Uid};
+use crate::model::{
+    AccountName, Address, AlertsName, Channel, ConditionKind, CredentialRole, Declaration, PlanName, ProjectSelector,
+    Uid,
+};
 use crate::state::ChannelRow;
 
 /// The branch that is followed, and why it is not where it should be.
@@ -120,10 +123,20 @@ pub(super) fn alerts(known: &Known) -> Vec<AlertStatus> {
             last_sent: row.and_then(|row| row.last_sent),
             waiting: row.map_or(0, |row| row.waiting),
             given_up: row.map_or(0, |row| row.given_up),
-            problem: row.and_then(alert_problem),
+            problem: row.and_then(alert_problem).or_else(|| not_called(known, name, channel)),
         }
     })
     .collect()
+}
+
+/// That a program is not called.
+fn not_called(known: &Known, name: &AlertsName, channel: Channel) -> Option<String> {
+    let address = Address::alerts(name);
+    let is_it = |(about, kind, _): &(&Address, ConditionKind, _)| {
+        channel == Channel::Exec && *kind == ConditionKind::ExecNotAllowed && **about == address
+    };
+    let (_, _, condition) = holding(&known.conditions).find(is_it)?;
+    Some(format!("{} (since {})", condition.message, minute(condition.since)))
 }
 
 fn alert_problem(row: &ChannelRow) -> Option<String> {
