@@ -43,6 +43,16 @@ impl CliError {
         self.lines.join(": ")
     }
 
+    /// What happened, with its causes, one line each.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// A failure that has been told already.
     pub const fn told(code: u8) -> Self {
         Self { code, lines: Vec::new(), details: Vec::new(), hint: None, note: None }

@@ -14,7 +14,7 @@ use crate::daemon::Overhearing;
 use crate::http::Tally;
 use crate::model::{PlanName, ProjectKey, RepoSlug, RunId};
 use crate::run::resume::{Found, find};
-use crate::run::{Event, EventSink, Execution, Outcome, Turnstile, execute, lines};
+use crate::run::{Event, EventSink, Execution, Outcome, Turnstile, execute};
 use crate::source::{SOURCE_LIMIT, read_file};
 use crate::state::Exclusive;
 use crate::ui::{EventLines, Progress, Stream, summary};
@@ -88,7 +88,8 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let under = Arc::new(state);
     let alerter = arguments.trust.alerter(context, &under, &clock);
-    let execution = Execution {
+    let identities = context.identities();
+    let execution = |identities| Execution {
         applied,
         plan: arguments.plan.clone(),
         only: arguments.repository.clone(),
@@ -101,20 +102,24 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         proxies: env::proxies(),
         tally: Tally::default(),
         state: Arc::clone(&under),
-        identities: context.identities()?,
+        identities,
         turnstile: Turnstile::new(Arc::clone(&clock)),
         clock,
         events,
         closing: CancellationToken::new(),
         stop: interrupt.token.clone(),
     };
-    lock.cancel_if_lost(interrupt.token);
+    lock.cancel_if_lost(interrupt.token.clone());
     let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::new(SystemClock) };
     let running = Box::pin(async {
-        let ended = execute(execution).await;
+        // Nobody looks on when a timer begins runs: what keeps one from beginning is told like what breaks it off.
+        let ended = match identities {
+            Ok(identities) => execute(execution(identities)).await.map_err(CliError::from),
+            Err(error) => Err(error),
+        };
         match &ended {
             Ok(_summary) => overhearing.run_begun(&arguments.plan),
-            Err(error) => overhearing.run_failed(&arguments.plan, &lines(error), error.hint().as_deref()),
+            Err(error) => overhearing.run_failed(&arguments.plan, error.lines(), error.hint()),
         }
         ended
     });

@@ -215,6 +215,19 @@ fn a_watch_tells_of_the_runs_that_it_begins() {
 }
 
 #[test]
+fn what_keeps_a_run_of_a_timer_from_beginning_is_told() {
+    let inbox = Inbox::open();
+    let home = with(&format!("alerts \"ops\" {{\n    webhook \"{}/hook\"\n}}\n", inbox.address));
+    home.apply();
+    home.xopero(&["run", "nightly", "--identity", "none.txt"]).expect(7);
+    let [hook] = &inbox.came()[..] else { panic!("it is told once") };
+    assert_eq!(hook.phases(), ["begins not-begun"]);
+    run(&home, 0);
+    let [hook] = &inbox.came()[..] else { panic!("the end is told once") };
+    assert_eq!(hook.phases(), ["over not-begun"]);
+}
+
+#[test]
 fn a_run_that_finds_its_destination_again_says_so() {
     let inbox = Inbox::open();
     let home = with(&format!("alerts \"ops\" {{\n    webhook \"{}/hook\"\n}}\n", inbox.address));
