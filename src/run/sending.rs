@@ -59,8 +59,13 @@ impl Credentials {
                     caller.limited = true;
                     self.settle_refusal(&pass, *retry_after).await?;
                 }
-                // A credential leaves before its token can go to somebody else who would use it.
                 Some(HttpError::Unauthorized { meaning, .. }) => {
+                    // A credential that does not log in leaves before its token can go to somebody else who would use
+                    // it. One that may not do this is looked at with a request of the same account, which would wait
+                    // for the answer that has come.
+                    if meaning.of_login().is_none() {
+                        pass.settle(Outcome::Answered);
+                    }
                     self.unauthorized(caller, *meaning, &error).await?;
                     pass.settle(Outcome::Answered);
                 }
@@ -195,5 +200,101 @@ impl Credentials {
         caller.refusals.push(refused);
         caller.unfit.insert(lease.role);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use jiff::Timestamp;
+    use secrecy::SecretString;
+    use tokio::sync::Barrier;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::credentials::Opened;
+    use super::super::deadline::Deadline;
+    use super::super::journal::Journal;
+    use super::super::passwords::Passwords;
+    use super::super::server::ServerContext;
+    use super::super::turnstile::Turnstile;
+    use super::super::{EventSink, RunError};
+    use super::*;
+    use crate::bitbucket::BitbucketError;
+    use crate::clock::{Clock, ManualClock, SystemClock};
+    use crate::http::{Authorization, Proxies, RequestPlace, Tally};
+    use crate::model::{
+        AccountName, BaseUrl, Concurrency, CredentialRole, Limit, LimitSource, ProjectKey, ProjectSelector, RateLimit,
+        Server, Uid,
+    };
+    use crate::state::{StateLocation, StateStore};
+    use crate::throttle::Holder;
+
+    struct Silent;
+
+    impl EventSink for Silent {
+        fn emit(&self, _event: &Event) {}
+    }
+
+    /// The credentials of a project with one account, and its server, which nobody serves.
+    async fn scene(state: Arc<StateStore>, clock: Arc<dyn Clock>) -> Result<(Credentials, ServerContext), RunError> {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url = BaseUrl::new(&format!("http://127.0.0.1:{port}")).unwrap();
+        let (project, account): (ProjectSelector, AccountName) = ("PAY".parse().unwrap(), "svc".parse().unwrap());
+        let (role, events): (_, Arc<dyn EventSink>) = (CredentialRole::Main, Arc::new(Silent));
+        let never = CancellationToken::new();
+        let deadline = Deadline::start(None, (&never, &never), &clock, &events);
+        let turnstile = Turnstile::new(Arc::clone(&clock));
+        let (timeout, concurrency) = (Duration::from_secs(5), Concurrency::default());
+        let declared = Server { url: url.clone(), ca_file: None, timeout, concurrency, rate_limit: None };
+        let around = (&clock, &events, &deadline, turnstile.roads());
+        let (proxies, tally) = (Proxies::new(None, None), Tally::default());
+        let (name, uid) = ("bb".parse().unwrap(), Uid::from_parts(1, 1));
+        let server =
+            ServerContext::open(name, uid, &declared, Path::new("."), (&proxies, &tally), &state, around).await?;
+        let holder = Holder::new(&url, &account);
+        let limit = RateLimit::Bucket { burst: 60, refill_per_second: 5 };
+        turnstile.tell(holder.clone(), Limit { limit, source: LimitSource::File });
+        let authorization = Authorization::bearer(account.clone(), &SecretString::from("token")).unwrap();
+        let opened = Opened {
+            rotations: [(project.clone(), vec![(role.clone(), account, holder)])].into(),
+            authorizations: [((project.clone(), role), authorization)].into(),
+            servers: [(project, server.name.clone())].into(),
+            passwords: Passwords::new(Arc::clone(&state), BTreeMap::new()),
+        };
+        let journal = Arc::new(Journal::open(state, Arc::clone(&events)));
+        Ok((Credentials::new(turnstile, opened, journal, clock, events, &deadline), server))
+    }
+
+    #[tokio::test]
+    async fn those_without_permission_do_not_wait_for_each_other() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateStore::open(&StateLocation::beside(home.path()), &SystemClock).await.unwrap();
+        // No time passes, so whoever waits for time waits for ever.
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let (credentials, server) = scene(Arc::new(state), clock).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        // As many as may be under way are answered together.
+        let all_sent = &Barrier::new(4);
+        let tasks = (0..4).map(|number| {
+            let (credentials, selector, scope) = (&credentials, &selector, Scope::Repository(&key, &server));
+            async move {
+                let mut caller = Caller::new(selector, format!("task {number}"), scope);
+                let refuse = |voucher: Voucher| async move {
+                    assert!(voucher.departs().await.unwrap());
+                    all_sent.wait().await;
+                    let place = RequestPlace { address: "https://bb.example.com".into(), request_id: None };
+                    let (meaning, message) = (Refusal::NoPermission, String::new());
+                    Err::<(), _>(BitbucketError::Http(HttpError::Unauthorized { place, meaning, message }))
+                };
+                credentials.send(&mut caller, refuse).await
+            }
+        });
+        let ended = tokio::time::timeout(Duration::from_mins(1), futures_util::future::join_all(tasks)).await;
+        for ended in ended.expect("nobody waits for the clock") {
+            assert!(matches!(ended, Err(TaskError::NoCredential { .. })), "{ended:?}");
+        }
     }
 }

@@ -43,7 +43,8 @@ fn three_runs_send_a_wrong_password_once_and_a_new_one_is_sent_at_once() {
     let requests = home.server.log().len();
     for _ in 0..2 {
         let told = words(&run_for_people(&home, 1));
-        for text in ["set aside since", "xopero credential check PAY main", "xopero credential add PAY --account main"] {
+        for text in ["set aside since", "xopero credential check PAY main", "xopero credential add PAY --account main"]
+        {
             assert!(told.contains(text), "{text}: {told}");
         }
     }
