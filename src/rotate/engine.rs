@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::holding::{Place, holding, places};
 use super::journal::{Journal, Made, Old, forget};
 use super::next::{Finish, Situation, Step, Waiting, Wish, next};
+use super::patience::Patience;
 use super::proof::{Proof, logs_in, replaces};
 use super::{RotateError, which};
 use crate::bitbucket::{
@@ -51,6 +52,8 @@ pub struct Rotation<'a> {
     pub manager: Option<AccountName>,
     /// What is to become of the old token.
     pub wish: Wish,
+    /// Waits where an account has no budget.
+    pub patience: Patience<'a>,
     /// Time.
     pub clock: &'a dyn Clock,
 }
@@ -124,7 +127,7 @@ pub async fn begin(
     }
     let client = rotation.client(server)?;
     let token = bearer(&address, account, &secret)?;
-    match logs_in(&client, &token).await {
+    match logs_in(&client, &token, &rotation.patience).await {
         Proof::Good => {}
         // A token that has ended can still be replaced by whoever has the password.
         Proof::Bad(_) if rotation.password.is_some() => {}
@@ -311,7 +314,7 @@ impl Rotation<'_> {
         manager: &Authorization,
         account: &AccountName,
     ) -> Result<Option<User>, RotateError> {
-        match client.user_named(manager, account).await {
+        match self.patience.send(manager, async || client.user_named(manager, account).await).await {
             Ok(user) => Ok(user),
             Err(BitbucketError::Http(
                 HttpError::NotFound { .. }
@@ -350,7 +353,9 @@ impl Rotation<'_> {
         let (mut tokens, mut all_legible) = (Vec::new(), true);
         let mut pager = Pager::new(List::access_tokens(owner));
         let failed = |source| self.managing("listing the tokens of the account", manager, owner, source);
-        while let Some(page) = pager.next(client, manager).await.map_err(failed)? {
+        while let Some(page) =
+            self.patience.send(manager, async || pager.next(client, manager).await).await.map_err(failed)?
+        {
             all_legible &= page.quarantined.is_empty();
             tokens.extend(page.values);
         }
@@ -392,14 +397,16 @@ struct Carrying<'a> {
 
 impl Carrying<'_> {
     async fn revoke(&self, id: &TokenId) -> Result<(), RotateError> {
-        let revoked = self.client.revoke_access_token(self.manager, self.owner, id).await;
+        let revoke = async || self.client.revoke_access_token(self.manager, self.owner, id).await;
+        let revoked = self.rotation.patience.send(self.manager, revoke).await;
         revoked.map_err(|source| self.rotation.managing("revoking a token", self.manager, self.owner, source))
     }
 
     /// Has the server make the new token, and seals its secret.
     async fn make(&self, journal: &Journal) -> Result<Made, RotateError> {
         let name = journal.wanted.name.clone();
-        let made = match self.client.make_access_token(self.manager, self.owner, &journal.wanted).await {
+        let make = async || self.client.make_access_token(self.manager, self.owner, &journal.wanted).await;
+        let made = match self.rotation.patience.send(self.manager, make).await {
             Ok(made) => made,
             Err(source) if was_refused(&source) => {
                 forget(journal, self.rotation.directory)?;
@@ -447,7 +454,7 @@ impl Carrying<'_> {
         let (before, after) = (bearer(&address, &journal.account, old)?, bearer(&address, &journal.account, new)?);
         let users: BTreeSet<&ProjectSelector> =
             here.iter().filter(|place| place.holds(old)).map(|place| place.project).collect();
-        match replaces(self.client, &after, &before, users.into_iter()).await {
+        match replaces(self.client, (&after, &before), users.into_iter(), &self.rotation.patience).await {
             Proof::Good => {}
             Proof::Bad(why) => {
                 self.revoke(&made.id).await?;
@@ -480,7 +487,8 @@ impl Carrying<'_> {
             return Ok(());
         }
         let address = journal.address();
-        match logs_in(self.client, &bearer(&address, &journal.account, new)?).await {
+        let token = bearer(&address, &journal.account, new)?;
+        match logs_in(self.client, &token, &self.rotation.patience).await {
             Proof::Good => Ok(()),
             Proof::Bad(why) => Err(RotateError::NotAccepted { address, why }),
             Proof::Unknown(source) => Err(RotateError::Ask { attempt: "trying the new token", source }),

@@ -19,6 +19,7 @@ mod error;
 mod holding;
 mod journal;
 mod next;
+mod patience;
 mod proof;
 mod which;
 
@@ -26,3 +27,4 @@ pub use engine::{Asked, Ended, Rotation, Told, advance, begin};
 pub use error::RotateError;
 pub use journal::{Journal, Made, Old, forget, pending};
 pub use next::{Finish, Stuck, Waiting, Wish};
+pub use patience::Patience;

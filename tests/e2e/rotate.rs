@@ -223,6 +223,27 @@ fn what_cannot_be_rotated_says_what_to_do_instead() {
 }
 
 #[test]
+fn an_account_without_budget_is_waited_for_whatever_is_asked() {
+    let home = home(Options::new());
+    let limited =
+        || Action::Answer { status: 429, headers: vec![("Retry-After".into(), "0".into())], body: "no".into() };
+    // The login, the listing of tokens, the making of one and the trial of it.
+    let places = ["/application-properties", "/access-tokens/", "/repos?"];
+    let mut faults: Vec<_> =
+        places.iter().map(|place| home.server.fault(When::any().path_contains(place).first(1), limited())).collect();
+    faults.push(home.server.fault(When::any().method("PUT").path_contains("/access-tokens/").first(1), limited()));
+    let first = rotate(&home).success().says("is not revoked yet");
+    let waits = first.stderr.matches("has no budget left at the server: waiting for 1 second").count();
+    assert_eq!(waits, 4, "{}", first.stderr);
+    assert_eq!(home.server.token_names("main").len(), 2, "one is made, and no more");
+    home.apply();
+    let revoking = When::any().method("DELETE").path_contains("/access-tokens/").first(1);
+    faults.push(home.server.fault(revoking, limited()));
+    assert!(rotate(&home).success().says("is revoked").stderr.contains("waiting for"));
+    demand_rotated(&home);
+}
+
+#[test]
 fn a_new_token_that_does_less_than_the_old_one_is_revoked() {
     let home = home(Options::new());
     let before = file_text(&home);

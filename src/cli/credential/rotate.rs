@@ -1,5 +1,7 @@
 //! `xopero credential rotate`.
 
+use std::time::Duration;
+
 use clap::Args;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -9,8 +11,9 @@ use super::{CliError, Context, EditArgs, read_secret};
 use crate::bitbucket::TokenId;
 use crate::cli::{env, exit_code};
 use crate::model::{AccountName, CredentialName, CredentialRole, Declaration, ProjectSelector, RepoSlug};
-use crate::rotate::{Asked, Ended, Finish, Journal, Rotation, Told, Waiting, Wish, advance, begin, pending};
+use crate::rotate::{Asked, Ended, Finish, Journal, Patience, Rotation, Told, Waiting, Wish, advance, begin, pending};
 use crate::state::Exclusive;
+use crate::ui::count;
 
 /// Replace an access token by a new one, and revoke the old one when the new one is in force
 ///
@@ -64,9 +67,9 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
     let role = role(name)?;
     let identities = context.identities()?;
     // Nothing that is under way may lose its token, and nothing may come into force meanwhile.
-    let _applying = context.lock(Exclusive::Applying, "credential rotate", std::time::Duration::ZERO).await?;
+    let _applying = context.lock(Exclusive::Applying, "credential rotate", Duration::ZERO).await?;
     // A run that began before the new token was applied still uses the old one.
-    let _runs = context.lock(Exclusive::Runs, "credential rotate", std::time::Duration::ZERO).await?;
+    let _runs = context.lock(Exclusive::Runs, "credential rotate", Duration::ZERO).await?;
     let (_, decoded) = context.declaration()?;
     let applied = match context.state().await? {
         Some(state) => state.applied().await?,
@@ -76,6 +79,13 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
     let account = match &under_way {
         Some(journal) => Some(journal.account.clone()),
         None => account(&decoded.declaration, project, &role),
+    };
+    let tell_wait = |account: &AccountName, wait: Duration| {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        context.output.say(&format!(
+            "Account {account} has no budget left at the server: waiting for {}.",
+            count(seconds, "second")
+        ));
     };
     let rotation = Rotation {
         file: context.file(),
@@ -87,6 +97,7 @@ pub async fn run(context: &Context, arguments: &RotateArgs) -> Result<u8, CliErr
         password: password(arguments, arguments.managed_by.as_ref().or(account.as_ref()))?,
         manager: arguments.managed_by.clone(),
         wish: wish(arguments),
+        patience: Patience::new(&tell_wait),
         clock: &context.clock,
     };
     let journal = if let Some(journal) = under_way {
