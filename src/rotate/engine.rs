@@ -192,6 +192,10 @@ pub async fn advance(
         let working = new.as_ref().filter(|_| file == super::holding::Holding::New).unwrap_or(&old);
         let manager = rotation.manager(&address, &account, working)?;
         let (tokens, _) = rotation.list(&client, &manager, &owner).await?;
+        if rotation.password.is_some() && journal.manager.as_ref() != Some(manager.account()) {
+            journal.manager = Some(manager.account().clone());
+            journal.save(rotation.directory)?;
+        }
         let step = next(&Situation {
             old: &journal.old.id,
             made: journal.made.as_ref().map(|made| &made.id),

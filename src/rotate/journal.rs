@@ -42,6 +42,9 @@ pub struct Journal {
     /// Whose tokens, if that was asked when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<TokenOwner>,
+    /// Whose password manages the tokens, if a password does: the next call needs it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) manager: Option<AccountName>,
     /// The token that goes.
     pub old: Old,
     /// What the new one is asked for with. Its name tells it from all others.
@@ -89,7 +92,7 @@ impl Journal {
             TokenOwner::Project(_) | TokenOwner::Repository(..) => VERSION,
         };
         let owner = Some(owner);
-        Self { version, id, project, role, origin, account, owner, old, wanted, begun, made: None }
+        Self { version, id, project, role, origin, account, owner, manager: None, old, wanted, begun, made: None }
     }
 
     /// Whose tokens.
@@ -100,6 +103,22 @@ impl Journal {
     /// The credential.
     pub fn address(&self) -> Address {
         Address::credential(&self.project, &self.role)
+    }
+
+    /// The command that goes on with it.
+    pub fn command(&self) -> String {
+        self.command_by(self.manager.as_ref())
+    }
+
+    /// The same, if this one's password manages the tokens.
+    pub fn command_by(&self, manager: Option<&AccountName>) -> String {
+        let Self { project, role, .. } = self;
+        let by = match manager {
+            None => String::new(),
+            Some(account) if *account == self.account => " --with-password".to_owned(),
+            Some(account) => format!(" --with-password --managed-by {account}"),
+        };
+        format!("xopero credential rotate {project} {role}{by}")
     }
 
     /// Writes it so that it survives whatever comes next.
@@ -209,6 +228,18 @@ mod tests {
         let Journal { project, role, old, wanted, begun, .. } = journal(1);
         let project = Journal::begin(Uid::from_parts(7, 1), (project, role), of, old, wanted, begun);
         assert_eq!(serde_json::to_value(&project).unwrap()["version"], 2, "an older program leaves it alone");
+    }
+
+    #[test]
+    fn the_command_that_goes_on_names_whose_password_it_needs() {
+        let command = |manager: Option<&str>| {
+            let manager = manager.map(|account| account.parse().unwrap());
+            Journal { manager, ..journal(1) }.command()
+        };
+        assert_eq!(command(None), "xopero credential rotate PAY main");
+        assert_eq!(command(Some("svc")), "xopero credential rotate PAY main --with-password");
+        let by_another = "xopero credential rotate PAY main --with-password --managed-by boss";
+        assert_eq!(command(Some("boss")), by_another);
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn the_old_token_works_until_the_new_one_is_in_force() {
     assert_eq!(home.server.token_names("main").len(), 2);
     home.xopero(&["validate"]).success();
     home.run("nightly");
-    home.xopero(&["credential", "rotate"]).success().says("xopero credential rotate PAY main");
+    home.xopero(&["credential", "rotate"]).success().says("xopero credential rotate PAY main --with-password");
     assert!(rotate(&home).success().says("not revoked yet").stderr.contains("Going on"));
     assert_eq!(home.server.token_names("main").len(), 2, "nothing is made twice");
 
@@ -303,6 +303,7 @@ fn a_token_of_a_project_or_a_repository_is_rotated_by_whoever_administers_that()
 
         let managed = ["--with-password", "--managed-by", "owner"];
         rotate(&managed).success().says("is not revoked yet").says("--with-password --managed-by owner");
+        home.xopero(&["credential", "rotate"]).success().says("PAY main --with-password --managed-by owner");
         assert_eq!(home.server.token_names("access-token-user/1/7").len(), 2);
         home.apply();
         // Whose token it is, the rotation knows by itself once it has begun.

@@ -168,9 +168,7 @@ fn list(context: &Context, journals: &[Journal]) -> u8 {
             }));
         } else {
             let since = journal.begun.strftime("%Y-%m-%d");
-            let (project, role) = (&journal.project, &journal.role);
-            let address = journal.address();
-            context.output.data(&format!("{address}, begun {since}: xopero credential rotate {project} {role}"));
+            context.output.data(&format!("{}, begun {since}:\n  {}", journal.address(), journal.command()));
         }
     }
     if journals.is_empty() && !context.output.is_json() {
@@ -222,9 +220,10 @@ fn say(context: &Context, journal: &Journal, step: &Told) {
 
 fn conclusion(journal: &Journal, ended: Ended, arguments: &RotateArgs) -> String {
     let (address, old) = (journal.address(), &journal.old);
-    let option = if arguments.with_password { " --with-password" } else { "" };
-    let by = arguments.managed_by.as_ref().map(|account| format!(" --managed-by {account}")).unwrap_or_default();
-    let again = format!("xopero credential rotate {} {}{option}{by}", journal.project, journal.role);
+    // What this call was given counts, not what an earlier one was.
+    let password = arguments.managed_by.as_ref().unwrap_or(&journal.account);
+    let manager = arguments.with_password.then(|| password.clone());
+    let again = journal.command_by(manager.as_ref());
     match ended {
         Ended::Finished(Finish::Revoked) => format!("Rotated {address}: the old token is revoked."),
         Ended::Finished(Finish::Kept) => {
