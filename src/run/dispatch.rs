@@ -19,6 +19,7 @@ use super::keeper::Keeper;
 use super::limits::ask_limits;
 use super::memory::Memory;
 use super::passwords::Passwords;
+use super::remainders::Keeping;
 use super::report::store_reports;
 use super::resume::carry;
 use super::scope::survey;
@@ -150,6 +151,7 @@ async fn go(execution: Execution) -> Result<Summary, RunError> {
     tracing::info!(generation = generation.0, "the run begins");
     events.emit(&Event::RunStarted { run: *run, plan: context.plan_name.clone(), generation, resumes });
 
+    let budgets = Keeping::begin(&execution.turnstile, state).await?;
     // Earlier listings are recalled while the server answers.
     let (memories, checked) = tokio::join!(
         Memory::load(state, &servers),
@@ -168,6 +170,10 @@ async fn go(execution: Execution) -> Result<Summary, RunError> {
     }
     let (carried, tasks) = carry(&context, resumes, tasks).await?;
     let mut reports = coordinate(&context, &servers, tasks).await?;
+    if let Err(error) = budgets.keep().await {
+        let why = lines(&error).join(": ");
+        whole.warnings.push(format!("what is left of the accounts' budgets is not remembered: {why}"));
+    }
     reports.extend(carried);
     reports.sort_by(|one, other| one.name.cmp(&other.name));
     for server in servers.values() {

@@ -10,7 +10,8 @@
 //! within half a second is throttled: it holds no worker slot ([`parking`], [`queue`]), and others go on which can. Then
 //! the request goes through its server's [`gate`], where everybody waits together while the server is busy.
 //!
-//! While other processes work on the same state, an account's tokens are reserved there in [`blocks`].
+//! While other processes work on the same state, an account's tokens are reserved there in [`blocks`]. What is left of
+//! them is kept for the processes that come later ([`remainders`]).
 //!
 //! Tasks are claimed from the queue in the state ([`work`]), for which processes can compete; claims are kept alive by the
 //! [`keeper`]. Whoever loses one publishes nothing.
@@ -48,6 +49,7 @@ mod permission;
 mod publishing;
 mod queue;
 pub mod record;
+mod remainders;
 mod remember;
 mod report;
 mod rests;

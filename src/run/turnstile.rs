@@ -14,6 +14,7 @@ use super::TaskError;
 use super::blocks::Blocks;
 use super::lanes::Roads;
 use super::passwords::Turns;
+use super::remainders::Remainders;
 use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
@@ -36,6 +37,7 @@ struct Shared {
     roads: Roads,
     blocks: Blocks,
     password_turns: Turns,
+    remainders: Remainders,
 }
 
 struct State {
@@ -87,6 +89,7 @@ impl Turnstile {
             roads: Roads::default(),
             blocks: Blocks::default(),
             password_turns: Turns::default(),
+            remainders: Remainders::default(),
         }))
     }
 
@@ -103,6 +106,11 @@ impl Turnstile {
     /// Who shows a password next.
     pub(super) fn password_turns(&self) -> &Turns {
         &self.0.password_turns
+    }
+
+    /// What is known of what other processes left.
+    pub(super) fn remainders(&self) -> &Remainders {
+        &self.0.remainders
     }
 
     /// Time.

@@ -1,4 +1,7 @@
-//! What the processes that work on this state may send together, by account ([`SharedBudget`]).
+//! What the processes that work on this state may send together, by account ([`SharedBudget`]), and what one that used an
+//! account alone left of its budget.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
@@ -19,8 +22,55 @@ impl StateStore {
         limit: Limit,
         change: impl Fn(&mut SharedBudget, Timestamp) -> T,
     ) -> Result<Option<T>, StateError> {
+        self.change_budget_at(&format!("{} {}", holder.server(), holder.account()), limit, change).await
+    }
+
+    /// Remembers what is left of the budget of an account that this process uses alone: so many requests, and how long
+    /// it rests after a refusal, if it does. Of what several leave behind, the least counts.
+    pub async fn leave_budget(
+        &self,
+        holder: &Holder,
+        limit: Limit,
+        (available, rest): (u64, Option<Duration>),
+    ) -> Result<(), StateError> {
+        let leave = |budget: &mut SharedBudget, now: Timestamp| {
+            let until = rest.map(|rest| now.saturating_add(rest).unwrap_or(Timestamp::MAX));
+            budget.leave(now, available, until);
+        };
+        self.change_budget_at(&left(holder), limit, leave).await.map(|_| ())
+    }
+
+    /// What earlier processes left of the budget of an account, and how long it rests yet. Nothing, if there is no limit,
+    /// or if nobody left anything.
+    pub async fn left_budget(
+        &self,
+        holder: &Holder,
+        limit: Limit,
+    ) -> Result<Option<(u64, Option<Duration>)>, StateError> {
+        let statement = format!("SELECT {} AS now, body FROM budgets WHERE holder = $1", self.engine.now());
+        let row = sqlx::query(AssertSqlSafe(statement.as_str()))
+            .bind(left(holder))
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.failed("read what is left of the budget of an account"))?;
+        let Some(row) = row else { return Ok(None) };
+        let read = self.read("what is left of the budget of an account", &row);
+        let now = read.time("now")?;
+        // What another version wrote says nothing.
+        let Ok(mut budget) = read.json::<SharedBudget>("body") else { return Ok(None) };
+        budget.tell(limit, now);
+        let (available, until) = budget.left(now);
+        let rest = until.map(|until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
+        Ok(SharedBudget::full(limit, now).map(|_| (available, rest)))
+    }
+
+    async fn change_budget_at<T>(
+        &self,
+        key: &str,
+        limit: Limit,
+        change: impl Fn(&mut SharedBudget, Timestamp) -> T,
+    ) -> Result<Option<T>, StateError> {
         const WHAT: &str = "the shared budget of an account";
-        let key = format!("{} {}", holder.server(), holder.account());
         let statement = format!(
             "SELECT {} AS now, budgets.body AS body, budgets.version AS version
              FROM (SELECT 1 AS one) AS here LEFT JOIN budgets ON budgets.holder = $1",
@@ -28,7 +78,7 @@ impl StateStore {
         );
         loop {
             let row = sqlx::query(AssertSqlSafe(statement.as_str()))
-                .bind(key.as_str())
+                .bind(key.to_owned())
                 .fetch_one(&self.pool)
                 .await
                 .map_err(self.failed("read the budget of an account"))?;
@@ -51,7 +101,7 @@ impl StateStore {
                 None => "INSERT INTO budgets (holder, body, version) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             };
             let written = sqlx::query(statement)
-                .bind(key.as_str())
+                .bind(key.to_owned())
                 .bind(body)
                 .bind(version.unwrap_or(0))
                 .execute(&self.pool)
@@ -62,6 +112,11 @@ impl StateStore {
             }
         }
     }
+}
+
+/// Where the rest of a budget is that somebody used alone: apart from what is shared, which is a part of the limit.
+fn left(holder: &Holder) -> String {
+    format!("left {} {}", holder.server(), holder.account())
 }
 
 #[cfg(test)]
@@ -102,6 +157,24 @@ mod tests {
         }
         assert_eq!(got, 100, "more than that was wanted");
         assert!(matches!(reserve(&store, 1).await, Share::NoneUntil(_)));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_budget_is_known_to_the_next_process() {
+        let (_home, store) = fresh().await;
+        // As good as nothing comes back.
+        let limit = limit(100, 0);
+        let left = async || store.left_budget(&holder(), limit).await.unwrap();
+        assert_eq!(left().await, None);
+        store.leave_budget(&holder(), limit, (40, None)).await.unwrap();
+        store.leave_budget(&holder(), limit, (70, None)).await.unwrap();
+        assert_eq!(left().await, Some((40, None)), "the least counts");
+        store.leave_budget(&holder(), limit, (40, Some(Duration::from_mins(5)))).await.unwrap();
+        let (available, rest) = left().await.unwrap();
+        assert!(available == 40 && rest.unwrap() > Duration::from_mins(4), "{rest:?}");
+        assert!(matches!(reserve(&store, 1).await, Share::Granted(_)), "what is shared is another matter");
+        let free = Limit { limit: RateLimit::Unlimited, ..limit };
+        assert_eq!(store.left_budget(&holder(), free).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -146,7 +146,12 @@ impl Bucket {
 
     /// Whether it rests after a refusal.
     pub(super) fn is_resting(&self, now: Instant) -> bool {
-        self.rest.is_some_and(|until| until > now)
+        self.rests_until(now).is_some()
+    }
+
+    /// Until when it rests after a refusal.
+    pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.rest.filter(|until| *until > now)
     }
 
     /// Whether nothing was refused since the token was taken.

@@ -11,6 +11,8 @@
 //! That a block is worth at least one token until it is worth none, and what is on its way to the server, are within
 //! the [`RESERVE`] that is not given out.
 //!
+//! The same value tells a process what an earlier one left of a bucket that it used alone ([`SharedBudget::leave`]).
+//!
 //! All who share it must ask with one clock, which is the common place's. Levels are integers, exact, and do not drift.
 
 use std::time::Duration;
@@ -149,6 +151,19 @@ impl SharedBudget {
     pub fn lower(&mut self, now: Timestamp, available: u64) {
         self.advance(now);
         self.level = self.level.min(available.saturating_mul(UNITS));
+    }
+
+    /// What somebody who used the account alone leaves behind: no more is there than it believes, and the account rests
+    /// until then, if it does.
+    pub fn leave(&mut self, now: Timestamp, available: u64, rests_until: Option<Timestamp>) {
+        self.lower(now, available);
+        self.rests_until = self.rests_until.max(rests_until.map(|until| until.min(after_longest(now))));
+    }
+
+    /// What is there, and until when the account rests.
+    pub fn left(&mut self, now: Timestamp) -> (u64, Option<Timestamp>) {
+        self.advance(now);
+        (self.level / UNITS, self.rests_until)
     }
 
     fn advance(&mut self, now: Timestamp) {

@@ -105,6 +105,19 @@ fn an_exhausted_pool_waits_and_goes_on() {
 }
 
 #[test]
+fn a_run_begins_with_what_the_last_one_left() {
+    let home = Home::new(many(5), readers(&["main"]));
+    home.apply_usual();
+    home.server.buckets().set_allowance("main", Allowance::Bucket { capacity: 16, per_second: 1.0 });
+    edit(&home, "concurrency listing", "rate-limit burst=16 refill-per-second=1\n    concurrency listing");
+    // The first takes most of the bucket, and the next ones want more than is left.
+    for _ in 0..3 {
+        run(&home, 0);
+        assert_eq!(home.server.buckets().refused("main"), 0, "{} requests", requests(&home, "main"));
+    }
+}
+
+#[test]
 fn the_first_contact_may_be_limited_too() {
     let home = Home::new(many(1), readers(&["main"]));
     home.apply_usual();

@@ -15,6 +15,8 @@ pub struct Stake {
     pub limit: Limit,
     /// Requests that it may send at this moment, as far as this process believes.
     pub available: u64,
+    /// Until when it rests after a refusal, if it does.
+    pub rests_until: Option<Instant>,
 }
 
 impl Budgets {
@@ -49,7 +51,8 @@ impl Budgets {
     fn stake(&mut self, index: usize, now: Instant) -> Option<Stake> {
         let bucket = &mut self.holders[index].bucket;
         let (limit, available) = (bucket.limit(), bucket.available(now)?);
+        let rests_until = bucket.rests_until(now);
         let (holder, _) = self.names.iter().find(|(_, known)| **known == index)?;
-        Some(Stake { holder: holder.clone(), limit, available })
+        Some(Stake { holder: holder.clone(), limit, available, rests_until })
     }
 }

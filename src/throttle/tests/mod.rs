@@ -7,6 +7,7 @@ mod laws;
 mod model;
 mod pressure;
 mod queue;
+mod restarts;
 mod simulation;
 mod world;
 
