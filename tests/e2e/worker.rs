@@ -135,11 +135,10 @@ fn what_a_killed_worker_had_is_done_by_the_others() {
     complete(&home, &large, &ended);
 }
 
-#[test]
-fn what_a_worker_left_that_was_killed_with_its_run_is_swept_when_it_is_known_to_be_lost() {
-    let (home, large) = scene();
-    let (of_run, of_worker) = (hold_the_run(&home), hold_the_worker(&home));
-    let (worker, live) = (worker(&home), Live::start(&home));
+/// A run and its worker are killed, which has written half of a pack.
+fn kill_both(home: &Home) {
+    let (of_run, of_worker) = (hold_the_run(home), hold_the_worker(home));
+    let (worker, live) = (worker(home), Live::start(home));
     assert!(of_run.reached_blocking(PATIENCE) && of_worker.reached_blocking(PATIENCE));
     worker.signal(Signal::KILL);
     live.signal(Signal::KILL);
@@ -147,7 +146,24 @@ fn what_a_worker_left_that_was_killed_with_its_run_is_swept_when_it_is_known_to_
     assert_eq!(live.wait().code, -9);
     of_run.release();
     of_worker.release();
-    assert_eq!(unfinished(&home), 1);
+    assert_eq!(unfinished(home), 1);
+}
+
+#[test]
+fn what_a_worker_left_that_is_known_to_be_lost_is_swept_by_the_next_run() {
+    let (home, _) = scene();
+    kill_both(&home);
+    end_all_leases(&home);
+    let mut live = Live::start(&home);
+    live.until("run_started");
+    assert_eq!(unfinished(&home), 0);
+    tidy(&home, &live.wait().success());
+}
+
+#[test]
+fn what_a_worker_left_that_was_killed_with_its_run_is_swept_when_it_is_known_to_be_lost() {
+    let (home, large) = scene();
+    kill_both(&home);
     // To the next run the worker may be alive, as it has been heard of a moment ago.
     let mut live = Live::start(&home);
     live.until("run_started");

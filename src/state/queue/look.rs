@@ -173,10 +173,11 @@ impl StateStore {
     }
 
     /// The repositories that somebody works on, and the runs that are under way: what lies unfinished in a destination
-    /// and is of none of them was left behind.
+    /// and is of none of them was left behind. Whoever let a lease run out has given up what it was for.
     pub async fn living(&self) -> Result<(Vec<(Uid, RepoId)>, Vec<RunId>), StateError> {
         const ATTEMPT: &str = "look for living writers";
-        let held = format!("SELECT server, repository FROM queue WHERE state = '{RUNNING}'");
+        let now = self.now_sql();
+        let held = format!("SELECT server, repository FROM queue WHERE state = '{RUNNING}' AND lease_until > {now}");
         let held = sqlx::query(AssertSqlSafe(held)).fetch_all(&self.pool).await.map_err(self.failed(ATTEMPT))?;
         let held = held.iter().map(|row| {
             let read = self.read("a task in the queue", row);
