@@ -148,10 +148,11 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
     let (ask, reload) = hangup::listen()?;
     let hook = arguments.webhook_secret_file.as_deref().map(|file| webhook(file, ask)).transpose()?;
     let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook };
+    // Whoever hears where it listens may ask it to stop.
+    let interrupt = Interrupt::listen(|| {});
     let serving = arguments.serving.start(context, SOCKET, site, |address| {
         sink.tell(&WatchEvent::Listening { address });
     })?;
-    let interrupt = Interrupt::listen(|| {});
     let watch = Watch {
         activator: Activator {
             state,

@@ -53,10 +53,11 @@ pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliErr
     });
     let (_ask, reload) = hangup::listen()?;
     let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook: None };
+    // Whoever hears where it listens may ask it to stop.
+    let interrupt = Interrupt::listen(|| {});
     let serving = arguments.serving.start(context, SOCKET, site, |address| {
         sink.tell(&WorkerEvent::Listening { address });
     })?;
-    let interrupt = Interrupt::listen(|| {});
     let worker = Worker {
         state,
         base: context.base(),
