@@ -10,7 +10,7 @@ use super::companion::Help;
 use super::dice::Dice;
 use super::estate::Estate;
 use super::keeping::{Keeping, end_all_leases};
-use super::life::{Life, Moment};
+use super::life::{End, Life, Moment};
 use super::points;
 use crate::support::{file_text, write_text};
 
@@ -64,45 +64,52 @@ fn asked(name: &str) -> Option<u64> {
 
 #[test]
 fn killed_anywhere() {
-    go_on(KILLS, || Keeping::File);
+    go_on(KILLS, || Keeping::File, |_| {});
 }
 
 #[test]
 fn killed_anywhere_on_a_server() {
     if let Some(first) = Keeping::server() {
         drop(first);
-        go_on(KILLS_ON_A_SERVER, on_a_server);
+        go_on(KILLS_ON_A_SERVER, on_a_server, |_| {});
     }
 }
 
 #[test]
 #[ignore = "takes as long as it is told to: XOPERO_KILLS=10000"]
 fn killed_anywhere_for_long() {
-    go_on(asked("XOPERO_KILLS").unwrap_or(10_000), || Keeping::File);
+    go_on(asked("XOPERO_KILLS").unwrap_or(10_000), || Keeping::File, tell);
 }
 
 #[test]
 #[ignore = "takes as long as it is told to: XOPERO_KILLS=1000"]
 fn killed_anywhere_on_a_server_for_long() {
-    go_on(asked("XOPERO_KILLS").unwrap_or(1_000), on_a_server);
+    go_on(asked("XOPERO_KILLS").unwrap_or(1_000), on_a_server, tell);
+}
+
+/// Says it while it goes on.
+fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("it can be told");
 }
 
 fn on_a_server() -> Keeping {
     Keeping::server().expect("XOPERO_TEST_POSTGRES names a server")
 }
 
-fn go_on(kills: u64, keeping: impl Fn() -> Keeping) {
+fn go_on(kills: u64, keeping: impl Fn() -> Keeping, tell: impl Fn(&str)) {
     let seed = asked("XOPERO_KILLS_SEED").unwrap_or_else(|| u64::try_from(random_bits() >> 96).expect("32 bits"));
     let mut story = Story { seed, told: String::new() };
     let mut dice = Dice::new(seed);
-    let (mut killed, mut lives) = (0, 0);
+    let (mut killed, mut lives, mut workers) = (0, 0, 0);
     while killed < kills {
         let mut estate = Estate::applied(&keeping());
         let mut is_crowded = false;
         let until = (killed + OF_A_HOME).min(kills);
         while killed < until {
             lives += 1;
-            killed += u64::from(one_life(&mut estate, &mut dice, &mut story, lives, is_crowded));
+            let end = one_life(&mut estate, &mut dice, &mut story, lives, is_crowded);
+            killed += u64::from(end.was_killed() || end.lost_help);
+            workers += u64::from(end.lost_help);
             // Now and then the next one begins while a server is not done with the dead.
             is_crowded = estate.is_shared() && dice.once_in(4);
             if !is_crowded {
@@ -118,7 +125,10 @@ fn go_on(kills: u64, keeping: impl Fn() -> Keeping) {
             }
         }
         estate.settle();
-        story.tell(&format!("{killed} kills in {lives} lives, {} snapshots", estate.memory.snapshots()));
+        let snapshots = estate.memory.snapshots();
+        let line = format!("{killed} kills in {lives} lives, {workers} of them of a worker, {snapshots} snapshots");
+        tell(&format!("{line}, XOPERO_KILLS_SEED={seed}"));
+        story.tell(&line);
     }
 }
 
@@ -135,8 +145,7 @@ fn help(dice: &mut Dice) -> Help {
     Help { until: 1 + dice.below(40), outlives, shares: dice.once_in(4) }
 }
 
-/// Whether something was killed in it.
-fn one_life(estate: &mut Estate, dice: &mut Dice, story: &mut Story, number: u64, is_crowded: bool) -> bool {
+fn one_life(estate: &mut Estate, dice: &mut Dice, story: &mut Story, number: u64, is_crowded: bool) -> End {
     let stirred = estate.stir(dice);
     let (arguments, watches): (&[&str], bool) = match dice.below(10) {
         0..=5 => (&["watch", "--json"], true),
@@ -194,5 +203,5 @@ fn one_life(estate: &mut Estate, dice: &mut Dice, story: &mut Story, number: u64
     let is_shut_out = is_crowded && end.code == 6;
     let may_end = if end.was_killed() { !goes_on } else { !watches && end.code == 0 || is_shut_out };
     assert!(may_end, "it ended with {}: {}\n{}", end.code, end.stderr, end.lines.join("\n"));
-    end.was_killed() || end.lost_help
+    end
 }
