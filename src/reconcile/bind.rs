@@ -23,18 +23,12 @@ pub(super) async fn bind_destinations(
     let mut taken: BTreeMap<DestinationId, &DestinationName> = BTreeMap::new();
     let mut ours = Vec::new();
     for (name, destination) in &declaration.destinations {
-        let id = match store.destination_id(name, &destination.place).await? {
-            Some(bound) => {
-                let proven = is_ours(&destination.place, base, bound, store.lineage()).await?;
-                ours.extend(proven.then(|| name.clone()));
-                bound
-            }
-            None => {
-                let marker = prepare(&destination.place, base, store.lineage(), clock).await?;
-                ours.push(name.clone());
-                marker.destination
-            }
+        let (id, proven) = if let Some(bound) = store.destination_id(name, &destination.place).await? {
+            (bound, is_ours(&destination.place, base, bound, store.lineage()).await?)
+        } else {
+            (prepare(&destination.place, base, store.lineage(), clock).await?.destination, true)
         };
+        ours.extend(proven.then(|| name.clone()));
         if let Some(other) = taken.insert(id, name) {
             return Err(ReconcileError::SamePlace { one: other.clone(), other: name.clone() });
         }

@@ -55,7 +55,11 @@ pub(super) async fn check_credentials(
         let (account, address) = (authorization.account(), Address::credential(project, role));
         let mark = passwords.mark(project, role);
         let ending = expiry(applied, project, role, context.clock.now());
-        credentials.witness(Sighting { address: address.clone(), kind: ConditionKind::CredentialExpiring, seen: ending });
+        credentials.witness(Sighting {
+            address: address.clone(),
+            kind: ConditionKind::CredentialExpiring,
+            seen: ending,
+        });
         let known = answers
             .iter()
             .position(|answer| answer.server == server && answer.authorization.is_same_secret(authorization));

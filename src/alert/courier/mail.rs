@@ -60,7 +60,7 @@ impl Post<'_> {
     }
 
     fn message(&self, letter: &Letter, id: &str) -> Result<Message, DeliveryError> {
-        let cannot = |error: &dyn std::fmt::Display| self.failed(MailFault::Refused, error.to_string());
+        let cannot = |error: &dyn std::fmt::Display| self.failed(MailFault::Refused, &error.to_string());
         let mailbox = |address: &MailAddress| address.as_str().parse::<Mailbox>().map_err(|error| cannot(&error));
         let mut builder = Message::builder()
             .from(mailbox(&self.email.from)?)
@@ -98,7 +98,7 @@ impl Post<'_> {
         let Some(tls) = then else { return Ok(connection) };
         if !connection.can_starttls() {
             let _gone_already = tokio::time::timeout(FAREWELL, connection.abort()).await;
-            return Err(self.failed(MailFault::NoStartTls, "it offers no STARTTLS: nothing was sent".to_owned()));
+            return Err(self.failed(MailFault::NoStartTls, "it offers no STARTTLS: nothing was sent"));
         }
         self.in_time(connection.starttls(tls, &hello)).await?;
         Ok(connection)
@@ -106,20 +106,17 @@ impl Post<'_> {
 
     /// Somebody who listens and says nothing expects another kind of beginning.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, SmtpError>>) -> Result<T, DeliveryError> {
-        match tokio::time::timeout(SILENCE, work).await {
-            Ok(ended) => ended.map_err(|error| self.no_connection(&error)),
-            Err(_) => {
-                let reason = format!("it is there, and said nothing within {} s", SILENCE.as_secs());
-                Err(self.failed(MailFault::Unreachable, reason))
-            }
+        if let Ok(ended) = tokio::time::timeout(SILENCE, work).await {
+            return ended.map_err(|error| self.no_connection(&error));
         }
+        let reason = format!("it is there, and said nothing within {} s", SILENCE.as_secs());
+        Err(self.failed(MailFault::Unreachable, &reason))
     }
 
     async fn log_in(&self, connection: &mut AsyncSmtpConnection) -> Result<(), DeliveryError> {
         let (Some((account, _)), Some(password)) = (&self.email.login, self.password) else { return Ok(()) };
         if connection.server_info().get_auth_mechanism(DEFAULT_MECHANISMS).is_none() {
-            let reason = "it lets nobody log in by PLAIN or LOGIN".to_owned();
-            return Err(self.failed(MailFault::NoLogin, reason));
+            return Err(self.failed(MailFault::NoLogin, "it lets nobody log in by PLAIN or LOGIN"));
         }
         let credentials = Credentials::new(account.to_string(), password.expose_secret().to_owned());
         match connection.auth(DEFAULT_MECHANISMS, &credentials).await {
@@ -128,9 +125,9 @@ impl Post<'_> {
                 let words = self.words(&error);
                 Err(if error.is_permanent() {
                     let reason = format!("it does not let in account {account}: {words}");
-                    self.failed(MailFault::Login { alerts: self.alerts.clone() }, reason)
+                    self.failed(MailFault::Login { alerts: self.alerts.clone() }, &reason)
                 } else {
-                    self.failed(MailFault::Refused, format!("account {account} could not log in: {words}"))
+                    self.failed(MailFault::Refused, &format!("account {account} could not log in: {words}"))
                 })
             }
         }
@@ -157,7 +154,7 @@ impl Post<'_> {
         if !taken {
             let first = turned_away.iter().find(|(_, error)| demands_login(error)).or(turned_away.first());
             let fault = first.map_or(MailFault::Refused, |(_, error)| self.fault(error));
-            return Err(self.failed(fault, others.join("; ")));
+            return Err(self.failed(fault, &others.join("; ")));
         }
         connection.command(Data).await.map_err(refused)?;
         let answer = connection.message(&message.formatted()).await.map_err(refused)?;
@@ -165,12 +162,12 @@ impl Post<'_> {
         Ok(Receipt { place: self.email.server.to_string(), answer: format!("status {}", answer.code()), left_out })
     }
 
-    fn failed(&self, fault: MailFault, reason: String) -> DeliveryError {
-        DeliveryError::Mail { place: self.email.server.to_string(), fault, reason: plain(&reason) }
+    fn failed(&self, fault: MailFault, reason: &str) -> DeliveryError {
+        DeliveryError::Mail { place: self.email.server.to_string(), fault, reason: plain(reason) }
     }
 
     fn refused(&self, error: &SmtpError) -> DeliveryError {
-        self.failed(self.fault(error), self.words(error))
+        self.failed(self.fault(error), &self.words(error))
     }
 
     fn fault(&self, error: &SmtpError) -> MailFault {
@@ -180,15 +177,15 @@ impl Post<'_> {
     fn no_connection(&self, error: &SmtpError) -> DeliveryError {
         let cause = self.words(error);
         if cause.contains("certificate") {
-            return self.failed(MailFault::Certificate, format!("its certificate is not trusted: {cause}"));
+            return self.failed(MailFault::Certificate, &format!("its certificate is not trusted: {cause}"));
         }
         if error.status().is_some() {
-            return self.failed(MailFault::Refused, cause);
+            return self.failed(MailFault::Refused, &cause);
         }
         if is_garbled(error) {
-            return self.failed(MailFault::Tls, format!("it does not speak TLS here: {cause}"));
+            return self.failed(MailFault::Tls, &format!("it does not speak TLS here: {cause}"));
         }
-        self.failed(MailFault::Unreachable, format!("cannot be reached: {cause}"))
+        self.failed(MailFault::Unreachable, &format!("cannot be reached: {cause}"))
     }
 
     /// What the server said, or what happened instead. A server that repeats the password is not repeated.

@@ -13,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::super::Courier;
 use super::super::tests::{courier, failure, nobody_else, sealed, send};
 use super::*;
-use crate::model::{AccountName, Alerts, Channel, MailServer, PublicKey, SecretKind};
+use crate::model::{AccountName, Alerts, Channel, MailServer, PublicKey, Sealed, SecretKind};
 
 const CA: &[u8] = include_bytes!("../../../http/test_pki/ca.pem");
 
@@ -128,22 +128,22 @@ fn at(scheme: &str, port: u16) -> MailServer {
     MailServer::new(&format!("{scheme}://127.0.0.1:{port}")).unwrap()
 }
 
-fn email(server: MailServer, login: Option<(AccountName, crate::model::Sealed)>) -> Email {
+fn email(server: MailServer, login: Option<(AccountName, Sealed)>) -> Email {
     let mailbox = |text: &str| MailAddress::new(text).unwrap();
     let to = BTreeSet::from([mailbox("ops@example.com"), mailbox("night@example.com")]);
     Email { to, from: mailbox("xopero@example.com"), server, login }
 }
 
-fn login(key: &PublicKey, server: &MailServer) -> Option<(AccountName, crate::model::Sealed)> {
+fn login(key: &PublicKey, server: &MailServer) -> (AccountName, Sealed) {
     let password = sealed(key, SecretKind::Password, &server.origin(), "xopero", PASSWORD);
-    Some((AccountName::new("xopero").unwrap(), password))
+    (AccountName::new("xopero").unwrap(), password)
 }
 
 /// Alerts by mail alone, with an account, that trust the CA of tests.
 fn trusting(courier: &Courier, key: &PublicKey, server: MailServer) -> Alerts {
     std::fs::write(courier.base.join("ca.pem"), CA).unwrap();
     let login = login(key, &server);
-    Alerts { email: Some(email(server, login)), ca_file: Some("ca.pem".into()), ..nobody_else() }
+    Alerts { email: Some(email(server, Some(login))), ca_file: Some("ca.pem".into()), ..nobody_else() }
 }
 
 /// Hands a letter to a server that is no other machine as if it were one.
@@ -151,7 +151,7 @@ async fn send_by_starttls(script: Script, ca: Option<&[u8]>) -> (Result<Receipt,
     let (_home, _courier, key) = courier();
     let (port, served) = script.serve();
     let server = at("smtp", port);
-    let email = email(server.clone(), login(&key, &server));
+    let email = email(server.clone(), Some(login(&key, &server)));
     let (alerts, password) = ("ops".parse().unwrap(), SecretString::from(PASSWORD));
     let post = Post { alerts: &alerts, email: &email, password: Some(&password), ca };
     let sent = post.send_by(MailSecurity::StartTls, &failure(), "7f31").await;
@@ -292,7 +292,7 @@ async fn a_wrong_password_says_what_to_do_and_shows_no_secret() {
     }
     // A password that was sealed for another server is not sent, and nobody is asked.
     let elsewhere = login(&key, &MailServer::new("smtps://mail.example.com:465").unwrap());
-    let alerts = Alerts { email: Some(email(at("smtps", 1), elsewhere)), ..nobody_else() };
+    let alerts = Alerts { email: Some(email(at("smtps", 1), Some(elsewhere))), ..nobody_else() };
     let error = send(&courier, &alerts, Channel::Email, &failure()).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Secret { .. }), "{error:?}");
 }
