@@ -83,7 +83,7 @@ impl Supervision {
     /// Begins to give signs of life to the service manager, if one listens.
     pub fn begin(context: &Context, clock: &Arc<dyn Clock>) -> Self {
         let pulse = Arc::new(Pulse::new(Arc::clone(clock)));
-        let mut sinks = vec![teller(context, clock), Arc::clone(&pulse) as Arc<dyn AnySink>];
+        let mut sinks = vec![Arc::clone(&pulse) as Arc<dyn AnySink>];
         let attending = env::has_service_manager().then(|| {
             let manager = Arc::new(ServiceManager::new(Arc::clone(&pulse), Arc::clone(clock)));
             sinks.push(Arc::clone(&manager) as Arc<dyn AnySink>);
@@ -91,6 +91,8 @@ impl Supervision {
             let task = tokio::spawn(manager.attend(stop.clone()));
             Serving { stop, task }
         });
+        // Whoever was told asks how it stands next, and hears the same there.
+        sinks.push(teller(context, clock));
         Self { pulse, sinks, attending }
     }
 

@@ -132,9 +132,10 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
     let alerter = arguments.trust.alerter(context, &state, &clock);
     let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::clone(&clock) };
     let (counters, of_watch) = (Arc::new(Counters::default()), Arc::new(WatchCounters::default()));
-    let mut sinks: Vec<Arc<dyn WatchSink>> = supervision.sinks().map(|sink| sink as Arc<dyn WatchSink>).collect();
-    sinks.extend([Arc::clone(&counters) as Arc<dyn WatchSink>, Arc::<WatchCounters>::clone(&of_watch)]);
-    sinks.push(Arc::new(overhearing));
+    let mut sinks: Vec<Arc<dyn WatchSink>> =
+        vec![Arc::<Counters>::clone(&counters), Arc::<WatchCounters>::clone(&of_watch), Arc::new(overhearing)];
+    // Whoever is told looks at the figures next, and finds what was told there.
+    sinks.extend(supervision.sinks().map(|sink| sink as Arc<dyn WatchSink>));
     let sink: Arc<dyn WatchSink> = Arc::new(Everybody(sinks));
     let (tally, turnstile) = (Tally::default(), Turnstile::new(Arc::clone(&clock)));
     let metrics = Some(Metrics {

@@ -38,8 +38,9 @@ pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliErr
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let supervision = Supervision::begin(context, &clock);
     let counters = Arc::new(Counters::default());
-    let mut sinks: Vec<Arc<dyn WorkerSink>> = supervision.sinks().map(|sink| sink as Arc<dyn WorkerSink>).collect();
-    sinks.push(Arc::<Counters>::clone(&counters));
+    // Whoever is told looks at the figures next, and finds what was told there.
+    let mut sinks: Vec<Arc<dyn WorkerSink>> = vec![Arc::<Counters>::clone(&counters)];
+    sinks.extend(supervision.sinks().map(|sink| sink as Arc<dyn WorkerSink>));
     let sink: Arc<dyn WorkerSink> = Arc::new(Everybody(sinks));
     let (tally, turnstile) = (Tally::default(), Turnstile::new(Arc::clone(&clock)));
     // What the state says is told by whoever watches it.
