@@ -361,19 +361,33 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::ManualClock;
     use crate::model::{BaseUrl, LimitSource, RateLimit};
     use crate::throttle::Steadiness;
 
-    fn turnstile(burst: u32, refill_per_second: u32) -> (Turnstile, RotationId) {
-        let turnstile = Turnstile::new(Arc::new(SystemClock));
+    /// Its time stands still, and no token comes, but while something is [`passing`].
+    fn turnstile(burst: u32, refill_per_second: u32) -> (Arc<ManualClock>, Turnstile, RotationId) {
+        let clock = Arc::new(ManualClock::at(jiff::Timestamp::UNIX_EPOCH));
+        let turnstile = Turnstile::new(Arc::<ManualClock>::clone(&clock));
         let account: AccountName = "svc".parse().unwrap();
         let holder = Holder::new(&BaseUrl::new("https://bb.example.com").unwrap(), &account);
         let limit = RateLimit::Bucket { burst, refill_per_second };
         turnstile.tell(holder.clone(), Limit { limit, source: LimitSource::File });
         let members = vec![(CredentialRole::Main, account, holder)];
         let rotation = turnstile.add_rotation(turnstile.open(), "PAY".parse().unwrap(), members);
-        (turnstile, rotation)
+        (clock, turnstile, rotation)
+    }
+
+    /// Lets time pass until something is done.
+    async fn passing<T>(clock: &ManualClock, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::task::yield_now() => clock.advance(Duration::from_millis(1)),
+            }
+        }
     }
 
     fn ask(turnstile: &Turnstile, rotation: RotationId) -> Entry {
@@ -390,34 +404,39 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_are_served_in_order_and_the_attendant_goes_home() {
-        let (turnstile, rotation) = turnstile(1, 1000);
+        let (clock, turnstile, rotation) = turnstile(1, 1000);
         assert!(matches!(ask(&turnstile, rotation), Entry::Admitted(_)));
         let mut places: Vec<_> = (0..50).map(|_| queued(&turnstile, rotation)).collect();
         for place in &mut places {
-            place.turn().await.unwrap().settle(Outcome::Answered);
+            passing(&clock, place.turn()).await.unwrap().settle(Outcome::Answered);
         }
         drop(places);
         while turnstile.lock().attended.is_some() {
             tokio::task::yield_now().await;
         }
-        let mut again = queued(&turnstile, rotation);
-        assert!(again.turn().await.is_some());
+        let mut again = loop {
+            // Time may have passed since the last one was served.
+            if let Entry::Queued(place) = ask(&turnstile, rotation) {
+                break place;
+            }
+        };
+        assert!(passing(&clock, again.turn()).await.is_some());
     }
 
     #[tokio::test]
     async fn who_leaves_gives_the_token_to_the_next() {
-        let (turnstile, rotation) = turnstile(1, 200);
+        let (clock, turnstile, rotation) = turnstile(1, 200);
         let Entry::Admitted(first) = ask(&turnstile, rotation) else { panic!("it is full") };
         first.settle(Outcome::Answered);
         let leaves = queued(&turnstile, rotation);
         let mut stays = queued(&turnstile, rotation);
         let mut gone = queued(&turnstile, rotation);
         drop(leaves);
-        stays.turn().await.unwrap().settle(Outcome::Answered);
+        passing(&clock, stays.turn()).await.unwrap().settle(Outcome::Answered);
         // The turn of one who does not listen comes, and is passed on.
-        let served = gone.turn().await.unwrap();
+        let served = passing(&clock, gone.turn()).await.unwrap();
         served.settle(Outcome::Unsent);
-        assert!(queued_or_admitted(&turnstile, rotation).await);
+        assert!(passing(&clock, queued_or_admitted(&turnstile, rotation)).await);
     }
 
     async fn queued_or_admitted(turnstile: &Turnstile, rotation: RotationId) -> bool {
@@ -430,7 +449,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_rejected_credential_ends_the_wait() {
-        let (turnstile, rotation) = turnstile(1, 1);
+        let (_clock, turnstile, rotation) = turnstile(1, 1);
         let _pass = ask(&turnstile, rotation);
         let mut place = queued(&turnstile, rotation);
         turnstile.reject(rotation, &CredentialRole::Main);
@@ -447,7 +466,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_waits_while_too_many_are_under_way() {
-        let (turnstile, rotation) = turnstile(60, 5);
+        let (_clock, turnstile, rotation) = turnstile(60, 5);
         let passes: Vec<_> = (0..6).map(|_| admitted(&turnstile, rotation)).collect();
         for pass in &passes[..4] {
             assert!(pass.departs().await);
