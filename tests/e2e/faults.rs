@@ -3,7 +3,7 @@
 use fake_bitbucket::{Action, EvilHost, Gate, Kind, When, World, judge};
 
 use crate::proof::options;
-use crate::scene::{complaint, impatient, listed, run, run_for_people, safe, stored, summary, task, tidy};
+use crate::scene::{Nobody, complaint, impatient, listed, run, run_for_people, safe, stored, summary, task, tidy};
 use crate::support::Home;
 
 /// A project with one healthy repository and one for each name.
@@ -247,9 +247,8 @@ fn a_repository_that_is_always_busy_fails_alone_after_a_few_requests() {
 fn a_server_that_is_gone_is_named() {
     let world = World::new();
     let home = Home::new(world, options());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let held = Nobody::new();
+    let nobody = format!("http://{}", held.address());
     home.write_file(&["nas"], "project \"PAY\" server=\"bb\" {\n}\nplan \"nightly\" {\n    project \"PAY\"\n    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n}\n");
     let path = home.path().join("xopero.kdl");
     let text = std::fs::read_to_string(&path).unwrap().replace(home.server.url(), &nobody);

@@ -1,6 +1,6 @@
 //! The state on a PostgreSQL server: `XOPERO_TEST_POSTGRES` names one, and each test has a schema of its own there.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use fake_bitbucket::{Action, Gate, Kind, Repository, When, World, judge};
 use rustix::process::Signal;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
+use tokio::net::TcpSocket;
 use url::Url;
 
 use crate::scene::{Live, PATIENCE, files, listed, readers, strays, summary, tidy};
@@ -52,13 +53,17 @@ impl Database {
 
     /// Does something there, besides any state.
     pub fn execute(&self, statement: &str) {
+        self.try_to(statement).expect("the server does it");
+    }
+
+    fn try_to(&self, statement: &str) -> Result<(), sqlx::Error> {
         sqlx::any::install_default_drivers();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let mut connection = AnyConnection::connect(self.server.as_str()).await.expect("the server answers");
-            connection.execute(AssertSqlSafe(statement.to_owned())).await.expect("it can be done");
-            connection.close().await.expect("it ends");
-        });
+            let mut connection = AnyConnection::connect(self.server.as_str()).await?;
+            connection.execute(AssertSqlSafe(statement.to_owned())).await?;
+            connection.close().await
+        })
     }
 
     /// Waits until nobody is connected who came by an address of this.
@@ -91,13 +96,17 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        self.execute(&format!("DROP SCHEMA {} CASCADE", self.schema));
+        let gone = self.try_to(&format!("DROP SCHEMA {} CASCADE", self.schema));
+        // A second panic would end the whole process, and nobody would hear of the first.
+        assert!(gone.is_ok() || std::thread::panicking(), "{gone:?}");
     }
 }
 
 /// The way to the server, which can be cut and mended: what a restart is for those who are connected.
 struct Way {
     address: SocketAddr,
+    /// Keeps the port from everybody else while nobody listens there.
+    _held: TcpSocket,
     server: Url,
     open: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
@@ -106,10 +115,13 @@ struct Way {
 
 impl Way {
     fn open(server: &Url) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let address = listener.local_addr().expect("it has an address");
+        let held = TcpSocket::new_v4().expect("there are sockets");
+        held.set_reuseaddr(true).expect("it can be shared with the one who listens");
+        held.bind(([127, 0, 0, 1], 0).into()).expect("there is a port");
+        let address = held.local_addr().expect("it has an address");
+        let listener = TcpListener::bind(address).expect("nobody else listens there");
         let (open, streams) = (Arc::new(AtomicBool::new(true)), Arc::default());
-        let mut way = Self { address, server: server.clone(), open, streams, accepting: None };
+        let mut way = Self { address, _held: held, server: server.clone(), open, streams, accepting: None };
         way.accept(listener);
         way
     }
@@ -140,7 +152,10 @@ impl Way {
 
     fn mend(&mut self) {
         self.open.store(true, Ordering::SeqCst);
-        self.accept(TcpListener::bind(self.address).expect("the port is free again"));
+        // A process that another test begins shares the one who listened before until it executes.
+        let listener = std::iter::repeat_with(|| TcpListener::bind(self.address))
+            .find(|bound| bound.as_ref().map_err(std::io::Error::kind).err() != Some(ErrorKind::AddrInUse));
+        self.accept(listener.expect("it is tried again").expect("the port was held"));
     }
 }
 

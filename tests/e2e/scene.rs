@@ -1,6 +1,7 @@
 //! What the tests of bad input share: a run that is watched line by line, and what must hold after every run.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -8,13 +9,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fake_bitbucket::{Account, Options};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use crate::support::{Ended, Home, send_signal, token_of};
 
-/// How long an event may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long an event may take before a test gives up on it. It takes moments, but for a machine that has more to do.
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A server that knows these accounts, each with its token, and lets them read everything.
 pub fn readers(names: &[&str]) -> Options {
@@ -44,9 +46,9 @@ pub fn edit(home: &Home, from: &str, with: &str) {
     home.apply();
 }
 
-/// Lets the file's server time out after a second.
+/// Lets the file's server time out soon, but not before a machine with more to do has answered.
 pub fn impatient(home: &Home) {
-    edit(home, "concurrency listing", "timeout \"1s\"\n    concurrency listing");
+    edit(home, "concurrency listing", "timeout \"10s\"\n    concurrency listing");
 }
 
 /// Runs the plan with `--json`, demands an exit code and everything that holds for every run.
@@ -166,6 +168,21 @@ pub fn listed(home: &Home) -> Vec<String> {
     recorded
 }
 
+/// An address at which nobody listens, and nobody else can.
+pub struct Nobody(TcpSocket);
+
+impl Nobody {
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("there is a free port");
+        Self(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("it is bound")
+    }
+}
+
 /// A run whose lines of JSON are watched while it is under way. Killed when the test ends.
 pub struct Live {
     child: Child,
@@ -259,6 +276,13 @@ impl Live {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         send_signal(&self.child, signal);
+    }
+
+    /// Lets it stand still, and waits until it does.
+    pub fn stand_still(&self) {
+        self.signal(Signal::STOP);
+        let process = Pid::from_child(&self.child);
+        waitpid(Some(process), WaitOptions::UNTRACED).expect("it is a child").expect("it stands still");
     }
 
     /// Waits for the end.

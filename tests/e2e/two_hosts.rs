@@ -228,7 +228,7 @@ impl Cluster {
         // Its owner is another user, where this one is root.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("it is ours");
         let cluster = Self { folder, programs };
-        cluster.does("initdb", &["-D", "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+        cluster.does("initdb", &["-D", "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
         let options =
             format!("-c listen_addresses= -c unix_socket_directories={} -c fsync=off", cluster.folder.path().display());
         cluster.does("pg_ctl", &["-D", "data", "-w", "-l", "log", "-o", &options, "start"]);
@@ -245,7 +245,8 @@ impl Cluster {
         } else {
             Command::new(program)
         };
-        command.args(arguments).current_dir(self.folder.path());
+        // However busy the machine is: it waits a minute by itself.
+        command.args(arguments).current_dir(self.folder.path()).env("PGCTLTIMEOUT", PATIENCE.as_secs().to_string());
         command
     }
 

@@ -70,12 +70,28 @@ fn lose_the_worker(home: &Home) {
     });
 }
 
+/// Lets a worker stand still, but not in the middle of a write, for which everybody else would have to wait.
+fn stop_still(home: &Home, worker: &Live) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let mut state = open(home).await;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut state).await.unwrap();
+        worker.stand_still();
+        sqlx::query("ROLLBACK").execute(&mut state).await.unwrap();
+        state.close().await.unwrap();
+    });
+}
+
+async fn open(home: &Home) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(home.path().join(".xopero/state.db"));
+    SqliteConnection::connect_with(&options.busy_timeout(PATIENCE)).await.unwrap()
+}
+
 /// Says that the repository that the worker has was lost so often before.
 fn lost_before(home: &Home, losses: i64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
     runtime.block_on(async {
-        let options = SqliteConnectOptions::new().filename(home.path().join(".xopero/state.db"));
-        let mut state = SqliteConnection::connect_with(&options).await.unwrap();
+        let mut state = open(home).await;
         let statement = "UPDATE queue SET losses = $1
                          WHERE state = 'running' AND owner NOT IN (SELECT owner FROM queue_runs)";
         let done = sqlx::query(statement).bind(losses).execute(&mut state).await.unwrap();
@@ -189,7 +205,7 @@ fn a_worker_that_stood_still_for_too_long_publishes_nothing() {
     let mut worker = worker(&home);
     let live = Live::start(&home);
     assert!(of_run.reached_blocking(PATIENCE) && of_worker.reached_blocking(PATIENCE));
-    worker.signal(Signal::STOP);
+    stop_still(&home, &worker);
     lose_the_worker(&home);
     of_run.release();
     let ended = live.wait().success();
