@@ -5,14 +5,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use fake_bitbucket::{Action, Kind, When, World};
 use serde_json::Value;
 
 use crate::json_schema::demand_valid;
 use crate::proof::usual;
-use crate::scene::{PATIENCE, run, tidy};
+use crate::scene::{Nobody, PATIENCE, run, tidy};
 use crate::support::Home;
 use crate::watch::{Watching, miss};
 
@@ -54,10 +53,13 @@ impl Inbox {
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 // Whoever listens has gone when the test is over.
-                let Some(taken) = socket.ok().and_then(take) else { continue };
+                let Some((taken, socket)) = socket.ok().and_then(take) else { continue };
+                let answer = answer(&taken.path);
                 if tell.send(taken).is_err() {
                     return;
                 }
+                // Whoever has the answer may end, and then what it sent is looked for.
+                let _gone = (&socket).write_all(answer.as_bytes());
             }
         });
         Self { address, sent }
@@ -79,7 +81,13 @@ impl Inbox {
     }
 }
 
-fn take(socket: TcpStream) -> Option<Sent> {
+fn answer(path: &str) -> String {
+    let status = if path.starts_with("/gone") { "404 Not Found" } else { "204 No Content" };
+    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+}
+
+/// Reads a request, which waits for its answer.
+fn take(socket: TcpStream) -> Option<(Sent, TcpStream)> {
     let mut reader = BufReader::new(socket);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -96,10 +104,7 @@ fn take(socket: TcpStream) -> Option<Sent> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let path = head.split([' ', '?']).nth(1)?.to_owned();
-    let status = if path.starts_with("/gone") { "404 Not Found" } else { "204 No Content" };
-    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    reader.get_mut().write_all(answer.as_bytes()).ok()?;
-    Some(Sent { path, head, body: String::from_utf8(body).ok()? })
+    Some((Sent { path, head, body: String::from_utf8(body).ok()? }, reader.into_inner()))
 }
 
 /// The usual home with these alerts in its file.
@@ -156,7 +161,9 @@ fn a_failed_run_is_told_once_and_a_good_one_after_it() {
 
 #[test]
 fn what_cannot_be_sent_waits_and_is_told_by_status() {
-    let home = with("alerts \"ops\" {\n    webhook \"http://127.0.0.1:9/hook\"\n    exec \"/bin/true\"\n}\n");
+    let nobody = Nobody::new();
+    let address = nobody.address();
+    let home = with(&format!("alerts \"ops\" {{\n    webhook \"http://{address}/hook\"\n    exec \"/bin/true\"\n}}\n"));
     home.apply();
     let _broken = home.server.fault(When::kind(Kind::LS_REFS), Action::status(404));
     run(&home, 1);
@@ -207,7 +214,7 @@ fn a_watch_tells_of_the_runs_that_it_begins() {
     let home = with(&format!("alerts \"ops\" {{\n    webhook \"{}/hook\"\n}}\n", inbox.address));
     home.apply();
     let broken = home.server.fault(When::kind(Kind::LS_REFS), Action::status(404));
-    miss(&home, Duration::from_hours(1));
+    miss(&home);
     let mut watch = Watching::start(&home, &[]);
     watch.line("run_ended");
     assert_eq!(inbox.next("/hook").phases(), ["begins failed"]);

@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -90,7 +89,7 @@ fn figures_tell_what_ran_and_what_it_cost() {
     let home = usual(world());
     let limit = "concurrency listing=4 packs=2\n    rate-limit burst=500 refill-per-second=400";
     edit(&home, "concurrency listing=4 packs=2", limit);
-    miss(&home, Duration::from_mins(20));
+    miss(&home);
     let mut watch = Watching::start(&home, &["--listen"]);
     assert_eq!(watch.line("run_ended")["outcome"], "done");
     let socket = home.path().join(".xopero/xopero.sock");

@@ -2,40 +2,30 @@
 
 #![expect(clippy::unwrap_used, reason = "the state is the one that was just made, or the test ends")]
 
-use std::time::Duration;
-
 use fake_bitbucket::{Action, Gate, Kind, When};
 use rustix::process::Signal;
-use xopero::clock::{Clock, SystemClock};
-use xopero::model::Address;
-use xopero::state::{AgendaRow, StateLocation, StateStore};
+use xopero::state::StateLocation;
 
 use crate::proof::usual;
 use crate::scene::PATIENCE;
 use crate::support::{Home, file_text, write_text};
-use crate::watch::{Watching, world};
-
-const SCHEDULE: &str = "    schedule \"*/5 * * * *\"\n";
+use crate::watch::{BEFORE_THEM, Watching, dealt_with, now, passed_times, world};
 
 /// Two plans over the same repositories whose last times were missed.
 fn late(home: &Home) {
-    let text = file_text(home).replace("    parts \"git\"\n", &format!("    parts \"git\"\n{SCHEDULE}"));
+    let times = passed_times();
+    let schedule = format!("    schedule \"{times}\"\n");
+    let text = file_text(home).replace("    parts \"git\"\n", &format!("    parts \"git\"\n{schedule}"));
     let other =
         "plan \"hot\" {\n    project \"PAY\"\n    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n";
-    write_text(home, &format!("{text}{other}{SCHEDULE}}}\n"));
+    write_text(home, &format!("{text}{other}{schedule}}}\n"));
     home.apply();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
-    runtime.block_on(async {
-        let location = StateLocation::beside(home.path());
-        let state = StateStore::open_existing(&location, &SystemClock).await.unwrap().expect("it was applied");
-        let applied = state.applied().await.unwrap().expect("it was applied");
-        for plan in ["nightly", "hot"] {
-            let uid = applied.uids[&Address::plan(&plan.parse().unwrap())];
-            let dealt_with = SystemClock.now().saturating_sub(Duration::from_mins(20)).unwrap();
-            state.deal_with(uid, &AgendaRow { timetable: "*/5 * * * * UTC".into(), dealt_with }).await.unwrap();
-        }
-        state.close().await;
-    });
+    dealt_with(
+        &StateLocation::beside(home.path()),
+        &["nightly", "hot"],
+        &times,
+        now().saturating_sub(BEFORE_THEM).unwrap(),
+    );
 }
 
 #[test]

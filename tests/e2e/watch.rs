@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "the state is the one that was just made, or the test ends")]
 
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Stdio};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use fake_bitbucket::{Action, Gate, Kind, When, World};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rustix::process::Signal;
 use serde_json::Value;
 use xopero::clock::SystemClock;
@@ -22,7 +25,8 @@ use crate::support::{Home, edit, file_text, send_signal, write_text};
 /// A watch under way. Killed when the test ends.
 pub struct Watching {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
+    seen: Vec<String>,
 }
 
 impl Watching {
@@ -36,14 +40,19 @@ impl Watching {
         let mut command = home.xopero_command(&arguments);
         command.envs(variables.iter().copied()).env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the executable starts");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self { child, lines }
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines, seen: Vec::new() }
     }
 
     /// The next line of this type.
     pub fn line(&mut self, kind: &str) -> Value {
         loop {
-            let line = self.lines.next().expect("it goes on").expect("lines are text");
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+                panic!("no {kind} line:\n{}", self.seen.join("\n"))
+            };
+            self.seen.push(line.clone());
             let line: Value = serde_json::from_str(&line).expect("lines are JSON");
             demand_valid("watch-output.schema.json", std::slice::from_ref(&line));
             if line["type"] == kind {
@@ -59,9 +68,7 @@ impl Watching {
 
     /// Waits for the end.
     pub fn ended(mut self) -> Option<i32> {
-        for line in self.lines.by_ref() {
-            drop(line);
-        }
+        self.seen.extend(self.lines.iter());
         self.child.wait().expect("it ends").code()
     }
 }
@@ -80,23 +87,41 @@ pub fn world() -> World {
     world
 }
 
-/// A schedule, and a state that says that its last time was dealt with so long ago.
-pub fn miss(home: &Home, ago: Duration) {
-    edit(home, "parts \"git\"", "parts \"git\"\n    schedule \"*/5 * * * *\"");
+/// Three times of every hour: they have passed a few minutes ago, and the next one is far away, so that nothing becomes
+/// due while a test lasts.
+pub fn passed_times() -> String {
+    let minute = |ago| now().saturating_sub(Duration::from_mins(ago)).unwrap().to_zoned(TimeZone::UTC).minute();
+    let minutes: BTreeSet<i8> = [6, 11, 16].map(minute).into();
+    let minutes: Vec<String> = minutes.into_iter().map(|minute| minute.to_string()).collect();
+    format!("{} * * * *", minutes.join(","))
+}
+
+/// So long ago a dozen of these times had not passed.
+pub const BEFORE_THEM: Duration = Duration::from_hours(4);
+
+/// A schedule, and a state that says that its last times were missed.
+pub fn miss(home: &Home) {
+    let times = passed_times();
+    edit(home, "parts \"git\"", &format!("parts \"git\"\n    schedule \"{times}\""));
     home.apply();
+    dealt_with(&StateLocation::beside(home.path()), &["nightly"], &times, now().saturating_sub(BEFORE_THEM).unwrap());
+}
+
+/// The state says that the plans, whose schedule is in UTC, are dealt with until a time.
+pub fn dealt_with(location: &StateLocation, plans: &[&str], times: &str, dealt_with: Timestamp) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
     runtime.block_on(async {
-        let location = StateLocation::beside(home.path());
-        let state = StateStore::open_existing(&location, &SystemClock).await.unwrap().expect("it was applied");
+        let state = StateStore::open_existing(location, &SystemClock).await.unwrap().expect("it was applied");
         let applied = state.applied().await.unwrap().expect("it was applied");
-        let uid = applied.uids[&Address::plan(&"nightly".parse().unwrap())];
-        let dealt_with = now().saturating_sub(ago).unwrap();
-        state.deal_with(uid, &AgendaRow { timetable: "*/5 * * * * UTC".into(), dealt_with }).await.unwrap();
+        for plan in plans {
+            let uid = applied.uids[&Address::plan(&plan.parse().unwrap())];
+            state.deal_with(uid, &AgendaRow { timetable: format!("{times} UTC"), dealt_with }).await.unwrap();
+        }
         state.close().await;
     });
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     use xopero::clock::Clock;
     SystemClock.now()
 }
@@ -150,7 +175,7 @@ fn nothing_is_applied_where_the_machine_says_so() {
 #[test]
 fn what_was_missed_runs_once() {
     let home = usual(world());
-    miss(&home, Duration::from_hours(1));
+    miss(&home);
     let mut watch = Watching::start(&home, &[]);
     let begins = watch.line("run_begins");
     assert!(begins["plan"] == "nightly" && begins["missed"].as_u64().unwrap() >= 10, "{begins}");
@@ -165,7 +190,7 @@ fn what_was_missed_runs_once() {
 #[test]
 fn what_was_cut_off_is_gone_on_with() {
     let home = usual(world());
-    miss(&home, Duration::from_mins(20));
+    miss(&home);
     let gate = Gate::new();
     // The first repository is backed up, the second one never answers.
     let fault = home.server.fault(When::kind(Kind::FETCH).path_contains("/web").first(1), Action::Hang(gate.clone()));
@@ -192,7 +217,7 @@ fn what_was_cut_off_is_gone_on_with() {
 #[test]
 fn what_was_cut_off_is_gone_on_with_by_whoever_waited_for_the_lock() {
     let home = usual(world());
-    miss(&home, Duration::from_mins(20));
+    miss(&home);
     let gate = Gate::new();
     let fault = home.server.fault(When::kind(Kind::FETCH).path_contains("/web").first(1), Action::Hang(gate.clone()));
     let first = Watching::start(&home, &[]);
@@ -214,7 +239,7 @@ fn what_was_cut_off_is_gone_on_with_by_whoever_waited_for_the_lock() {
 #[test]
 fn a_watch_that_is_stopped_ends_its_run_in_order() {
     let home = usual(world());
-    miss(&home, Duration::from_mins(20));
+    miss(&home);
     let gate = Gate::new();
     home.server.fault(When::kind(Kind::FETCH).first(1), Action::Hang(gate.clone()));
     let mut watch = Watching::start(&home, &["--drain", "1s"]);
@@ -233,12 +258,12 @@ fn a_watch_that_is_stopped_lets_a_repository_end_and_begins_no_other() {
         world.project("PAY").repository(&format!("more-{number:02}"), |recipe| recipe.commits(1));
     }
     let home = usual(world);
-    miss(&home, Duration::from_mins(20));
+    miss(&home);
     let gate = Gate::new();
-    // The first pack is held up, and with it a place for packs.
+    // The first packs are held up, and with them all places for packs.
     home.server.fault(When::kind(Kind::FETCH).first(2), Action::Hang(gate.clone()));
     let mut watch = Watching::start(&home, &["--drain", "1m"]);
-    assert!(gate.reached_blocking(PATIENCE));
+    assert!(gate.reached_by_blocking(2, PATIENCE));
     watch.signal(Signal::TERM);
     watch.line("draining");
     gate.release();

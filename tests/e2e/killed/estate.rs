@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use fake_bitbucket::{Action, Allowance, Control, Kind, Repository, When, World};
 use jiff::Timestamp;
-use xopero::clock::{Clock, SystemClock};
-use xopero::model::Address;
 use xopero::source::{SOURCE_LIMIT, read_file};
-use xopero::state::{AgendaRow, StateStore};
 
 use super::dice::Dice;
 use super::inquest::Memory;
@@ -21,15 +18,10 @@ use crate::file;
 use crate::scene::{PATIENCE, files, readers};
 use crate::support::{Home, file_text, write_text};
 use crate::two_hosts::Elsewhere;
+use crate::watch::{BEFORE_THEM, dealt_with, now, passed_times};
 
-/// Both plans run every five minutes, and never by themselves while a test lasts: their times are set back.
-const SCHEDULE: &str = "    schedule \"*/5 * * * *\" tz=\"UTC\"\n";
-
-/// What the state remembers of that schedule.
-const TIMETABLE: &str = "*/5 * * * * UTC";
-
-/// So long ago a time was missed.
-const MISSED: Duration = Duration::from_mins(20);
+/// Both plans.
+const PLANS: [&str; 2] = ["nightly", "hot"];
 
 /// The accounts, which have limits.
 const ACCOUNTS: [&str; 2] = ["main", "one"];
@@ -47,6 +39,10 @@ pub struct Estate {
     pub versions: BTreeMap<String, u32>,
     /// The number in the text that is written next.
     number: u32,
+    /// When both plans run: never by themselves while a test lasts.
+    times: String,
+    /// Before the last of those times.
+    before: Timestamp,
     listener: Arc<Mutex<Option<Sender<Deed>>>>,
     /// Repositories that were fetched twice at the same time.
     twice: Arc<Mutex<Vec<String>>>,
@@ -69,7 +65,9 @@ impl Estate {
         keeping.hold(&mut home);
         let (listener, twice) = (Arc::default(), Arc::default());
         home.server.fault(When::any(), watch(&listener, &twice));
-        let scheduled = |plan: String| plan.replace("    retention", &format!("{SCHEDULE}    retention"));
+        let (times, before) = (passed_times(), now().saturating_sub(BEFORE_THEM).expect("a time"));
+        let schedule = format!("    schedule \"{times}\" tz=\"UTC\"\n");
+        let scheduled = |plan: String| plan.replace("    retention", &format!("{schedule}    retention"));
         let nightly = file::plan("nightly", "PAY", "enable-credentials \"extra-1\"", &["nas", "offsite"]);
         let nightly = nightly.replace("    parts", "    project \"OPS\"\n    parts");
         let hot = file::plan("hot", "PAY", "repositories include=\"ledger\"", &["nas"]);
@@ -95,6 +93,8 @@ impl Estate {
             repositories,
             versions: BTreeMap::new(),
             number: 100,
+            times,
+            before,
             listener,
             twice,
             memory: Memory::default(),
@@ -208,18 +208,7 @@ impl Estate {
 
     /// Lets both plans have missed a time.
     pub fn miss(&self) {
-        on_runtime(async {
-            let state = StateStore::open_existing(&location_of(&self.home), &SystemClock).await.expect("it opens");
-            let state = state.expect("there is one");
-            let applied = state.applied().await.expect("it can be read").expect("something is applied");
-            let dealt_with = now().saturating_sub(MISSED).expect("a time");
-            for plan in ["nightly", "hot"] {
-                let uid = applied.uids[&Address::plan(&plan.parse().expect("a name"))];
-                let row = AgendaRow { timetable: TIMETABLE.into(), dealt_with };
-                state.deal_with(uid, &row).await.expect("it can be written");
-            }
-            state.close().await;
-        });
+        dealt_with(&location_of(&self.home), &PLANS, &self.times, self.before);
     }
 
     /// Runs both plans to their ends, and demands that everything is backed up and nothing is left over.
@@ -228,7 +217,7 @@ impl Estate {
         for account in ACCOUNTS {
             self.home.server.buckets().refill(account, 200);
         }
-        for plan in ["nightly", "hot"] {
+        for plan in PLANS {
             let end = self.life(&["run", plan, "--json"], Moment::Never);
             assert_eq!(end.code, 0, "{plan}: {}\n{}", end.stderr, end.lines.join("\n"));
         }
@@ -267,10 +256,6 @@ fn watch(listener: &Arc<Mutex<Option<Sender<Deed>>>>, twice: &Arc<Mutex<Vec<Stri
             let _over = listener.send(Deed::Asked);
         }
     })
-}
-
-pub fn now() -> Timestamp {
-    SystemClock.now()
 }
 
 /// Runs something asynchronous to its end.

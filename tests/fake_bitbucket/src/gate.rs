@@ -37,7 +37,13 @@ impl Gate {
     /// Like [`Gate::reached`] for a thread; gives false when the time is over.
     #[must_use]
     pub fn reached_blocking(&self, timeout: Duration) -> bool {
-        self.state.wait_blocking(timeout, |state| state.arrived > 0)
+        self.reached_by_blocking(1, timeout)
+    }
+
+    /// Like [`Gate::reached_by`] for a thread; gives false when the time is over.
+    #[must_use]
+    pub fn reached_by_blocking(&self, count: usize, timeout: Duration) -> bool {
+        self.state.wait_blocking(timeout, |state| state.arrived >= count)
     }
 
     /// Opens the gate for good.
