@@ -1,8 +1,8 @@
 //! A server that is busy, in maintenance, or short of tickets: everybody waits together, and nothing fails.
 
-use fake_bitbucket::{Action, Health, When, World};
+use fake_bitbucket::{Action, Entry, Gate, Health, Kind, When, World};
 
-use crate::scene::{Live, apply_pool, readers, run, summary, tidy};
+use crate::scene::{Live, PATIENCE, apply_pool, readers, run, summary, tidy};
 use crate::support::Home;
 
 fn many(count: usize) -> Home {
@@ -17,7 +17,15 @@ fn many(count: usize) -> Home {
 fn quirk_09_tickets_that_run_out_lower_the_concurrency_and_exchange_nobody() {
     let home = many(8);
     home.server.set_tickets(Some(2));
-    let ended = run(&home, 0);
+    // Both tickets are taken until somebody else was refused for want of one, however slow the others are.
+    let gate = Gate::new();
+    home.server.fault(When::kind(Kind::LS_REFS).first(2), Action::Hold { after: 0, gate: gate.clone() });
+    let live = Live::start(&home);
+    let refused = |log: &[Entry]| log.iter().any(|entry| entry.status == Some(503));
+    assert!(home.server.log().wait_for_blocking(PATIENCE, refused));
+    gate.release();
+    let ended = live.wait().success();
+    tidy(&home, &ended);
     let summary = summary(&ended);
     assert_eq!(summary["totals"]["new"], 8, "{summary}");
     assert_eq!(summary["ledger"]["exchanges"], 0, "{summary}");
@@ -59,7 +67,7 @@ fn quirk_09_who_an_account_is_is_asked_again_by_a_run_that_finds_the_server_busy
     home.server.fault(When::any().path_contains("application-properties").first(1), busy);
     let ended = run(&home, 0);
     let asked = |account: &str| {
-        let of = |entry: &fake_bitbucket::Entry| entry.account.as_deref() == Some(account);
+        let of = |entry: &Entry| entry.account.as_deref() == Some(account);
         home.server.log().count(|entry| of(entry) && entry.path.ends_with("application-properties"))
     };
     assert_eq!((asked("main") + asked("one"), asked("main").min(asked("one"))), (3, 1), "each of them is known");

@@ -113,6 +113,8 @@ struct State {
     own: BTreeMap<String, Allowance>,
     levels: BTreeMap<String, Level>,
     refused: BTreeMap<String, u64>,
+    /// What the next refusal of an account fills into its bucket.
+    relief: BTreeMap<String, u32>,
     /// When an account was told to wait first, and until when.
     told: BTreeMap<String, (Instant, Instant)>,
     violations: BTreeMap<String, u64>,
@@ -133,6 +135,7 @@ impl Buckets {
             own: BTreeMap::new(),
             levels: BTreeMap::new(),
             refused: BTreeMap::new(),
+            relief: BTreeMap::new(),
             told: BTreeMap::new(),
             violations: BTreeMap::new(),
             manual: false,
@@ -149,6 +152,12 @@ impl Buckets {
     /// Adds tokens to the bucket of an account, up to its capacity.
     pub fn refill(&self, account: &str, tokens: u32) {
         self.lock().adjust(account, |level, capacity| (level + f64::from(tokens)).min(capacity));
+    }
+
+    /// Adds tokens to the bucket of an account as soon as one of its requests was refused: whoever waits as told is
+    /// served then, however late a test hears of the refusal.
+    pub fn refill_when_refused(&self, account: &str, tokens: u32) {
+        self.lock().relief.insert(account.to_owned(), tokens);
     }
 
     /// Takes all tokens of an account away.
@@ -230,6 +239,9 @@ impl Buckets {
                 *since = now;
             }
             *last = until.max(*last);
+        }
+        if let Some(tokens) = state.relief.remove(account) {
+            state.adjust(account, |level, capacity| (level + f64::from(tokens)).min(capacity));
         }
         Err(state.refusal.reply(wait))
     }
