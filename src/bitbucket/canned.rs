@@ -89,7 +89,7 @@ impl Canned {
                 socket.shutdown().await.unwrap();
             }
         });
-        Client::new(HttpClient::new(&base, None, &Proxies::default(), Duration::from_secs(5)).unwrap())
+        Client::new(HttpClient::new(&base, None, &Proxies::default(), Duration::from_mins(2)).unwrap())
     }
 }
 

@@ -270,7 +270,7 @@ mod tests {
     use secrecy::SecretString;
     use serde::Deserialize;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
     use crate::http::Retry;
@@ -294,7 +294,7 @@ mod tests {
 
     fn client(address: SocketAddr) -> HttpClient {
         let base = BaseUrl::new(&format!("http://{address}/bitbucket")).unwrap();
-        HttpClient::new(&base, None, &Proxies::default(), Duration::from_secs(5)).unwrap()
+        HttpClient::new(&base, None, &Proxies::default(), Duration::from_mins(2)).unwrap()
     }
 
     fn authorization() -> Authorization {
@@ -389,9 +389,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_unreachable_with_its_cause() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // Nobody else can listen there.
+        let bound = TcpSocket::new_v4().unwrap();
+        bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = bound.local_addr().unwrap();
         let error = client(address).get_json::<Version>(&[], &[], &authorization(), 9).await.unwrap_err();
         assert_eq!(error.retry(), Retry::Backoff);
         let HttpError::Unreachable { cause, .. } = error else { panic!("{error:?}") };

@@ -45,7 +45,7 @@ fn serve() -> (SocketAddr, std::thread::JoinHandle<String>) {
 async fn ask(address: SocketAddr, ca: Option<&[u8]>) -> Result<Json<Value>, HttpError> {
     let base = BaseUrl::new(&format!("https://{address}")).unwrap();
     let authorization = Authorization::bearer(AccountName::new("svc").unwrap(), &SecretString::from("s3cr3t")).unwrap();
-    let client = HttpClient::new(&base, ca, &Proxies::default(), Duration::from_secs(10))?;
+    let client = HttpClient::new(&base, ca, &Proxies::default(), Duration::from_mins(2))?;
     client.get_json(&["rest"], &[], &authorization, 100).await
 }
 

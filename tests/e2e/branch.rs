@@ -102,6 +102,8 @@ impl Source {
         if !PathBuf::from(&keyring).exists() {
             fs::create_dir(&keyring).unwrap();
             fs::set_permissions(&keyring, fs::Permissions::from_mode(0o700)).unwrap();
+            // gpg starts it by itself, and gives it seconds to come up; this returns when it is there.
+            stock(&self.home, "gpg-agent", &["--homedir", &keyring, "--quiet", "--daemon"]);
         }
         let gpg = |arguments: &[&str]| {
             let usual =

@@ -27,7 +27,7 @@ fn a_throttled_run_ends_at_its_deadline_and_is_gone_on_with() {
     let home = Home::new(world, readers(&["main"]));
     home.apply_usual();
     bucket(&home, "main", 7);
-    let mut live = Live::start_with(&home, &["--max-duration", "4s"]);
+    let mut live = Live::start_with(&home, &["--max-duration", "20s"]);
     let throttled = live.until("throttled");
     assert!(throttled["reason"].as_str().unwrap().contains("no account of project PAY has budget"), "{throttled}");
 
@@ -75,7 +75,7 @@ fn a_listing_that_waits_for_budget_ends_at_the_deadline_too() {
     let home = Home::new(world, readers(&["main"]));
     home.apply_usual();
     bucket(&home, "main", 0);
-    let ended = home.xopero(&["run", "nightly", "--max-duration", "1s"]).expect(10);
+    let ended = home.xopero(&["run", "nightly", "--max-duration", "10s"]).expect(10);
     tidy(&home, &ended);
     ended.says("partial").says("the run had to end before").says("`xopero run nightly --resume`");
     bucket(&home, "main", 500);
@@ -99,7 +99,7 @@ fn stuck() -> (Home, Gate) {
 #[test]
 fn what_is_under_way_at_the_deadline_is_stopped_and_leaves_nothing_half_done() {
     let (home, gate) = stuck();
-    let ended = home.xopero(&["run", "nightly", "--max-duration", "3s", "--json"]).expect(8);
+    let ended = home.xopero(&["run", "nightly", "--max-duration", "15s", "--json"]).expect(8);
     gate.release();
     tidy(&home, &ended);
     assert_eq!(task(&ended, "large")["result"], "interrupted");

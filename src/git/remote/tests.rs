@@ -36,7 +36,7 @@ async fn serve(stock: Stock, manner: Manner) -> (Remote, Arc<Stock>) {
             answer(socket, &served, manner).await;
         }
     });
-    let client = HttpClient::new(&base, None, &Proxies::default(), Duration::from_secs(10)).unwrap();
+    let client = HttpClient::new(&base, None, &Proxies::default(), Duration::from_mins(2)).unwrap();
     (Remote::new(client, &ProjectKey::new("PAY").unwrap(), &RepoSlug::new("ledger").unwrap()), stock)
 }
 

@@ -78,7 +78,7 @@ impl Place {
 
     fn watch_with(&self, token: &str, path: &str, applied: Option<Oid>, signers: Option<&str>) -> Watched {
         let address = self.server.clone_url(&self.served);
-        self.watch_at(&address, Duration::from_secs(20), token, path, applied, signers)
+        self.watch_at(&address, Duration::from_mins(2), token, path, applied, signers)
     }
 
     fn watch_at(
@@ -103,7 +103,7 @@ impl Place {
 
     /// Reads once what a person would be shown.
     async fn read(&self, applied: Option<Oid>, signers: Option<&str>) -> Result<Snapshot, ReadError> {
-        let (remote, authorization) = access(&self.server.clone_url(&self.served), Duration::from_secs(20), "token-1");
+        let (remote, authorization) = access(&self.server.clone_url(&self.served), Duration::from_mins(2), "token-1");
         let applied = applied.map(|commit| commit.to_string());
         read_branch(remote, authorization, settings("xopero.kdl", signers), &self.store(), applied).await
     }
@@ -131,7 +131,7 @@ struct Watched(BranchWatch);
 
 impl Watched {
     async fn next(&mut self) -> SourceEvent {
-        tokio::time::timeout(Duration::from_mins(1), self.0.next()).await.expect("an event comes")
+        tokio::time::timeout(Duration::from_mins(5), self.0.next()).await.expect("an event comes")
     }
 
     async fn changed(&mut self) -> Snapshot {
@@ -181,7 +181,7 @@ async fn a_branch_is_followed_from_commit_to_commit() {
 async fn unchanged_it_costs_one_request() {
     let place = Place::new(Options::new());
     let first = place.file("one", &[]);
-    let (remote, authorization) = access(&place.server.clone_url(&place.served), Duration::from_secs(20), "token-1");
+    let (remote, authorization) = access(&place.server.clone_url(&place.served), Duration::from_mins(2), "token-1");
     let mut looker = Looker::new(remote, authorization, Arc::new(settings("xopero.kdl", None)), &place.store());
     let question = Question { applied: None, told: None, rewinds: Rewinds::Refused };
     let (tip, _) = looker.look(&question).await.unwrap().unwrap();

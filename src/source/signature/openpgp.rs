@@ -193,6 +193,10 @@ mod tests {
         /// A key that signs, made at a time, that ends after so long.
         fn new(name: &str, made: &str, ends: &str) -> Self {
             let person = Self(tempfile::Builder::new().prefix("p").tempdir().unwrap());
+            // gpg starts it by itself, and gives it seconds to come up; this returns when it is there.
+            let mut agent = Command::new("gpg-agent");
+            let started = agent.args(["--quiet", "--daemon"]).env("GNUPGHOME", person.0.path()).output().unwrap();
+            assert!(started.status.success(), "gpg-agent: {}", String::from_utf8_lossy(&started.stderr));
             let made = format!("{made}!");
             person.gpg(&["--faked-system-time", &made, "--quick-generate-key", name, "ed25519", "sign", ends], "");
             person

@@ -17,7 +17,7 @@ const PACE: Pace = Pace {
     quiet: Duration::from_millis(5),
     longest: Duration::from_millis(500),
     settle: Duration::from_millis(10),
-    patience: Duration::from_secs(20),
+    patience: Duration::from_mins(2),
     restless: Duration::from_mins(10),
     poll: Duration::from_hours(1),
     reread: Duration::from_hours(1),
@@ -93,7 +93,7 @@ impl Watched {
     }
 
     async fn next(&mut self) -> SourceEvent {
-        tokio::time::timeout(Duration::from_secs(30), self.0.next()).await.expect("an event comes")
+        tokio::time::timeout(Duration::from_mins(5), self.0.next()).await.expect("an event comes")
     }
 
     async fn changed(&mut self) -> SourceTree {

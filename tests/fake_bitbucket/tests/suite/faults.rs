@@ -8,7 +8,7 @@ use crate::client::{
     TOKEN, bearer, fetch, fetch_body, fetch_headers, get, git, git_fails, git_ok, request, send, serve,
 };
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 fn start() -> (Server, Repository) {
     let world = World::new();

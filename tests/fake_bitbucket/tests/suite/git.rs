@@ -144,7 +144,7 @@ fn a_large_answer_flows_and_git_is_stopped_when_the_client_leaves() {
     assert!(entry.response_bytes < size);
     drop(stream);
     let gone = |entries: &[fake_bitbucket::Entry]| entries[0].progress == Progress::ClientGone;
-    assert!(server.log().wait_for_blocking(Duration::from_secs(30), gone));
+    assert!(server.log().wait_for_blocking(Duration::from_mins(5), gone));
     let close = Action::CloseAfter(5_000_001);
     server.fault(When::kind(Kind::FETCH), close);
     let answer = fetch(&server, &large);
