@@ -27,7 +27,7 @@ use super::scope::survey;
 use super::server::ServerContext;
 use super::sweep::sweep;
 use super::work::{Role, coordinate};
-use super::{Event, EventSink, Outcome, RunError, Summary, Turnstile};
+use super::{Event, EventSink, Outcome, RunError, Summary, Turnstile, lines};
 use crate::clock::Clock;
 use crate::crash::{self, CrashPoint};
 use crate::http::{Authorization, Proxies, Tally};
