@@ -128,6 +128,8 @@ fn webhook(file: &Path, ask: Sender<()>) -> Result<Hook, CliError> {
 pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (state, source, source_name) = follow(context, arguments, &clock).await?;
+    // Whoever hears that it listens may stop it at once.
+    let interrupt = Interrupt::listen(|| {});
     let supervision = Supervision::begin(context, &clock);
     let alerter = arguments.trust.alerter(context, &state, &clock);
     let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::clone(&clock) };

@@ -36,6 +36,8 @@ pub struct WorkerArgs {
 pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliError> {
     let state = Arc::new(context.existing_state().await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Whoever hears that it listens may stop it at once.
+    let interrupt = Interrupt::listen(|| {});
     let supervision = Supervision::begin(context, &clock);
     let counters = Arc::new(Counters::default());
     // Whoever is told looks at the figures next, and finds what was told there.
