@@ -3,6 +3,7 @@
 //! What is different from libpq: a server on another host must prove who it is unless the address says otherwise,
 //! because what the state says decides which backups are kept. A parameter that would not be heeded is refused.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -14,7 +15,8 @@ use url::Url;
 use super::StateError;
 
 /// Parameters of an address that are passed on as they are.
-const KNOWN: [&str; 6] = ["host", "sslrootcert", "sslcert", "sslkey", "application_name", "options"];
+const KNOWN: [&str; 9] =
+    ["host", "port", "user", "dbname", "sslrootcert", "sslcert", "sslkey", "application_name", "options"];
 
 /// What the environment says besides, under the names that libpq gives it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,15 +42,24 @@ pub struct ServerAddress {
 impl ServerAddress {
     pub(super) fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<Self, StateError> {
         let wrong = |problem| StateError::Address { problem };
-        let mut url = Url::parse(text).map_err(|_| {
+        let (text, hostless) = hostless(text);
+        let mut url = Url::parse(&text).map_err(|_| {
             wrong("it is no URL; in a password, `/`, `?`, `#`, `@` and `%` are written as %2F, %3F, %23, %40 and %25")
         })?;
         if url.fragment().is_some() {
             return Err(wrong("it contains a `#`; in a name or a password, write %23"));
         }
-        let mut password = url.password().map(decoded).transpose().map_err(|()| wrong("its password is not UTF-8"))?;
+        let not_text = |()| wrong("its user or its password is not UTF-8");
+        let password = url.password().or(hostless.password);
+        let mut password = password.map(|text| decoded(text).map(SecretString::from)).transpose().map_err(not_text)?;
         let mut ssl_mode = None;
         let mut parameters = Vec::new();
+        if let Some(user) = hostless.user {
+            parameters.push(("user".to_owned(), decoded(user).map_err(not_text)?));
+        }
+        if let Some(port) = hostless.port {
+            parameters.push(("port".to_owned(), port.to_owned()));
+        }
         for (key, value) in url.query_pairs() {
             match &*key {
                 "password" => password = Some(SecretString::from(value.into_owned())),
@@ -57,8 +68,8 @@ impl ServerAddress {
                 // It is not shown: a `?` in a password makes the rest of it look like a parameter.
                 _ => {
                     return Err(wrong(
-                        "it has a parameter that is not known; there are host, sslmode, sslrootcert, sslcert, sslkey, \
-                         application_name and options",
+                        "it has a parameter that is not known; there are host, port, user, dbname, sslmode, \
+                         sslrootcert, sslcert, sslkey, application_name and options",
                     ));
                 }
             }
@@ -68,6 +79,9 @@ impl ServerAddress {
         }
         let named = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let host = named("host").or_else(|| url.host_str().filter(|host| !host.is_empty())).or(surroundings.host);
+        if named("port").is_some_and(|port| port.parse::<u16>().is_err()) {
+            return Err(wrong("its port is no number below 65536"));
+        }
         let has_root = named("sslrootcert").is_some() || surroundings.has_root_certificate;
         let asked = ssl_mode.as_deref().or(surroundings.ssl_mode);
         let ssl_mode = ssl(asked, has_root, is_near(host)).map_err(wrong)?;
@@ -102,28 +116,54 @@ impl ServerAddress {
 
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |name: &str| {
+            let found = self.url.query_pairs().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.escape_debug().to_string())
+        };
         f.write_str("postgres://")?;
-        if !self.url.username().is_empty() {
-            write!(f, "{}@", self.url.username())?;
+        let user = Some(self.url.username().to_owned()).filter(|user| !user.is_empty());
+        if let Some(user) = named("user").or(user) {
+            write!(f, "{user}@")?;
         }
-        let socket = self.url.query_pairs().find(|(key, _)| key == "host").map(|(_, value)| value);
-        match (socket, self.url.host_str()) {
-            (Some(socket), _) => write!(f, "{}", socket.escape_debug())?,
-            (None, Some(host)) => f.write_str(host)?,
-            (None, None) => {}
-        }
-        if let Some(port) = self.url.port() {
+        f.write_str(&named("host").or(self.url.host_str().map(str::to_owned)).unwrap_or_default())?;
+        if let Some(port) = named("port").or(self.url.port().map(|port| port.to_string())) {
             write!(f, ":{port}")?;
         }
-        f.write_str(self.url.path())
+        match named("dbname") {
+            Some(database) => write!(f, "/{database}"),
+            None => f.write_str(self.url.path()),
+        }
     }
 }
 
-fn decoded(text: &str) -> Result<SecretString, ()> {
+/// What stands before a host that is not there, which no URL has and libpq takes: `postgres://user@/estate?host=/run`.
+#[derive(Default)]
+struct Hostless<'a> {
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    port: Option<&'a str>,
+}
+
+/// The address without it.
+fn hostless(text: &str) -> (Cow<'_, str>, Hostless<'_>) {
+    let cut = || {
+        let (scheme, rest) = text.split_once("://")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let (who, server) = authority.rsplit_once('@')?;
+        let port = if server.is_empty() { None } else { Some(server.strip_prefix(':')?) };
+        let (user, password) = who.split_once(':').map_or((who, None), |(user, password)| (user, Some(password)));
+        let user = Some(user).filter(|user| !user.is_empty());
+        Some((format!("{scheme}://{rest}").into(), Hostless { user, password, port }))
+    };
+    cut().unwrap_or_else(|| (text.into(), Hostless::default()))
+}
+
+fn decoded(text: &str) -> Result<String, ()> {
     let pair = format!("password={}", text.replace('+', "%2B"));
     let (_, value) = url::form_urlencoded::parse(pair.as_bytes()).next().ok_or(())?;
     // What is not UTF-8 would be replaced, and then be another password.
-    if value.contains(char::REPLACEMENT_CHARACTER) { Err(()) } else { Ok(SecretString::from(value.into_owned())) }
+    if value.contains(char::REPLACEMENT_CHARACTER) { Err(()) } else { Ok(value.into_owned()) }
 }
 
 /// Whether the way to the host never leaves this machine.
@@ -193,6 +233,29 @@ mod tests {
     }
 
     #[test]
+    fn a_user_may_stand_before_no_host_as_in_libpq() {
+        for (text, shown) in [
+            ("postgres://x@/estate?host=/run/postgresql", "postgres://x@/run/postgresql/estate"),
+            ("postgres://x:hunter2@:5433/estate?host=/run", "postgres://x@/run:5433/estate"),
+            ("postgres:///estate?user=x&host=/run&port=5433", "postgres://x@/run:5433/estate"),
+            ("postgresql://x@?dbname=estate", "postgres://x@/estate"),
+        ] {
+            let address = parse(text).unwrap();
+            assert_eq!(address.to_string(), shown, "{text}");
+            assert!(!format!("{address:?} {}", address.url).contains("hunter2"), "{address:?}");
+            assert_eq!(address.has_password(), text.contains("hunter2"));
+            assert_eq!(mode(text, &Surroundings::default()), "prefer", "{text}");
+            assert!(address.options().unwrap().database_url.query().unwrap().contains("user=x"), "{text}");
+        }
+        let far = Surroundings { host: Some("db.example.com"), ..Surroundings::default() };
+        assert_eq!(mode("postgres://x@/estate", &far), "verify-full");
+        assert_eq!(mode("postgres://x@/estate?host=db.example.com", &Surroundings::default()), "verify-full");
+        for text in ["postgres://x@:70000/x?host=/run", "postgres://%FF@/x", "postgres://x@:p/x"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_password_is_taken_out_and_shown_nowhere() {
         for text in [
             "postgres://x:hun%2Fter2%40%25+@db:5433/estate?options=-csearch_path%3Dbackup",
@@ -210,7 +273,7 @@ mod tests {
     #[test]
     fn an_address_on_the_command_line_has_no_password() {
         let typed = Surroundings { typed: true, ..Surroundings::default() };
-        for text in ["postgres://x:hunter2@db/x", "postgres://x@db/x?password=hunter2"] {
+        for text in ["postgres://x:hunter2@db/x", "postgres://x:hunter2@/x", "postgres://x@db/x?password=hunter2"] {
             let error = ServerAddress::parse(text, &typed).unwrap_err();
             assert!(matches!(error, StateError::PasswordTyped), "{error}");
             assert!(!format!("{error} {error:?} {:?}", error.hint()).contains("hunter2"));
@@ -224,6 +287,7 @@ mod tests {
             "postgres://x:12?hunter2@db/x",
             "postgres://x:12#hunter2@db/x",
             "postgres://x:hun?ter2@db/x",
+            "postgres://x:hun/ter2@/x",
             "postgres://x@db/x?sslpassword=hunter2",
             "postgres://x@db/x?connect_timeout=5",
         ] {
