@@ -30,7 +30,7 @@ pub async fn restore(
     target: &Path,
     stop: Arc<AtomicBool>,
 ) -> Result<Restored, RestoreError> {
-    let partial = Partial::beside(target)?;
+    let mut partial = Partial::beside(target)?;
     partial.create_dir()?;
     let root = partial.path().to_owned();
     let failed = |source| RestoreError::Write { path: target.to_owned(), source };

@@ -1,8 +1,7 @@
 //! A snapshot as one file that `git clone` accepts: a bundle without prerequisites.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,13 +38,13 @@ pub async fn export(
     let header = bundle_header(git.object_format, &git.references)?;
     let total = u32::try_from(manifest.objects())
         .map_err(|_| ArchiveError::Pack(PackError::Limit { limit: u64::from(u32::MAX), what: "objects" }))?;
-    let partial = Partial::beside(target)?;
+    let mut partial = Partial::beside(target)?;
     let (packs, store, identities) = (git.packs.clone(), store.clone(), identities.clone());
     let runtime = tokio::runtime::Handle::current();
     let (target, format, references) = (target.to_owned(), git.object_format, git.references.tips.len() as u64);
     let work = tokio::task::spawn_blocking(move || -> Result<Exported, RestoreError> {
         let failed = |source| RestoreError::Write { path: target.clone(), source };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial.path()).map_err(failed)?;
+        let file = partial.create_file()?;
         let mut file = Counted { file: BufWriter::with_capacity(STEP, file), bytes: 0 };
         file.write_all(&header).map_err(failed)?;
         let mut concatenator = Concatenator::new(format, total);
