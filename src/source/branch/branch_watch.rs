@@ -177,7 +177,6 @@ impl BranchWatch {
                 }
             }
             Err(error) => {
-                tracing::debug!(branch = %self.settings.branch, error = error.told(), "the branch cannot be read");
                 if let BranchError::Git(error) = &error
                     && let Retry::After(pause) = error.retry()
                 {
@@ -185,6 +184,7 @@ impl BranchWatch {
                 }
                 self.failures = self.failures.saturating_add(1);
                 let since = *self.failing_since.get_or_insert_with(|| self.clock.now());
+                self.log(&error);
                 if self.failures == self.settings.pace.stale_after {
                     let (reason, hint) = (error.told(), error.hint());
                     self.events.push_back(SourceEvent::Stale { reason, hint, since });
@@ -193,6 +193,16 @@ impl BranchWatch {
         }
         let random = u64::try_from(random_bits() >> 64).expect("half of the bits fit");
         self.due = self.clock.monotonic() + wait(&self.settings.pace, self.failures, asked, random);
+    }
+
+    /// The first failure of several is for people, too: who has just begun to follow a branch need not wait for more.
+    fn log(&self, error: &BranchError) {
+        let (branch, why, hint) = (&self.settings.branch, error.told(), error.hint());
+        if self.failures == 1 {
+            tracing::warn!(%branch, hint, "it cannot be read, and is asked for again: {why}");
+        } else {
+            tracing::debug!(%branch, hint, "it cannot be read: {why}");
+        }
     }
 
     fn arrived(&mut self, tip: ObjectId, verdict: Verdict) {

@@ -69,7 +69,11 @@ impl SignatureError {
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unsigned | Self::KeyType { .. } => {
+            Self::Unsigned => {
+                "sign commits: `git commit -S`, with `git config gpg.format ssh` and a key of the file of allowed signers, \
+                 or with an OpenPGP key of it"
+            }
+            Self::KeyType { .. } => {
                 "sign commits with `git config gpg.format ssh` and an ed25519, ECDSA (P-256, P-384) or RSA key"
             }
             Self::Kind { .. } => {
