@@ -1,6 +1,7 @@
 //! The plans in force with their times.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
 
@@ -114,7 +115,7 @@ fn outlook(plan: &ScheduledPlan<'_>, count: usize, now: Timestamp) -> Outlook {
     };
     if let (Some(until), Some(pause)) = (paused_until(plan.plan).filter(|until| now < *until), &plan.plan.paused) {
         let until = (until < Timestamp::MAX).then_some(until);
-        let then = until.map(|until| agenda.upcoming(until, count)).unwrap_or_default();
+        let then = until.map(|until| agenda.upcoming(just_before(until), count)).unwrap_or_default();
         return Outlook::Paused { reason: pause.reason.clone(), until, then };
     }
     let standing = plan.standing(now, Timestamp::MIN);
@@ -125,6 +126,11 @@ fn outlook(plan: &ScheduledPlan<'_>, count: usize, now: Timestamp) -> Outlook {
     Outlook::Runs { makes_up_for, times: agenda.upcoming(now, count) }
 }
 
+/// A time in the first moment after a pause is not in it any more.
+fn just_before(until: Timestamp) -> Timestamp {
+    until.saturating_sub(Duration::from_millis(1)).unwrap_or(until)
+}
+
 /// When something begins: what will never begin by itself is the last.
 fn first(outlook: &Outlook, now: Timestamp) -> Timestamp {
     let of = |times: &[Due]| times.first().map_or(Timestamp::MAX, |due| due.begins);
@@ -132,5 +138,34 @@ fn first(outlook: &Outlook, now: Timestamp) -> Timestamp {
         Outlook::Runs { makes_up_for: Some(_), .. } => now,
         Outlook::Runs { makes_up_for: None, times } | Outlook::Paused { then: times, .. } => of(times),
         Outlook::ByHand | Outlook::Unreadable { .. } => Timestamp::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::sample;
+    use crate::model::{Cron, Pause};
+
+    #[test]
+    fn what_is_shown_after_a_pause_is_what_begins_after_it() {
+        let mut declaration = sample::declaration();
+        let name = declaration.plans.keys().next().unwrap().clone();
+        let plan = declaration.plans.get_mut(&name).unwrap();
+        plan.schedule = Some(Timetable::of(Cron { expression: "0 0 * * *".into(), time_zone: "UTC".into() }));
+        plan.paused = Some(Pause { reason: "moving".into(), until: Some(jiff::civil::date(2026, 12, 1)) });
+        let applied = sample::applied(declaration);
+        let (now, first): (Timestamp, Timestamp) =
+            ("2026-11-22T12:00:00Z".parse().unwrap(), "2026-12-01T00:00:00Z".parse().unwrap());
+        let all = next_runs(&applied, &BTreeMap::new(), 1, now);
+        let Outlook::Paused { then, .. } = &all.iter().find(|next| next.plan == name).unwrap().outlook else {
+            panic!("{all:?}")
+        };
+        assert_eq!(then[0].begins, first);
+        let plans = scheduled(&applied, &BTreeMap::new());
+        let plan = plans.iter().find(|plan| *plan.name == name).unwrap();
+        let standing = Standing { dealt_with: "2026-11-30T00:00:00Z".parse().unwrap(), ..plan.standing(now, now) };
+        let step = plan.agenda.as_ref().unwrap().step(&standing, first);
+        assert!(matches!(step, Step::Begin { late: false, .. }), "{step:?}");
     }
 }
