@@ -30,7 +30,8 @@ const SOCKET: &str = "xopero.sock";
 ///
 /// The file is applied when it changes, as far as --auto-apply lets it; an invalid or missing file changes nothing.
 /// With --git it is a file in a branch, and the state is in the working directory unless --state says where.
-/// Runs begin when they are due, and go on after a restart where they were cut off. SIGHUP reads everything again.
+/// Runs begin when they are due, and go on after a restart where they were cut off. SIGHUP reads everything again,
+/// unless it tells that the terminal was closed, which stops it.
 /// SIGTERM and Ctrl-C begin nothing new, let what is under way go on as long as --drain says, and interrupt it then: the
 /// next watch goes on with it. A second one ends at once.
 #[derive(Debug, Args)]
@@ -148,11 +149,9 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         clock: Arc::clone(&clock),
         version: super::version(),
     });
-    let (ask, reload) = hangup::listen()?;
+    let (ask, reload) = hangup::listen(interrupt.token.clone())?;
     let hook = arguments.webhook_secret_file.as_deref().map(|file| webhook(file, ask)).transpose()?;
     let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook };
-    // Whoever hears where it listens may ask it to stop.
-    let interrupt = Interrupt::listen(|| {});
     let serving = arguments.serving.start(context, SOCKET, site, |address| {
         sink.tell(&WatchEvent::Listening { address });
     })?;

@@ -54,10 +54,8 @@ pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliErr
         clock: Arc::clone(&clock),
         version: super::version(),
     });
-    let (_ask, reload) = hangup::listen()?;
     let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook: None };
-    // Whoever hears where it listens may ask it to stop.
-    let interrupt = Interrupt::listen(|| {});
+    let (_ask, reload) = hangup::listen(interrupt.token.clone())?;
     let serving = arguments.serving.start(context, SOCKET, site, |address| {
         sink.tell(&WorkerEvent::Listening { address });
     })?;

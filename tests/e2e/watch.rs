@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the state is the one that was just made, or the test ends")]
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -18,7 +19,7 @@ use xopero::model::Address;
 use xopero::state::{AgendaRow, StateLocation, StateStore};
 
 use crate::json_schema::demand_valid;
-use crate::proof::usual;
+use crate::proof::{stock, usual};
 use crate::scene::PATIENCE;
 use crate::support::{Home, edit, file_text, send_signal, write_text};
 
@@ -234,6 +235,25 @@ fn what_was_cut_off_is_gone_on_with_by_whoever_waited_for_the_lock() {
     assert!(summary["resumes"].is_string() && summary["outcome"] == "done", "{summary}");
     second.signal(Signal::TERM);
     assert_eq!(second.ended(), Some(0));
+}
+
+#[test]
+fn a_watch_ends_with_its_terminal() {
+    let home = usual(world());
+    stock(&home, "mkfifo", &["lines"]);
+    let watch = format!("{} watch --json > lines", env!("CARGO_BIN_EXE_xopero"));
+    let mut command = home.command("script");
+    command.args(["--quiet", "--command", &watch, "/dev/null"]).env("SHELL", "/bin/sh");
+    command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut terminal = command.spawn().expect("script of util-linux starts");
+    let lines = File::open(home.path().join("lines")).expect("the watch opens its end, too");
+    let mut lines = BufReader::new(lines).lines().map(|line| line.expect("lines are text"));
+    assert!(lines.any(|line| line.contains("\"activated\"")));
+    terminal.kill().expect("it is there");
+    terminal.wait().expect("it ends");
+    let rest: Vec<String> = lines.collect();
+    assert!(rest.last().is_some_and(|line| line.contains("\"stopped\"")), "{rest:?}");
 }
 
 #[test]
