@@ -50,7 +50,7 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
         identities: identities.as_ref(),
     };
     let request = Request {
-        command: ["apply", &arguments.git.words()].join(" ").trim_end().to_owned(),
+        command: ["apply", &context.words()].join(" ").trim_end().to_owned(),
         agree: &arguments.agree,
         saved: arguments.plan.as_ref(),
         declared: Some(&declared),

@@ -158,6 +158,21 @@ impl Context {
         self.file.is_some()
     }
 
+    /// The options that say which file, branch and state are meant, as they are typed again: commands that are told to
+    /// people are to be about the same. An address from the environment may hold a password, and is there anyway.
+    pub fn words(&self) -> String {
+        let git = self.git.as_ref().map(GitArgs::words).unwrap_or_default();
+        [self.place_words(), git].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same without the branch.
+    pub fn place_words(&self) -> String {
+        let file = self.file.as_deref().filter(|file| *file != Path::new(USUAL_FILE));
+        let file = file.map(|file| format!("-f {}", git::quoted(&file.display().to_string())));
+        let state = self.state.typed_words().map(|address| format!("--state {}", git::quoted(&address)));
+        file.into_iter().chain(state).collect::<Vec<_>>().join(" ")
+    }
+
     /// The directory of the file: relative paths in it begin there.
     pub fn base(&self) -> PathBuf {
         match self.file().parent() {

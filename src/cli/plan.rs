@@ -72,13 +72,13 @@ pub async fn run(context: &Context, arguments: &PlanArgs) -> Result<u8, CliError
     } else {
         show(context, &changes, Some(&declared));
     }
-    let options = arguments.git.words();
+    let options = context.words();
     let mut next = change_set::next_command(&changes, &options, &context.output.style());
     if let Some(file) = &arguments.out {
         let source = Source { commit: provenance.commit().map(str::to_owned), ..tree.source() };
         SavedPlan::new(&changes, applied.as_ref(), source).write(file)?;
         let name = file.display().to_string();
-        next = change_set::next_command_with_file(&changes, &name, &context.output.style());
+        next = change_set::next_command_with_file(&changes, &name, &options, &context.output.style());
         if context.output.is_json() {
             context.output.json(&json!({ "type": "saved", "plan_id": changes.plan_id, "file": name }));
         } else {

@@ -41,7 +41,7 @@ pub async fn run(context: &Context, arguments: &RollbackArgs) -> Result<u8, CliE
         identities: identities.as_ref(),
     };
     let number = arguments.generation;
-    let command = format!("rollback {number}");
+    let command = format!("rollback {number} {}", context.words()).trim_end().to_owned();
     let request = Request { command, agree: &arguments.agree, saved: None, declared: None };
     let outcome = agree::put_in_force(context, &state, proposal, &request).await?;
     match outcome {

@@ -114,9 +114,10 @@ fn teller(context: &Context, clock: &Arc<dyn Clock>) -> Arc<dyn AnySink> {
     if context.output.is_json() {
         Arc::new(Lines::begin(Arc::clone(clock)))
     } else if context.log_format == LogFormat::Json {
-        Arc::new(Log)
+        Arc::new(Log::new(context.place_words()))
     } else {
         let style = (context.output.talk_style(), context.output.width());
-        Arc::new(Talk::new(style, context.output.draws_progress(), log::stamp(), Arc::clone(clock)))
+        let form = (context.output.draws_progress(), log::stamp());
+        Arc::new(Talk::new(style, form, context.place_words(), Arc::clone(clock)))
     }
 }

@@ -32,6 +32,13 @@ pub struct StateOptions {
 }
 
 impl StateOptions {
+    /// The address, if it stands in the arguments: one with a password is refused there.
+    pub fn typed_words(&self) -> Option<String> {
+        use secrecy::ExposeSecret;
+        let address = self.address.as_ref().filter(|_| self.typed)?;
+        Some(address.expose_secret().to_owned())
+    }
+
     /// The place, which by default is below `base`.
     pub fn location(&self, base: &Path) -> Result<StateLocation, CliError> {
         use secrecy::ExposeSecret;

@@ -107,8 +107,9 @@ async fn look(context: &Context) -> Result<Status, CliError> {
 }
 
 async fn known(context: &Context, state: Option<&StateStore>, file: File) -> Result<Known, CliError> {
-    match state {
-        Some(state) => Ok(gather(state, file, &context.base()).await?),
-        None => Ok(Known::nothing(file)),
-    }
+    let known = match state {
+        Some(state) => gather(state, file, &context.base()).await?,
+        None => Known::nothing(file),
+    };
+    Ok(Known { options: context.place_words(), ..known })
 }

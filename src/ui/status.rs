@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::shown::shown_explanation;
 use super::wrap::{whole_commands, wrap};
 use super::{Side, Style, Table, shown};
 use crate::model::PlanName;
@@ -83,7 +84,7 @@ fn heading(status: &Status, style: Style) -> String {
         None => "Nothing is in force yet: xopero plan, then xopero apply".to_owned(),
     };
     let mut lines = wrap("", 0, in_force.split(' '));
-    let file = format!("The file {}", shown(&status.file.message));
+    let file = format!("The file {}", shown_explanation(&status.file.message));
     lines.extend(wrap("", 0, file.split(' ')).iter().map(|line| paint_sync(status.file.sync, line, style)));
     let mut text = lines.join("\n") + "\n";
     if let Some(source) = &status.source {
@@ -221,7 +222,7 @@ fn paint_sync(sync: Sync, text: &str, style: Style) -> String {
     match sync {
         Sync::InSync => style.green(text),
         Sync::Pending | Sync::PendingApproval => style.yellow(text),
-        Sync::Invalid | Sync::SourceStale => style.red(text),
+        Sync::Refused | Sync::Invalid | Sync::SourceStale => style.red(text),
     }
 }
 

@@ -18,6 +18,7 @@ pub struct Talk {
     width: usize,
     terminal: bool,
     stamp: Stamp,
+    options: String,
     clock: Arc<dyn Clock>,
 }
 
@@ -32,9 +33,19 @@ pub(super) enum Tone {
 
 impl Talk {
     /// Lines in this style, for a `terminal` or for a log in which they begin with `stamp`; reports of invalid files are
-    /// at most `width` wide.
-    pub fn new((style, width): (Style, usize), terminal: bool, stamp: Stamp, clock: Arc<dyn Clock>) -> Self {
-        Self { style, width, terminal, stamp, clock }
+    /// at most `width` wide. Commands that are told take `options`, to be about the same file and state.
+    pub fn new(
+        (style, width): (Style, usize),
+        (terminal, stamp): (bool, Stamp),
+        options: String,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { style, width, terminal, stamp, options, clock }
+    }
+
+    /// The options of commands that are told.
+    pub(super) fn options(&self) -> &str {
+        &self.options
     }
 
     /// Writes a line.
@@ -69,9 +80,21 @@ impl Talk {
 }
 
 /// Lines of the log.
-pub struct Log;
+pub struct Log {
+    options: String,
+}
 
 impl Log {
+    /// Commands that are told take `options`, to be about the same file and state.
+    pub fn new(options: String) -> Self {
+        Self { options }
+    }
+
+    /// The options of commands that are told.
+    pub(super) fn options(&self) -> &str {
+        &self.options
+    }
+
     /// Writes a line about a run, if people are told of that.
     pub(super) fn line_of_run(plan: &PlanName, event: &Event) {
         // The span of the task around it names the repository and the account.

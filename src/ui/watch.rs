@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::shown::shown_explanation;
 use super::telling::{Lines, Talk, Tone};
 use super::{count, shown};
 use crate::config;
@@ -15,7 +16,7 @@ impl WatchSink for Talk {
         if let WatchEvent::Activated { sources, activation: Activation::Invalid { diagnostics }, .. } = event {
             self.report(|color, width| config::render(sources, diagnostics, color, width));
         }
-        let (text, tone) = words(event);
+        let (text, tone) = words(event, self.options());
         self.line(&text, tone);
     }
 
@@ -24,7 +25,7 @@ impl WatchSink for Talk {
     }
 }
 
-pub(super) fn words(event: &WatchEvent<'_>) -> (String, Tone) {
+pub(super) fn words(event: &WatchEvent<'_>, options: &str) -> (String, Tone) {
     match event {
         WatchEvent::Listening { address } => (format!("health and figures at {}", shown(address)), Tone::Plain),
         WatchEvent::Started { source, generation, level } => {
@@ -36,12 +37,18 @@ pub(super) fn words(event: &WatchEvent<'_>) -> (String, Tone) {
             (format!("following {}; {}; {level}", shown(source), in_force(*generation)), Tone::Plain)
         }
         WatchEvent::Activated { activation, in_force, tip, .. } => {
-            let (text, tone) = activated(activation, *in_force);
+            let (text, tone) = activated(activation, *in_force, options);
             let (text, commit) = (text, tip.map(|tip| format!(" ({})", commit_of(tip))));
             (text + commit.as_deref().unwrap_or_default(), tone)
         }
         WatchEvent::SourceMissing { path, reason } => {
-            (format!("{}: {}; what is in force stays so", shown(&path.display().to_string()), shown(reason)), Tone::Bad)
+            let name = path.file_name().map(|name| name.to_string_lossy());
+            // Most reasons name the file by themselves.
+            let what = match name.is_some_and(|name| reason.contains(&*name)) {
+                true => reason.clone(),
+                false => format!("{}: {reason}", path.display()),
+            };
+            (format!("{}; what is in force stays so", shown(&what)), Tone::Bad)
         }
         WatchEvent::SourceBack => ("it can be read again, and says what it said".to_owned(), Tone::Good),
         WatchEvent::SourceStale { reason, hint, since } => {
@@ -94,7 +101,7 @@ pub(super) fn words(event: &WatchEvent<'_>) -> (String, Tone) {
         WatchEvent::Draining { runs, patience } => {
             let (runs, seconds) = (count(*runs as u64, "run"), count(patience.as_secs(), "second"));
             let text = format!(
-                "stopping: {runs} under way, which begins no other repository; what is under way may take {seconds} \
+                "stopping: {runs} under way, no other repository is begun; what is under way may take {seconds} \
                  (ask again to end at once)"
             );
             (text, Tone::Plain)
@@ -116,7 +123,8 @@ fn stays(generation: Option<Generation>) -> String {
     generation.map_or_else(|| "nothing is in force".to_owned(), |number| format!("generation {number} stays in force"))
 }
 
-fn activated(activation: &Activation, in_force: Option<Generation>) -> (String, Tone) {
+fn activated(activation: &Activation, in_force: Option<Generation>, options: &str) -> (String, Tone) {
+    let command = |command: &str| shown_explanation(format!("xopero {command} {options}").trim_end());
     match activation {
         Activation::Applied { generation, counts } => {
             (format!("applied as generation {generation}: {}", super::history::words(*counts)), Tone::Good)
@@ -128,14 +136,21 @@ fn activated(activation: &Activation, in_force: Option<Generation>) -> (String, 
         Activation::Pending { plan_id, rails } => {
             let why = if rails.is_empty() { String::new() } else { format!(": {}", shown(&rails.join("; "))) };
             let text = format!(
-                "the file waits for approval{why}; {}. See it with `xopero plan`, agree with \
-                 `xopero apply --approve {plan_id}`",
-                stays(in_force)
+                "the file waits for approval{why}; {}. See it with `{}`, agree with `{}`",
+                stays(in_force),
+                command("plan"),
+                command(&format!("apply --approve {plan_id}"))
             );
             (text, Tone::Care)
         }
         Activation::Refused { rails } => {
-            (format!("the file is refused: {}; {}", shown(&rails.join("; ")), stays(in_force)), Tone::Bad)
+            let text = format!(
+                "the file is refused, and no approval lets it through: {}; {}. See what to change with `{}`",
+                shown(&rails.join("; ")),
+                stays(in_force),
+                command("plan")
+            );
+            (text, Tone::Bad)
         }
         Activation::Invalid { diagnostics } => {
             let found = count(diagnostics.len() as u64, "problem");
@@ -255,6 +270,8 @@ fn activation_json(activation: &Activation) -> Value {
         Activation::Refused { rails } => json!({ "result": "refused", "rails": rails }),
         Activation::Invalid { diagnostics } => json!({ "result": "invalid", "problems": diagnostics.len() }),
         Activation::Busy { holder } => json!({ "result": "busy", "holder": holder }),
-        Activation::Failed { error } => json!({ "result": "failed", "error": lines(error) }),
+        Activation::Failed { error } => {
+            json!({ "result": "failed", "error": lines(error), "hint": error.hint() })
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::run::Event;
 
 impl WatchSink for Log {
     fn tell(&self, event: &WatchEvent<'_>) {
-        let (text, tone) = words(event);
+        let (text, tone) = words(event, self.options());
         let (plan, run) = match event {
             WatchEvent::RunEnded { plan, summary } => (Some(display(plan)), Some(display(summary.run))),
             WatchEvent::RunBegins { plan, .. }

@@ -52,6 +52,7 @@ pub async fn gather(store: &StateStore, file: File, base: &Path) -> Result<Known
         Some(_) | None => BTreeMap::new(),
     };
     Ok(Known {
+        options: String::new(),
         applied,
         file,
         runs,

@@ -49,6 +49,8 @@ pub struct Known {
     pub followed: Option<Followed>,
     /// How the ways of telling stand that were ever used.
     pub channels: Vec<ChannelRow>,
+    /// Options that commands take which are told, to be about the same file and state.
+    pub options: String,
 }
 
 impl Known {
@@ -65,6 +67,7 @@ impl Known {
             destinations: BTreeMap::new(),
             followed: None,
             channels: Vec::new(),
+            options: String::new(),
         }
     }
 }
@@ -89,6 +92,8 @@ pub enum Sync {
     Pending,
     /// The file says something else, which waits for an approval.
     PendingApproval,
+    /// The file says something else, which no approval lets through.
+    Refused,
     /// The file has errors.
     Invalid,
     /// The file cannot be read.
@@ -286,7 +291,7 @@ pub fn status(known: &Known, now: Timestamp) -> Status {
             source: applied.source.short().to_owned(),
             commit: applied.source.commit.clone(),
         }),
-        file: file_status(&known.file, applied),
+        file: file_status(&known.file, applied, &known.options),
         source: surroundings::source(known),
         plans: plans::plans(known, now),
         credentials: surroundings::credentials(known, now),
@@ -296,25 +301,31 @@ pub fn status(known: &Known, now: Timestamp) -> Status {
     }
 }
 
-fn file_status(file: &File, applied: Option<&Applied>) -> FileStatus {
+fn file_status(file: &File, applied: Option<&Applied>, options: &str) -> FileStatus {
+    let command = |command: &str| format!("`{}`", format!("xopero {command} {options}").trim_end());
     let stays = applied.map(|applied| format!(", so generation {} stays in force", applied.generation));
     let stays = stays.unwrap_or_default();
     let (sync, message) = match file {
         File::Valid(both) if both.1.is_empty() => (Sync::InSync, "says what is in force".to_owned()),
+        File::Valid(both) if both.1.is_refused() => (
+            Sync::Refused,
+            format!("says what no approval lets through{stays}: {} shows what to change", command("plan")),
+        ),
         File::Valid(both) if both.1.needs_approval() => (
             Sync::PendingApproval,
             format!(
-                "says something else, which waits for approval: `xopero plan` shows it, `xopero apply --approve {}` \
-                 puts it in force",
-                both.1.plan_id
+                "says something else, which waits for approval: {} shows it, {} puts it in force",
+                command("plan"),
+                command(&format!("apply --approve {}", both.1.plan_id))
             ),
         ),
         File::Valid(_) => {
-            (Sync::Pending, "says something else: `xopero plan` shows it, `xopero apply` puts it in force".to_owned())
+            let (plan, apply) = (command("plan"), command("apply"));
+            (Sync::Pending, format!("says something else: {plan} shows it, {apply} puts it in force"))
         }
         File::Invalid(first) => {
             let them = if first.errors == 1 { "it" } else { "them all" };
-            (Sync::Invalid, format!("is broken{stays}: {}; `xopero validate` shows {them}", first.words()))
+            (Sync::Invalid, format!("is broken{stays}: {}; {} shows {them}", first.words(), command("validate")))
         }
         File::Unreadable(why) => (Sync::SourceStale, format!("cannot be read{stays}: {why}")),
     };
@@ -347,6 +358,7 @@ impl Sync {
             Self::InSync => "in sync",
             Self::Pending => "pending",
             Self::PendingApproval => "pending approval",
+            Self::Refused => "refused",
             Self::Invalid => "invalid",
             Self::SourceStale => "source stale",
         }

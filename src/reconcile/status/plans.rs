@@ -140,6 +140,7 @@ fn sync(known: &Known, uses: &BTreeSet<Address>) -> Sync {
     let mut touched = changes.changes.iter().filter(|change| change.action != Action::Keep);
     match touched.any(|change| uses.contains(&change.address)) {
         false => Sync::InSync,
+        true if changes.is_refused() => Sync::Refused,
         true if changes.needs_approval() => Sync::PendingApproval,
         true => Sync::Pending,
     }
@@ -427,6 +428,18 @@ mod tests {
         );
         known.file = File::Valid(Box::new((declared, set)));
         assert_eq!(sync(&known), [Sync::PendingApproval; 2]);
+        let declared = crate::model::Declaration::default();
+        let set = crate::reconcile::plan(
+            known.applied.as_ref(),
+            &declared,
+            &crate::change::Known::default(),
+            at("2026-11-22T06:00:00Z"),
+        );
+        known.file = File::Valid(Box::new((declared, set)));
+        let refused = status(&known, at("2026-11-22T06:00:00Z"));
+        assert_eq!(of(&refused, "nightly").sync, Sync::Refused, "no plan is left, and no approval lets that through");
+        let told = refused.file.message;
+        assert!(!told.contains("--approve") && told.contains("xopero plan"), "{told}");
         known.file = File::Unreadable("it is gone".into());
         let status = status(&known, at("2026-11-22T06:00:00Z"));
         assert_eq!((of(&status, "nightly").sync, status.plans.len()), (Sync::SourceStale, 2));

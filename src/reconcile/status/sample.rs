@@ -72,6 +72,7 @@ pub(crate) fn known() -> Known {
             run(nightly, "done", "2026-11-21T00:30:00Z", json!({})),
         ],
         waiting: std::collections::BTreeMap::new(),
+        options: String::new(),
         paused_since: [("weekly".parse().unwrap(), at("2026-10-01T09:00:00Z"))].into(),
         conditions,
         holdings: vec![holding(nightly, "nightly", 1234), holding(left, "old-weekly", 37)],

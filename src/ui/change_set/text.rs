@@ -187,14 +187,16 @@ fn footer(set: &ChangeSet) -> Vec<String> {
 /// The command that applies a change set, as a line, with the `options` that lead to the same source; nothing for
 /// one without changes.
 pub fn next_command(set: &ChangeSet, options: &str, style: &Style) -> String {
-    let command = apply_command(set);
-    let command = if options.is_empty() { command } else { format!("{command} {}", shown(options)) };
-    next(set, &command, *style)
+    next(set, &with_options(apply_command(set), options), *style)
 }
 
 /// The same for one that was saved in a file.
-pub fn next_command_with_file(set: &ChangeSet, file: &str, style: &Style) -> String {
-    next(set, &format!("xopero apply {}", shown(file)), *style)
+pub fn next_command_with_file(set: &ChangeSet, file: &str, options: &str, style: &Style) -> String {
+    next(set, &with_options(format!("xopero apply {}", shown(file)), options), *style)
+}
+
+fn with_options(command: String, options: &str) -> String {
+    if options.is_empty() { command } else { format!("{command} {}", shown_explanation(options)) }
 }
 
 fn next(set: &ChangeSet, command: &str, style: Style) -> String {
