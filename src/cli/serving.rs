@@ -114,7 +114,7 @@ fn teller(context: &Context, clock: &Arc<dyn Clock>) -> Arc<dyn AnySink> {
     if context.output.is_json() {
         Arc::new(Lines::begin(Arc::clone(clock)))
     } else if context.log_format == LogFormat::Json {
-        Arc::new(Log::new(context.place_words()))
+        Arc::new(Log::new(context.place_words(), Arc::clone(clock)))
     } else {
         let style = (context.output.talk_style(), context.output.width());
         let form = (context.output.draws_progress(), log::stamp());

@@ -22,6 +22,7 @@ mod style;
 pub mod summary;
 mod table;
 mod telling;
+mod waits;
 mod watch;
 mod watch_log;
 mod worker;

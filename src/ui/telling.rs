@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::waits::Waits;
 use super::wrap::paragraph;
 use super::{Level, Stamp, Style, shown, shown_json, version_line};
 use crate::clock::Clock;
@@ -19,6 +20,7 @@ pub struct Talk {
     terminal: bool,
     stamp: Stamp,
     options: String,
+    waits: Waits,
     clock: Arc<dyn Clock>,
 }
 
@@ -40,7 +42,7 @@ impl Talk {
         options: String,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { style, width, terminal, stamp, options, clock }
+        Self { style, width, terminal, stamp, options, waits: Waits::default(), clock }
     }
 
     /// The options of commands that are told.
@@ -68,7 +70,7 @@ impl Talk {
 
     /// Writes a line about a run, if people are told of that.
     pub(super) fn line_of_run(&self, plan: &PlanName, event: &Event) {
-        if let Some(text) = run_words(event) {
+        if let Some(text) = run_words(event).filter(|_| self.waits.is_news(plan, event, self.clock.now())) {
             self.line(&format!("{plan}: {}", shown(&text)), Tone::Plain);
         }
     }
@@ -82,12 +84,14 @@ impl Talk {
 /// Lines of the log.
 pub struct Log {
     options: String,
+    waits: Waits,
+    clock: Arc<dyn Clock>,
 }
 
 impl Log {
     /// Commands that are told take `options`, to be about the same file and state.
-    pub fn new(options: String) -> Self {
-        Self { options }
+    pub fn new(options: String, clock: Arc<dyn Clock>) -> Self {
+        Self { options, waits: Waits::default(), clock }
     }
 
     /// The options of commands that are told.
@@ -96,9 +100,9 @@ impl Log {
     }
 
     /// Writes a line about a run, if people are told of that.
-    pub(super) fn line_of_run(plan: &PlanName, event: &Event) {
+    pub(super) fn line_of_run(&self, plan: &PlanName, event: &Event) {
         // The span of the task around it names the repository and the account.
-        if let Some(text) = run_words(event) {
+        if let Some(text) = run_words(event).filter(|_| self.waits.is_news(plan, event, self.clock.now())) {
             tracing::info!(%plan, "{text}");
         }
     }
@@ -153,9 +157,10 @@ fn run_words(event: &Event) -> Option<String> {
         Event::RateLimited { account, until } => {
             Some(format!("{account} is rate-limited until {}", until.strftime("%H:%M:%S")))
         }
-        Event::Throttled { subject, until, .. } => {
-            Some(format!("{subject}: no account has budget: waiting until {}", until.strftime("%H:%M:%S")))
-        }
+        Event::Throttled { subject, until, .. } => Some(format!(
+            "no account has budget: {subject} waits until {}; others may wait, too (told every 10 minutes)",
+            until.strftime("%H:%M:%S")
+        )),
         Event::TaskFinished { report } if report.result == TaskResult::Failed => {
             Some(format!("{} failed: {}", report.name, report.error.join(": ")))
         }

@@ -50,6 +50,6 @@ impl WatchSink for Log {
     }
 
     fn tell_of_run(&self, plan: &PlanName, event: &Event) {
-        Self::line_of_run(plan, event);
+        self.line_of_run(plan, event);
     }
 }
