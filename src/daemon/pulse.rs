@@ -265,6 +265,7 @@ fn waits_until(event: &Event) -> Option<Timestamp> {
         | Event::Resumed { .. }
         | Event::ServerServes { .. }
         | Event::TaskFinished { .. }
+        | Event::HoursClosed { .. }
         | Event::DeadlineReached { .. }
         | Event::Stopping
         | Event::RunFinished { .. } => None,

@@ -176,6 +176,11 @@ pub enum Event {
         /// How it went.
         report: TaskReport,
     },
+    /// The hours of `not-between` have come while there is more to do: nothing is begun before their end.
+    HoursClosed {
+        /// Their end.
+        until: Timestamp,
+    },
     /// The run took as long as it may: nothing is begun any more.
     DeadlineReached {
         /// When what is under way is stopped.

@@ -102,6 +102,8 @@ struct Shift<'a> {
     open: bool,
     /// What was taken out of the queue because the run ends.
     withdrawn: Withdrawn,
+    /// Whether it was told that what is left waits for hours that are open.
+    told_hours: bool,
 }
 
 /// How much of a run that ends is taken out of the queue.
@@ -127,6 +129,7 @@ impl<'a> Shift<'a> {
             looked: false,
             open: true,
             withdrawn: Withdrawn::Nothing,
+            told_hours: false,
         }
     }
 
@@ -176,6 +179,7 @@ impl<'a> Shift<'a> {
                 continue;
             }
             let waits = closed.is_some() && self.queue.has_more();
+            self.tell_hours(closed.filter(|_| waits));
             let look = LOOK + Duration::from_millis(u64::try_from(random_bits() % JITTER).unwrap_or_default());
             let look = if waits { closed.unwrap_or_default().min(LOOK_AGAIN).max(look) } else { look };
             let ended = tokio::select! {
@@ -228,6 +232,18 @@ impl<'a> Shift<'a> {
 
     fn is_ending(&self) -> bool {
         self.withdrawn > Withdrawn::Nothing
+    }
+
+    /// Tells once that what is left waits for so long.
+    fn tell_hours(&mut self, wait: Option<Duration>) {
+        if let Some(wait) = wait
+            && !self.told_hours
+            && self.role == Role::Coordinator
+        {
+            let now = self.context.clock.now();
+            self.context.events.emit(&Event::HoursClosed { until: now.saturating_add(wait).unwrap_or(now) });
+        }
+        self.told_hours = wait.is_some();
     }
 
     /// In hours that are closed nobody begins anything, and what was claimed is free for other runs.

@@ -247,6 +247,11 @@ impl EventSink for Progress {
                 inner.describe();
                 inner.whole.inc(1);
             }
+            Event::HoursClosed { until } => {
+                let until = until.strftime("%Y-%m-%d %H:%M UTC");
+                let text = format!("the hours of `not-between` have begun: nothing more is begun before {until}");
+                self.line(&self.style.yellow(&text));
+            }
             Event::DeadlineReached { ends } => {
                 let ends = ends.strftime("%H:%M:%S UTC");
                 let text = format!("the time is over: nothing is begun any more, what is under way has until {ends}");

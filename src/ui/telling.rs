@@ -167,6 +167,10 @@ fn run_words(event: &Event) -> Option<String> {
         Event::ServerBusy { server, until, why, .. } => {
             Some(format!("server {server} is busy ({why}): everybody waits until {}", until.strftime("%H:%M:%S")))
         }
+        Event::HoursClosed { until } => {
+            let until = until.strftime("%Y-%m-%d %H:%M UTC");
+            Some(format!("the hours of `not-between` have begun: nothing more is begun before {until}"))
+        }
         Event::DeadlineReached { ends } => {
             Some(format!("its time is over: what is under way ends by {}", ends.strftime("%H:%M:%S")))
         }

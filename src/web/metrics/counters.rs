@@ -75,6 +75,7 @@ impl Counters {
             | Event::Resumed { .. }
             | Event::ServerBusy { .. }
             | Event::ServerServes { .. }
+            | Event::HoursClosed { .. }
             | Event::DeadlineReached { .. }
             | Event::Stopping
             | Event::RunFinished { .. } => {}
