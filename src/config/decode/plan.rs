@@ -7,7 +7,7 @@ use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span};
 use super::retention::rules;
 use super::timetable;
-use super::value::{Spanned, date, duration, name, percent};
+use super::value::{Spanned, date, duration, name, pattern, percent};
 use crate::model::{
     CredentialName, DestinationName, Guard, Interval, Part, Pattern, Pause, Percent, PlanName, ProjectSelector,
     Retention, RetentionName, Timetable, Verification, is_hidden,
@@ -82,7 +82,7 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftPlan> {
 fn planned_project(node: &Node, report: &mut Report) -> Option<DraftPlannedProject> {
     let mut patterns = |property: &str| -> Vec<Pattern> {
         let given = node.children_named("repositories").filter_map(|one| one.prop(property)).filter_map(Value::text);
-        given.filter_map(|text| name(Some(text), Pattern::new, report)).map(|pattern| pattern.value).collect()
+        given.filter_map(|text| pattern(Some(text), Pattern::new, report)).map(|pattern| pattern.value).collect()
     };
     let (mut include, exclude) = (patterns("include"), patterns("exclude"));
     let said = node.children_named("repositories").any(|one| one.prop("include").is_some());
@@ -91,7 +91,7 @@ fn planned_project(node: &Node, report: &mut Report) -> Option<DraftPlannedProje
     }
     let names = node.child("enable-credentials").map_or(&[][..], |enable| &enable.args);
     let enabled = names.iter().filter_map(|value| name(value.text(), CredentialName::new, report)).collect();
-    let key = name(node.text(), ProjectSelector::new, report)?;
+    let key = pattern(node.text(), ProjectSelector::new, report)?;
     Some(DraftPlannedProject { key, include, exclude, enabled })
 }
 

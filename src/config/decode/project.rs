@@ -2,7 +2,7 @@
 
 use super::super::document::{Node, Value};
 use super::super::error::{Diagnostic, Report, Span, quoted};
-use super::value::{Spanned, date, name, sealed_or_file};
+use super::value::{Spanned, date, name, pattern, sealed_or_file};
 use crate::model::{
     AccountName, Credential, CredentialKind, CredentialName, CredentialReference, CredentialRole, ProjectSelector,
     Sealed, ServerName,
@@ -44,7 +44,7 @@ pub(super) fn decode(node: &Node, report: &mut Report) -> Option<DraftProject> {
             credentials.push(DraftCredential { role, value, span: child.span });
         }
     }
-    let key = name(node.text(), ProjectSelector::new, report)?;
+    let key = pattern(node.text(), ProjectSelector::new, report)?;
     Some(DraftProject { key, server, credentials, span: node.span })
 }
 

@@ -33,10 +33,34 @@ pub(super) fn name<T>(
     match new(text.to_owned()) {
         Ok(value) => Some(Spanned { value, span }),
         Err(error) => {
-            report.add(
-                Diagnostic::error("xopero::invalid-name", error.to_string())
-                    .at(span, format!("{} is not", quoted(text))),
-            );
+            report.add(not_named(&error, text, span));
+            None
+        }
+    }
+}
+
+fn not_named(error: &InvalidName, text: &str, span: Span) -> Diagnostic {
+    Diagnostic::error("xopero::invalid-name", error.to_string()).at(span, format!("{} is not", quoted(text)))
+}
+
+/// The same for what may be a pattern: people write those of other programs.
+pub(super) fn pattern<T>(
+    given: Option<(&str, Span)>,
+    new: impl FnOnce(String) -> Result<T, InvalidName>,
+    report: &mut Report,
+) -> Option<Spanned<T>> {
+    let (text, span) = given?;
+    match new(text.to_owned()) {
+        Ok(value) => Some(Spanned { value, span }),
+        Err(error) => {
+            let mut wrong = not_named(&error, text, span);
+            if text.contains(['[', ']', '{', '}', '(', ')', '|', ',', '+', '^', '$', '!']) {
+                wrong = wrong.help(
+                    "in a pattern `*` stands for any characters and `?` for one; for several patterns or names, repeat \
+                     the node",
+                );
+            }
+            report.add(wrong);
             None
         }
     }
