@@ -14,6 +14,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -30,12 +31,14 @@ pub const USUAL: &str = "warn,xopero::ui=info,sqlx_core::pool=error,sqlx::query=
 /// Checks a filter such as `info` or `warn,xopero::run=debug`.
 pub fn filter(text: &str) -> Result<String, String> {
     let text = if text.trim().is_empty() { USUAL } else { text };
-    match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => {
-            Err(format!("{error}; write a level such as info, or one for each module: warn,xopero::run=debug"))
-        }
+    let wrong =
+        |why: &str| format!("{why}; write a level such as info, or one for each module: warn,xopero::run=debug");
+    // A word alone would be taken for a module, of which everything is shown, and nothing of all others.
+    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
+    if let Some(word) = text.split(',').find(|word| !word.contains(['=', '[']) && !is_level(word)) {
+        return Err(wrong(&format!("{:?} is no level", word.trim())));
     }
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| wrong(&error.to_string()))
 }
 
 /// Begins to write lines that the filter lets through. A second start in one process keeps the first log.
@@ -194,6 +197,9 @@ mod tests {
         assert_eq!(filter("info").as_deref(), Ok("info"));
         assert_eq!(filter("").as_deref(), Ok(USUAL));
         assert!(filter("xopero=loud").is_err_and(|why| why.contains("info")));
+        assert!(filter("infoo").is_err_and(|why| why.contains("\"infoo\" is no level")));
+        assert!(filter("warn,xopero::run").is_err(), "its level is missing");
+        assert_eq!(filter("OFF,xopero::run=debug").as_deref(), Ok("OFF,xopero::run=debug"));
     }
 
     proptest! {
