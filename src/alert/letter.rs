@@ -207,7 +207,13 @@ fn headline(event: &Event) -> String {
     let about = plain(&event.about.replacen("plan/", "plan ", 1));
     let words = match (event.phase, event.occasion) {
         (Phase::Over, Occasion::Failed | Occasion::Overdue) => "is backed up again",
-        (Phase::Over, _) | (_, Occasion::Recovered) => "is in order again",
+        (Phase::Over, Occasion::Throttled) => "goes on",
+        (Phase::Over, Occasion::Server) => "can be reached again",
+        (Phase::Over, Occasion::Approval) => "waits for nobody any more",
+        (Phase::Over, Occasion::Source) => "is followed again",
+        (Phase::Over, Occasion::Suspect | Occasion::Credential | Occasion::Destination) | (_, Occasion::Recovered) => {
+            "is in order again"
+        }
         (_, Occasion::Failed) if event.reason == "partial" => "was not backed up completely",
         (_, Occasion::Failed) => "was not backed up",
         (_, Occasion::Throttled) => "waits for the server's limit",
@@ -217,6 +223,9 @@ fn headline(event: &Event) -> String {
         (_, Occasion::Server) => "cannot be reached",
         (_, Occasion::Destination) => "belongs to somebody else",
         (_, Occasion::Approval) => "waits for your approval",
+        (_, Occasion::Source) if event.reason == "invalid" => "has errors and is not applied",
+        (_, Occasion::Source) if event.reason == "refused" => "is refused and not applied",
+        (_, Occasion::Source) if event.reason == "stale" => "cannot be read",
         (_, Occasion::Source) => "cannot be followed",
     };
     format!("{about} {words}")
@@ -303,6 +312,31 @@ pub(super) mod tests {
         assert_eq!(letter.subject(), "xopero: plan nightly is backed up again, and 1 more");
         assert!(!letter.text().contains("Next:") && letter.text().contains("Was:   run of"), "{}", letter.text());
         assert!(!letter.is_urgent());
+    }
+
+    #[test]
+    fn every_trouble_has_words_for_its_beginning_and_its_end() {
+        for occasion in Occasion::ALL {
+            let [begins, over] = [Phase::Begins, Phase::Over].map(|phase| {
+                let of_it = Event { occasion, about: "it".into(), ..event(phase) };
+                letter(vec![of_it]).subject()
+            });
+            assert_eq!(begins == over, occasion == Occasion::Recovered, "{begins} {over}");
+        }
+        let broken = |reason: &str| Event {
+            occasion: Occasion::Source,
+            about: "the declaration".into(),
+            plans: Vec::new(),
+            reason: reason.into(),
+            what: "xopero.kdl:3:1: there is no node `servr`".into(),
+            ..event(Phase::Begins)
+        };
+        let text = letter(vec![broken("invalid")]).text();
+        let expected = "The declaration has errors and is not applied.\n\
+                        What:  xopero.kdl:3:1: there is no node `servr`\n\
+                        Where: the declaration on ada@vault\n";
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(letter(vec![broken("stale")]).subject(), "xopero: the declaration cannot be read");
     }
 
     #[test]
