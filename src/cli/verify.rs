@@ -6,7 +6,8 @@ use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
 use super::{CliError, Context, exit_code};
 use crate::archive::verify;
-use crate::restore::record_damage;
+use crate::clock::Clock;
+use crate::restore::record_verification;
 use crate::ui::{bytes, shown};
 
 /// Findings that are shown.
@@ -37,8 +38,14 @@ pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliErr
     let result = verified?;
     let whole = result.findings.is_empty();
     let begins_anew = match &located.state {
-        Some(state) if !whole => record_damage(state, &located.store, manifest).await?,
-        _ => false,
+        Some(state) => {
+            let recorded = record_verification(state, &located.store, manifest, whole, context.clock.now()).await;
+            if whole && let Err(error) = &recorded {
+                tracing::warn!(%error, "the state does not say that the snapshot was verified");
+            }
+            if whole { false } else { recorded? }
+        }
+        None => false,
     };
     if context.output.is_json() {
         let findings: Vec<_> = result

@@ -145,7 +145,8 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         counters,
         tally: tally.clone(),
         turnstile: turnstile.clone(),
-        watch: Some(OfWatch { counters: of_watch, state: Arc::clone(&state) }),
+        state: Arc::clone(&state),
+        watch: Some(OfWatch { counters: of_watch, base: context.base() }),
         clock: Arc::clone(&clock),
         version: super::version(),
     });

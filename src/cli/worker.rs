@@ -50,6 +50,7 @@ pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliErr
         counters,
         tally: tally.clone(),
         turnstile: turnstile.clone(),
+        state: Arc::clone(&state),
         watch: None,
         clock: Arc::clone(&clock),
         version: super::version(),

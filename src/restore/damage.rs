@@ -1,18 +1,38 @@
-//! What follows from damage that was found: nothing is built upon it.
+//! What follows from a verification: it is remembered, and nothing is built upon what is damaged.
+
+use jiff::Timestamp;
 
 use crate::archive::{ArchiveError, Manifest, unpack_document};
+use crate::model::DestinationId;
 use crate::state::StateStore;
 use crate::store::{Store, keys};
 
 use super::RestoreError;
 
-/// Records that a snapshot is damaged. If the chain that the next run would continue holds the same packs, the chain is
-/// marked as well, and the next run takes everything of the repository anew: tells whether it does.
-pub async fn record_damage(state: &StateStore, store: &Store, manifest: &Manifest) -> Result<bool, RestoreError> {
+/// Records what a verification came to. If the snapshot is damaged and the chain that the next run would continue holds
+/// the same packs, the chain is marked as well, and the next run takes everything of the repository anew: tells whether
+/// it does.
+pub async fn record_verification(
+    state: &StateStore,
+    store: &Store,
+    manifest: &Manifest,
+    whole: bool,
+    at: Timestamp,
+) -> Result<bool, RestoreError> {
+    let destination = store.marker().await.map_err(ArchiveError::from)?.destination;
+    let begins_anew = if whole { false } else { record_damage(state, destination, manifest).await? };
+    state.record_verification(manifest.plan.uid, destination, whole, at).await?;
+    Ok(begins_anew)
+}
+
+async fn record_damage(
+    state: &StateStore,
+    destination: DestinationId,
+    manifest: &Manifest,
+) -> Result<bool, RestoreError> {
     let why = format!("verifying snapshot {} found damage", manifest.snapshot);
     state.mark_damaged(manifest.snapshot, &why).await?;
     let (server, repository) = (manifest.server.uid, manifest.repository.id);
-    let destination = store.marker().await.map_err(ArchiveError::from)?.destination;
     let Some(row) = state.chain(destination, server, repository).await? else { return Ok(false) };
     let end: Manifest = unpack_document(&row.body, &keys::manifest(server, repository, row.snapshot))?;
     if end.chain() != manifest.chain() {

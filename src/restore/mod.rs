@@ -13,5 +13,5 @@ mod partial;
 
 pub use bare::{Restored, restore};
 pub use bundle::{Exported, export};
-pub use damage::record_damage;
+pub use damage::record_verification;
 pub use error::RestoreError;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{StateError, StateStore};
-use crate::model::{DestinationId, Uid};
+use crate::model::{DestinationId, RunId, Uid};
 
 /// The runs of a plan that are in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,44 @@ impl StateStore {
         counted.collect()
     }
 
+    /// How many repositories of a plan nobody has backed up since this time: they were part of its runs since then, and
+    /// ended in none of these states in one that began later.
+    pub async fn repositories_behind(
+        &self,
+        plan: Uid,
+        since: Timestamp,
+        backed_up: [&'static str; 3],
+    ) -> Result<u64, StateError> {
+        let [first, second, third] = backed_up;
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS repositories FROM (
+                 SELECT MAX(CASE WHEN tasks.state IN ($3, $4, $5) AND runs.started > $2 THEN 1 ELSE 0 END) AS backed_up
+                 FROM tasks JOIN runs ON runs.id = tasks.run
+                 WHERE runs.plan = $1 AND runs.started >= $2
+                 GROUP BY tasks.server, tasks.repository) AS each
+             WHERE backed_up = 0",
+        )
+        .bind(plan.to_string())
+        .bind(since.as_millisecond())
+        .bind(first)
+        .bind(second)
+        .bind(third)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(self.failed("count what is overdue"))?;
+        self.read("a count of repositories", &row).count("repositories")
+    }
+
+    /// The oldest run of which repositories wait to be claimed.
+    pub async fn oldest_waiting(&self) -> Result<Option<RunId>, StateError> {
+        // Ids are sorted by time.
+        let row = sqlx::query("SELECT run FROM queue WHERE state = 'queued' ORDER BY run LIMIT 1")
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.failed("look for what waits for longest"))?;
+        row.map(|row| self.read("a task in the queue", &row).parse("run")).transpose()
+    }
+
     /// How many snapshots each plan has in each destination.
     pub async fn snapshot_counts(&self) -> Result<BTreeMap<(Uid, DestinationId), u64>, StateError> {
         let rows =
@@ -143,5 +181,7 @@ mod tests {
         assert!(store.repository_counts().await.unwrap().is_empty());
         assert!(store.snapshot_counts().await.unwrap().is_empty());
         assert!(store.queue_counts().await.unwrap().is_empty());
+        assert_eq!(store.oldest_waiting().await.unwrap(), None);
+        assert_eq!(store.repositories_behind(plan, at(0), ["new", "changed", "unchanged"]).await.unwrap(), 0);
     }
 }

@@ -52,6 +52,7 @@ mod store;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 pub use agenda::AgendaRow;
 pub use alerts::{Before, ChannelRow, Message, NewMessage, Telling, ToldRow};
@@ -65,3 +66,4 @@ pub use server_address::{ServerAddress, Surroundings};
 pub use standing::Holding;
 pub use store::StateStore;
 pub use tasks::TaskRow;
+pub use verified::Verified;

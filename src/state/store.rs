@@ -1,6 +1,7 @@
 //! Opening the database, and the ways in that the other files use.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -25,6 +26,8 @@ pub struct StateStore {
     lineage: Lineage,
     /// Whose lock stands behind what is published.
     pub(super) fence: Arc<Mutex<Option<String>>>,
+    /// Leases that were found to be over.
+    pub(super) lost: Arc<AtomicU64>,
 }
 
 impl StateStore {
@@ -73,9 +76,15 @@ impl StateStore {
                 return Err(error);
             }
         };
-        let fence = Arc::default();
         let pool = Connections::of(pool);
-        Ok(Some(Self { pool, engine, location: location.clone(), place, lineage, fence }))
+        let (fence, lost) = (Arc::default(), Arc::default());
+        Ok(Some(Self { pool, engine, location: location.clone(), place, lineage, fence, lost }))
+    }
+
+    /// Leases of workers that this process has found to be over, since it opened the state. Of all processes one finds
+    /// each.
+    pub fn leases_lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// The identity of this state, minted when it was created.

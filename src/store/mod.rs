@@ -10,9 +10,11 @@ pub mod keys;
 pub mod marker;
 mod opened;
 mod probe;
+mod room;
 mod upload;
 
 pub use error::StoreError;
 pub use marker::prepare;
 pub use opened::{Access, Store, Unfinished};
-pub use upload::Upload;
+pub use room::free_bytes;
+pub use upload::{Upload, nameless_bytes};

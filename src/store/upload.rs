@@ -1,6 +1,7 @@
 //! A large object on its way in: constant memory, all or nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use object_store::path::Path as Key;
@@ -13,6 +14,32 @@ use crate::crash::{self, CrashPoint};
 /// Parts that are being written while the next one fills.
 const IN_FLIGHT: usize = 2;
 
+/// Bytes that were written by uploads that are under way in this process.
+static NAMELESS: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes that uploads under way in this process have written, and that have no name yet.
+pub fn nameless_bytes() -> u64 {
+    NAMELESS.load(Ordering::Relaxed)
+}
+
+/// What an upload has written, until it is over.
+#[derive(Debug, Default)]
+struct Nameless(u64);
+
+impl Nameless {
+    fn add(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.0 += bytes;
+        NAMELESS.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        NAMELESS.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
 /// An object that is being written. Dropping it leaves nothing under its key.
 #[derive(Debug)]
 pub struct Upload {
@@ -24,6 +51,7 @@ pub struct Upload {
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     parts: Option<Parts>,
+    written: Nameless,
 }
 
 struct Parts {
@@ -41,7 +69,8 @@ impl std::fmt::Debug for Parts {
 impl Upload {
     /// Up to `1 + IN_FLIGHT` parts are in memory at once.
     pub(super) fn new(objects: Arc<dyn ObjectStore>, place: Arc<str>, key: String, part: usize) -> Self {
-        Self { objects, place, key, part, waiting: Vec::new(), waiting_bytes: 0, parts: None }
+        let (waiting, written) = (Vec::new(), Nameless::default());
+        Self { objects, place, key, part, waiting, waiting_bytes: 0, parts: None, written }
     }
 
     /// The key it will have.
@@ -88,6 +117,7 @@ impl Upload {
             ended??;
         }
         let payload = PutPayload::from_iter(self.waiting.drain(..));
+        self.written.add(self.waiting_bytes);
         self.waiting_bytes = 0;
         parts.in_flight.spawn(parts.upload.put_part(payload));
         crash::point(CrashPoint::PackPartSent);

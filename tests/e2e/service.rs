@@ -93,6 +93,7 @@ fn figures_tell_what_ran_and_what_it_cost() {
     let mut watch = Watching::start(&home, &["--listen"]);
     assert_eq!(watch.line("run_ended")["outcome"], "done");
     let socket = home.path().join(".xopero/xopero.sock");
+    home.xopero_as("backup.txt", &["verify", "PAY/ledger"]).success().says("whole");
     let (status, text) = get_at(&socket, "/metrics");
     assert_eq!(status, 200);
     for line in [
@@ -102,6 +103,11 @@ fn figures_tell_what_ran_and_what_it_cost() {
         "xopero_repos{plan=\"nightly\",state=\"new\"} 2",
         "xopero_snapshots{plan=\"nightly\",destination=\"nas\"} 2",
         "xopero_credential_state{project=\"PAY\",credential=\"main\",account=\"main\",state=\"usable\"} 1",
+        "xopero_verify_errors_total{plan=\"nightly\",destination=\"nas\"} 0",
+        "xopero_repos_overdue{plan=\"nightly\"} 0",
+        "xopero_queue_oldest_age_seconds 0",
+        "xopero_leases_lost_total 0",
+        "xopero_temp_bytes 0",
         "xopero_config_drift 0",
         "xopero_config_apply_errors_total 0",
         "xopero_throttled_total 0",
@@ -113,6 +119,8 @@ fn figures_tell_what_ran_and_what_it_cost() {
         "xopero_backup_bytes_total{direction=\"received\"} ",
         "xopero_credential_tokens_available{server=\"http://127.0.0.1:",
         "xopero_backup_last_success_timestamp_seconds{plan=\"nightly\"} 1",
+        "xopero_verify_last_full_timestamp_seconds{plan=\"nightly\",destination=\"nas\"} 1",
+        "xopero_storage_free_bytes{destination=\"nas\"} ",
         "xopero_build_info{version=",
     ] {
         let found =

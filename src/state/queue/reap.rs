@@ -1,5 +1,7 @@
 //! Leases that are over.
 
+use std::sync::atomic::Ordering;
+
 use sqlx::AssertSqlSafe;
 
 use super::super::{StateError, StateStore};
@@ -44,6 +46,7 @@ impl StateStore {
                 .await
                 .map_err(self.failed(ATTEMPT))?;
             if done.rows_affected() > 0 {
+                self.lost.fetch_add(1, Ordering::Relaxed);
                 reaped.push(claim);
             }
         }

@@ -1,6 +1,7 @@
 //! What the state says, as figures.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -13,7 +14,12 @@ use crate::model::condition::holding;
 use crate::model::{
     Address, Applied, ConditionKind, Conditions, CredentialRole, DestinationId, DestinationName, PlanName, Uid,
 };
-use crate::state::{DONE, NewestRun, RUNNING, RunCount, StateError, StateStore};
+use crate::run::TaskResult;
+use crate::schedule::overdue;
+use crate::state::{DONE, NewestRun, RUNNING, RunCount, StateError, StateStore, Verified};
+
+/// How a repository ends that was backed up.
+const BACKED_UP: [TaskResult; 3] = [TaskResult::New, TaskResult::Changed, TaskResult::Unchanged];
 
 /// What was read at one time.
 #[derive(Debug, Default)]
@@ -25,6 +31,11 @@ pub(super) struct Figures {
     pub(super) queue: BTreeMap<String, u64>,
     pub(super) conditions: Conditions,
     pub(super) destinations: BTreeMap<DestinationId, DestinationName>,
+    /// For plans that are overdue.
+    pub(super) behind: BTreeMap<Uid, u64>,
+    /// How long the oldest run has waited for somebody.
+    pub(super) waits: Duration,
+    pub(super) verified: BTreeMap<(Uid, DestinationId), Verified>,
 }
 
 /// How many snapshots each plan has in each destination. Counting them takes longer than all the rest.
@@ -52,17 +63,33 @@ impl Fitness {
 
 impl Figures {
     /// Reads them.
-    pub(super) async fn read(state: &StateStore) -> Result<Self, StateError> {
+    pub(super) async fn read(state: &StateStore, now: Timestamp) -> Result<Self, StateError> {
         let applied = state.applied().await?;
         let mut destinations = BTreeMap::new();
         for (name, destination) in applied.iter().flat_map(|applied| &applied.declaration.destinations) {
             let id = state.destination_id(name, &destination.place).await?;
             destinations.extend(id.map(|id| (id, name.clone())));
         }
+        let newest = state.newest_whole_runs().await?;
+        let mut behind = BTreeMap::new();
+        for (plan, uid) in applied.iter().flat_map(plans) {
+            let declared = applied.iter().find_map(|applied| applied.declaration.plans.get(plan));
+            let success = last_success(&newest, uid).map(|run| run.started);
+            if declared.and_then(|declared| overdue(declared, success, minted(uid.millis()), now)).is_some() {
+                let since = success.unwrap_or(Timestamp::UNIX_EPOCH);
+                let count = state.repositories_behind(uid, since, BACKED_UP.map(TaskResult::as_str)).await?;
+                behind.insert(uid, count);
+            }
+        }
+        let waits = state.oldest_waiting().await?.and_then(|run| minted(run.millis()));
+        let waits = waits.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
         Ok(Self {
+            behind,
+            waits: waits.unwrap_or_default(),
+            verified: state.verifications().await?,
             applied,
             runs: state.run_counts().await?,
-            newest: state.newest_whole_runs().await?,
+            newest,
             repositories: state.repository_counts().await?,
             queue: state.queue_counts().await?,
             conditions: state.conditions().await?,
@@ -82,15 +109,15 @@ impl Figures {
     }
 
     fn register_runs(&self, applied: &Applied, registry: &mut Registry) {
-        let (last, good) = (gauges(), gauges());
+        let (last, good, behind) = (gauges(), gauges(), gauges());
         let runs = Family::<Labels, Counter>::default();
         let repositories = gauges();
         for (plan, uid) in plans(applied) {
             let of_plan = label("plan", plan);
             let mut newest = self.newest.iter().filter(|run| run.plan == uid && run.state != RUNNING);
-            let done = self.newest.iter().find(|run| run.plan == uid && run.state == DONE);
-            let began = done.map_or(Timestamp::UNIX_EPOCH, |run| run.started);
+            let began = last_success(&self.newest, uid).map_or(Timestamp::UNIX_EPOCH, |run| run.started);
             last.get_or_create(&of_plan).set(began.as_second());
+            behind.get_or_create(&of_plan).set(signed(self.behind.get(&uid).copied().unwrap_or_default()));
             if let Some(newest) = newest.next() {
                 good.get_or_create(&of_plan).set(i64::from(newest.state == DONE));
             }
@@ -119,11 +146,23 @@ impl Figures {
             "Repositories in the last run of a plan that went over all of them, by how they ended",
             repositories,
         );
+        registry.register(
+            "xopero_repos_overdue",
+            "Repositories of a plan that is overdue which no run has backed up since its last success",
+            behind,
+        );
         let queue = gauges();
         for (state, count) in &self.queue {
             queue.get_or_create(&label("state", state)).set(signed(*count));
         }
         registry.register("xopero_queue_jobs", "Repositories of runs under way that did not end", queue);
+        let oldest = Gauge::<i64>::default();
+        oldest.set(signed(self.waits.as_secs()));
+        registry.register(
+            "xopero_queue_oldest_age_seconds",
+            "How long ago the oldest run began of which repositories wait, or 0 if none waits",
+            oldest,
+        );
     }
 
     fn register_stores(&self, applied: &Applied, catalogue: &Catalogue, registry: &mut Registry) {
@@ -136,6 +175,21 @@ impl Figures {
             }
         }
         registry.register("xopero_snapshots", "Snapshots of a plan in a destination", snapshots);
+        let (last, errors) = (gauges(), Family::<Labels, Counter>::default());
+        for (plan, uid) in plans(applied) {
+            for ((_, destination), verified) in self.verified.iter().filter(|((plan, _), _)| *plan == uid) {
+                let Some(destination) = self.destinations.get(destination) else { continue };
+                let labels = [label("plan", plan), label("destination", destination)].concat();
+                errors.get_or_create(&labels).inc_by(verified.damaged);
+                last.get_or_create(&labels).set(verified.last_whole.map_or(0, Timestamp::as_second));
+            }
+        }
+        registry.register(
+            "xopero_verify_last_full_timestamp_seconds",
+            "When a snapshot was verified for the last time and found to be whole, or 0 if none was",
+            last,
+        );
+        registry.register("xopero_verify_errors", "Verified snapshots that were damaged", errors);
     }
 
     fn register_conditions(&self, applied: &Applied, registry: &mut Registry) {
@@ -183,6 +237,15 @@ fn plans(applied: &Applied) -> impl Iterator<Item = (&PlanName, Uid)> {
     names.filter_map(|name| Some((name, *applied.uids.get(&Address::plan(name))?)))
 }
 
+fn last_success(newest: &[NewestRun], plan: Uid) -> Option<&NewestRun> {
+    newest.iter().find(|run| run.plan == plan && run.state == DONE)
+}
+
+/// When an id was minted, of which these are the milliseconds.
+fn minted(millis: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()
+}
+
 fn gauges() -> Family<Labels, Gauge> {
     Family::default()
 }
@@ -224,6 +287,13 @@ mod tests {
             destinations: [(DestinationId::from_parts(1, 1), "nas".parse().unwrap())].into(),
             applied: Some(applied),
             conditions,
+            behind: [(uid, 4)].into(),
+            waits: Duration::from_secs(90),
+            verified: [(
+                (uid, DestinationId::from_parts(1, 1)),
+                Verified { whole: 2, damaged: 1, last_whole: Some(at(25)) },
+            )]
+            .into(),
         };
         let catalogue = [((uid, DestinationId::from_parts(1, 1)), 12), ((uid, DestinationId::from_parts(1, 9)), 5)];
         let mut registry = Registry::default();
@@ -236,6 +306,10 @@ mod tests {
             format!("xopero_repos{{plan=\"{plan}\",state=\"unchanged\"}} 40"),
             format!("xopero_snapshots{{plan=\"{plan}\",destination=\"nas\"}} 12"),
             "xopero_queue_jobs{state=\"queued\"} 3".into(),
+            "xopero_queue_oldest_age_seconds 90".into(),
+            format!("xopero_repos_overdue{{plan=\"{plan}\"}} 4"),
+            format!("xopero_verify_errors_total{{plan=\"{plan}\",destination=\"nas\"}} 1"),
+            format!("xopero_verify_last_full_timestamp_seconds{{plan=\"{plan}\",destination=\"nas\"}} 25"),
             "xopero_conditions{kind=\"CredentialRejected\"} 1".into(),
             "xopero_conditions{kind=\"RepoGone\"} 0".into(),
             format!(

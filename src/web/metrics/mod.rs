@@ -7,6 +7,7 @@
 mod counters;
 mod figures;
 mod page;
+mod room;
 mod text;
 mod watch_counters;
 

@@ -1,5 +1,6 @@
 //! `/metrics`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,14 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use super::figures::{Catalogue, Figures};
+use super::room::Room;
 use super::text::{Form, Labels, label};
 use super::{Counters, WatchCounters};
 use crate::clock::Clock;
 use crate::http::Tally;
 use crate::run::Turnstile;
 use crate::state::{StateError, StateStore};
+use crate::store::nameless_bytes;
 
 /// How long what was read from the state is given again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -36,7 +39,9 @@ pub struct Metrics {
     pub tally: Tally,
     /// The budgets of its accounts.
     pub turnstile: Turnstile,
-    /// What a watch knows besides.
+    /// The state.
+    pub state: Arc<StateStore>,
+    /// What a watch tells besides.
     pub watch: Option<OfWatch>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -48,8 +53,8 @@ pub struct Metrics {
 pub struct OfWatch {
     /// What it does.
     pub counters: Arc<WatchCounters>,
-    /// The state.
-    pub state: Arc<StateStore>,
+    /// Where relative places begin.
+    pub base: PathBuf,
 }
 
 struct Shared {
@@ -61,6 +66,7 @@ struct Shared {
 struct Read {
     figures: Option<(Instant, Figures)>,
     catalogue: Option<(Instant, Catalogue)>,
+    room: Room,
 }
 
 /// The page.
@@ -83,7 +89,7 @@ async fn tell(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response
 
 impl Shared {
     async fn registry(&self) -> Result<Registry, StateError> {
-        let Metrics { counters, tally, turnstile, watch, clock, version } = &self.metrics;
+        let Metrics { counters, tally, turnstile, state, watch, clock, version } = &self.metrics;
         let mut registry = Registry::default();
         let build = Family::<Labels, Gauge>::default();
         build.get_or_create(&label("version", version)).set(1);
@@ -91,14 +97,15 @@ impl Shared {
         counters.register(&mut registry);
         register_requests(tally, &mut registry);
         register_budgets(turnstile, &mut registry);
-        let Some(OfWatch { counters, state }) = watch else { return Ok(registry) };
+        register_own(state, &mut registry);
+        let Some(OfWatch { counters, base }) = watch else { return Ok(registry) };
         counters.register(&mut registry);
 
         let mut read = self.read.lock().await;
         let now = clock.monotonic();
         let old = |at: Instant, fresh| now.saturating_duration_since(at) >= fresh;
         if read.figures.as_ref().is_none_or(|(at, _)| old(*at, FRESH)) {
-            read.figures = Some((now, Figures::read(state).await?));
+            read.figures = Some((now, Figures::read(state, clock.now()).await?));
         }
         if read.catalogue.as_ref().is_none_or(|(at, _)| old(*at, CATALOGUE_FRESH)) {
             read.catalogue = Some((now, state.snapshot_counts().await?));
@@ -106,6 +113,10 @@ impl Shared {
         if let (Some((_, figures)), Some((_, catalogue))) = (&read.figures, &read.catalogue) {
             figures.register(catalogue, &mut registry);
         }
+        let Read { figures, room, .. } = &mut *read;
+        let applied = figures.as_ref().and_then(|(_, figures)| figures.applied.as_ref());
+        room.register(applied, base, &mut registry).await;
+        drop(read);
         Ok(registry)
     }
 }
@@ -121,6 +132,19 @@ fn register_requests(tally: &Tally, registry: &mut Registry) {
         "Requests of runs to servers, by the status of the answer, since the process began",
         requests,
     );
+}
+
+fn register_own(state: &StateStore, registry: &mut Registry) {
+    let lost = Counter::<u64>::default();
+    lost.inc_by(state.leases_lost());
+    registry.register(
+        "xopero_leases_lost",
+        "Repositories that were taken back from workers that were lost, since the process began",
+        lost,
+    );
+    let nameless = Gauge::<i64>::default();
+    nameless.set(i64::try_from(nameless_bytes()).unwrap_or(i64::MAX));
+    registry.register("xopero_temp_bytes", "Bytes of packs under way, in all destinations", nameless);
 }
 
 fn register_budgets(turnstile: &Turnstile, registry: &mut Registry) {
