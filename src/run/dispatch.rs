@@ -14,7 +14,6 @@ use super::conclude::{Whole, conclude};
 use super::credentials::{Credentials, Opened};
 use super::deadline::Deadline;
 use super::destinations::open_destinations;
-use super::error::lines;
 use super::journal::Journal;
 use super::keeper::Keeper;
 use super::limits::ask_limits;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument;
 
@@ -102,8 +103,8 @@ struct Shift<'a> {
     open: bool,
     /// What was taken out of the queue because the run ends.
     withdrawn: Withdrawn,
-    /// Whether it was told that what is left waits for hours that are open.
-    told_hours: bool,
+    /// Until when what is left waits for hours that are open, as it was told.
+    told: Option<Timestamp>,
 }
 
 /// How much of a run that ends is taken out of the queue.
@@ -129,7 +130,7 @@ impl<'a> Shift<'a> {
             looked: false,
             open: true,
             withdrawn: Withdrawn::Nothing,
-            told_hours: false,
+            told: None,
         }
     }
 
@@ -236,14 +237,15 @@ impl<'a> Shift<'a> {
 
     /// Tells once that what is left waits for so long.
     fn tell_hours(&mut self, wait: Option<Duration>) {
-        if let Some(wait) = wait
-            && !self.told_hours
-            && self.role == Role::Coordinator
-        {
-            let now = self.context.clock.now();
-            self.context.events.emit(&Event::HoursClosed { until: now.saturating_add(wait).unwrap_or(now) });
+        if self.role != Role::Coordinator {
+            return;
         }
-        self.told_hours = wait.is_some();
+        let now = self.context.clock.now();
+        let told = self.told.take();
+        self.told = wait.map(|wait| told.unwrap_or_else(|| now.saturating_add(wait).unwrap_or(now)));
+        if let (None, Some(until)) = (told, self.told) {
+            self.context.events.emit(&Event::HoursClosed { until });
+        }
     }
 
     /// In hours that are closed nobody begins anything, and what was claimed is free for other runs.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::wrap::whole_words;
 use super::{Style, bytes, count, shown};
 use crate::model::{AccountName, ConditionStatus, CredentialRole, ProjectKey, ProjectSelector, ServerName};
-use crate::run::{Event, EventSink, ExchangeReason, TaskName, TaskResult, Totals};
+use crate::run::{Event, EventSink, ExchangeReason, TaskName, TaskReport, TaskResult, Totals};
 
 /// What is said when a run is asked to stop.
 pub const STOPPING: &str = "stopping: what is under way is given up, what is stored stays";
@@ -111,6 +111,21 @@ impl Progress {
         }
         inner.describe();
         self.notice(inner, text);
+    }
+
+    fn finished(&self, inner: &mut Inner, report: &TaskReport) {
+        if let Some(bar) = inner.in_flight.remove(&report.name) {
+            bar.finish_and_clear();
+        }
+        if report.result == TaskResult::Failed {
+            let why = report.error.first().map(|line| shown(line)).unwrap_or_default();
+            self.line(&self.style.red(&format!("{}: {why}", shown(&report.name.to_string()))));
+        }
+        // What waited when the time was over does not go on.
+        inner.waiting.remove(&report.name.to_string());
+        inner.totals.add(report);
+        inner.describe();
+        inner.whole.inc(1);
     }
 
     fn line(&self, text: &str) {
@@ -233,20 +248,7 @@ impl EventSink for Progress {
                 let text = format!("server {} serves again, {limit} at once", shown(server.as_str()));
                 self.server(&mut inner, server, None, &text);
             }
-            Event::TaskFinished { report } => {
-                if let Some(bar) = inner.in_flight.remove(&report.name) {
-                    bar.finish_and_clear();
-                }
-                if report.result == TaskResult::Failed {
-                    let why = report.error.first().map(|line| shown(line)).unwrap_or_default();
-                    self.line(&self.style.red(&format!("{}: {why}", shown(&report.name.to_string()))));
-                }
-                // What waited when the time was over does not go on.
-                inner.waiting.remove(&report.name.to_string());
-                inner.totals.add(report);
-                inner.describe();
-                inner.whole.inc(1);
-            }
+            Event::TaskFinished { report } => self.finished(&mut inner, report),
             Event::HoursClosed { until } => {
                 let until = until.strftime("%Y-%m-%d %H:%M UTC");
                 let text = format!("the hours of `not-between` have begun: nothing more is begun before {until}");

@@ -44,10 +44,8 @@ pub(super) fn words(event: &WatchEvent<'_>, options: &str) -> (String, Tone) {
         WatchEvent::SourceMissing { path, reason } => {
             let name = path.file_name().map(|name| name.to_string_lossy());
             // Most reasons name the file by themselves.
-            let what = match name.is_some_and(|name| reason.contains(&*name)) {
-                true => reason.clone(),
-                false => format!("{}: {reason}", path.display()),
-            };
+            let names_it = name.is_some_and(|name| reason.contains(&*name));
+            let what = if names_it { reason.clone() } else { format!("{}: {reason}", path.display()) };
             (format!("{}; what is in force stays so", shown(&what)), Tone::Bad)
         }
         WatchEvent::SourceBack => ("it can be read again, and says what it said".to_owned(), Tone::Good),
