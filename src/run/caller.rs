@@ -21,6 +21,8 @@ pub(super) struct Caller<'a> {
     pub(super) scope: Scope<'a>,
     /// The credential that the caller goes on with.
     pub(super) lease: Option<Lease>,
+    /// The account that asked last, unless it was refused.
+    pub(super) asked_as: Option<AccountName>,
     /// Whether the last answer was a 429.
     pub(super) limited: bool,
     pub(super) steadiness: Steadiness,
@@ -44,6 +46,7 @@ impl<'a> Caller<'a> {
             task: None,
             scope,
             lease: None,
+            asked_as: None,
             limited: false,
             steadiness: Steadiness::Any,
             arrival: None,
@@ -69,6 +72,7 @@ impl<'a> Caller<'a> {
     /// accounts may see it.
     pub(super) fn doubt_own_eyes(&mut self, error: &TaskError) {
         let Some(lease) = self.lease.take() else { return };
+        self.asked_as = None;
         let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
         self.unfit.insert(lease.role.clone());
         self.blind.push((lease, refused));
@@ -77,6 +81,7 @@ impl<'a> Caller<'a> {
     /// Lets the caller go on with another credential.
     pub(super) fn pass_on(&mut self) {
         if let Some(lease) = self.lease.take() {
+            self.asked_as = None;
             self.unfit.insert(lease.role);
         }
     }

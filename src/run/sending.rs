@@ -30,19 +30,21 @@ impl Credentials {
     {
         loop {
             let pass = Arc::new(self.pass(caller).await?);
-            let lease = self.go_on(caller, pass.lease());
+            let lease = pass.lease().clone();
+            tracing::Span::current().record("account", tracing::field::display(&lease.account));
+            caller.lease = Some(lease.clone());
             let authorization = self.authorizations[&(lease.project.clone(), lease.role.clone())].clone();
             let result = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
-                    caller.ledger.sent(&lease);
+                    self.sent(caller, &lease);
                     return Err(TaskError::Stopped);
                 }
                 result = attempt(Voucher::new(authorization, Arc::clone(&pass))) => result,
             };
             let error: TaskError = match result {
                 Ok(value) => {
-                    caller.ledger.sent(&lease);
+                    self.sent(caller, &lease);
                     pass.settle(Outcome::Answered);
                     return Ok(value);
                 }
@@ -52,7 +54,7 @@ impl Credentials {
                 pass.settle(Outcome::Unsent);
                 continue;
             }
-            caller.ledger.sent(&lease);
+            self.sent(caller, &lease);
             match error.http() {
                 Some(HttpError::RateLimited { retry_after, .. }) => {
                     caller.ledger.limited(&lease);
@@ -163,23 +165,17 @@ impl Credentials {
         served
     }
 
-    /// Notes with which credential the caller goes on, and whether that is an exchange.
-    fn go_on(&self, caller: &mut Caller<'_>, lease: &Lease) -> Lease {
-        tracing::Span::current().record("account", tracing::field::display(&lease.account));
+    /// Notes a request that was sent, and whether that is an exchange. A pass that was not used is none.
+    fn sent(&self, caller: &mut Caller<'_>, lease: &Lease) {
+        caller.ledger.sent(lease);
         let limited = std::mem::take(&mut caller.limited);
-        if let Some(before) = caller.lease.replace(lease.clone())
-            && before.account != lease.account
-        {
+        let Some(from) = caller.asked_as.replace(lease.account.clone()) else { return };
+        if from != lease.account {
             let reason = if limited { ExchangeReason::RateLimited } else { ExchangeReason::NoBudget };
-            caller.ledger.exchange(&before.account, reason);
-            self.events.emit(&Event::CredentialExchanged {
-                subject: caller.subject.clone(),
-                from: before.account,
-                to: lease.account.clone(),
-                reason,
-            });
+            caller.ledger.exchange(&from, reason);
+            let (subject, to) = (caller.subject.clone(), lease.account.clone());
+            self.events.emit(&Event::CredentialExchanged { subject, from, to, reason });
         }
-        lease.clone()
     }
 
     /// The caller's credential was refused: for good, or for what the caller needs.
@@ -190,6 +186,7 @@ impl Credentials {
         error: &TaskError,
     ) -> Result<(), TaskError> {
         let Some(lease) = caller.lease.take() else { return Ok(()) };
+        caller.asked_as = None;
         let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
         if let Some(reason) = meaning.of_login() {
             return self.reject_login(&lease, reason, refused).await;
@@ -238,14 +235,18 @@ mod tests {
         fn emit(&self, _event: &Event) {}
     }
 
-    /// The credentials of a project with one account, and its server, which nobody serves.
-    async fn scene(state: Arc<StateStore>, clock: Arc<dyn Clock>) -> Result<(Credentials, ServerContext), RunError> {
+    /// The credentials of a project, one for each account, and its server, which nobody serves. `never` stops them.
+    async fn scene(
+        state: Arc<StateStore>,
+        clock: Arc<dyn Clock>,
+        (accounts, burst): (&[&str], u32),
+        never: &CancellationToken,
+    ) -> Result<(Credentials, ServerContext), RunError> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = BaseUrl::new(&format!("http://127.0.0.1:{port}")).unwrap();
-        let (project, account): (ProjectSelector, AccountName) = ("PAY".parse().unwrap(), "svc".parse().unwrap());
-        let (role, events): (_, Arc<dyn EventSink>) = (CredentialRole::Main, Arc::new(Silent));
-        let never = CancellationToken::new();
-        let deadline = Deadline::start(None, (&never, &never), &clock, &events);
+        let project: ProjectSelector = "PAY".parse().unwrap();
+        let events: Arc<dyn EventSink> = Arc::new(Silent);
+        let deadline = Deadline::start(None, (never, never), &clock, &events);
         let turnstile = Turnstile::new(Arc::clone(&clock));
         let (timeout, concurrency) = (Duration::from_secs(5), Concurrency::default());
         let declared = Server { url: url.clone(), ca_file: None, timeout, concurrency, rate_limit: None };
@@ -254,13 +255,20 @@ mod tests {
         let (name, uid) = ("bb".parse().unwrap(), Uid::from_parts(1, 1));
         let server =
             ServerContext::open(name, uid, &declared, Path::new("."), (&proxies, &tally), &state, around).await?;
-        let holder = Holder::new(&url, &account);
-        let limit = RateLimit::Bucket { burst: 60, refill_per_second: 5 };
-        turnstile.tell(holder.clone(), Limit { limit, source: LimitSource::File });
-        let authorization = Authorization::bearer(account.clone(), &SecretString::from("token")).unwrap();
+        let (mut rotation, mut authorizations) = (Vec::new(), BTreeMap::new());
+        for name in accounts {
+            let account: AccountName = name.parse().unwrap();
+            let role = CredentialRole::Additional(name.parse().unwrap());
+            let holder = Holder::new(&url, &account);
+            let limit = RateLimit::Bucket { burst, refill_per_second: 5 };
+            turnstile.tell(holder.clone(), Limit { limit, source: LimitSource::File });
+            let authorization = Authorization::bearer(account.clone(), &SecretString::from("token")).unwrap();
+            authorizations.insert((project.clone(), role.clone()), authorization);
+            rotation.push((role, account, holder));
+        }
         let opened = Opened {
-            rotations: [(project.clone(), vec![(role.clone(), account, holder)])].into(),
-            authorizations: [((project.clone(), role), authorization)].into(),
+            rotations: [(project.clone(), rotation)].into(),
+            authorizations,
             servers: [(project, server.name.clone())].into(),
             passwords: Passwords::new(Arc::clone(&state), BTreeMap::new()),
         };
@@ -268,13 +276,55 @@ mod tests {
         Ok((Credentials::new(turnstile, opened, journal, clock, events, &deadline), server))
     }
 
-    #[tokio::test]
-    async fn those_without_permission_do_not_wait_for_each_other() {
+    async fn state() -> (tempfile::TempDir, Arc<StateStore>) {
         let home = tempfile::tempdir().unwrap();
         let state = StateStore::open(&StateLocation::beside(home.path()), &SystemClock).await.unwrap();
+        (home, Arc::new(state))
+    }
+
+    #[tokio::test]
+    async fn only_a_request_that_is_sent_is_an_exchange() {
+        let (_home, state) = state().await;
+        let stop = CancellationToken::new();
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let (credentials, server) = scene(state, clock, (&["svc-a", "svc-b"], 1), &stop).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
+        let answer = |voucher: Voucher| async move { Ok::<_, TaskError>(voucher.authorization.account().clone()) };
+        let first = credentials.send(&mut caller, answer).await.unwrap();
+        // The other account has the only token that is left, and does not get to use it.
+        let (first, stop) = (&first, &stop);
+        let overtaken = |voucher: Voucher| async move {
+            assert_ne!(voucher.authorization.account(), first);
+            stop.cancel();
+            Err::<(), _>(TaskError::Overtaken)
+        };
+        let ended = credentials.send(&mut caller, overtaken).await;
+        assert!(matches!(ended, Err(TaskError::Stopped)), "{ended:?}");
+        assert_eq!((caller.ledger.total_requests(), caller.ledger.exchanges), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn the_first_request_of_another_account_is_an_exchange() {
+        let (_home, state) = state().await;
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let accounts: &[&str] = &["svc-a", "svc-b"];
+        let (credentials, server) = scene(state, clock, (accounts, 1), &CancellationToken::new()).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
+        let answer = |voucher: Voucher| async move { Ok::<_, TaskError>(voucher.authorization.account().clone()) };
+        let first = credentials.send(&mut caller, answer).await.unwrap();
+        let second = credentials.send(&mut caller, answer).await.unwrap();
+        assert_ne!(first, second);
+        assert_eq!((caller.ledger.exchanges, caller.ledger.exchanges_ahead), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn those_without_permission_do_not_wait_for_each_other() {
+        let (_home, state) = state().await;
         // No time passes, so whoever waits for time waits for ever.
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
-        let (credentials, server) = scene(Arc::new(state), clock).await.unwrap();
+        let (credentials, server) = scene(state, clock, (&["svc"], 60), &CancellationToken::new()).await.unwrap();
         let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
         // As many as may be under way are answered together.
         let all_sent = &Barrier::new(4);
