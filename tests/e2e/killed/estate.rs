@@ -21,7 +21,7 @@ use crate::two_hosts::Elsewhere;
 use crate::watch::{BEFORE_THEM, dealt_with, now, passed_times};
 
 /// Both plans.
-const PLANS: [&str; 2] = ["nightly", "hot"];
+pub const PLANS: [&str; 2] = ["nightly", "hot"];
 
 /// The accounts, which have limits.
 const ACCOUNTS: [&str; 2] = ["main", "one"];
