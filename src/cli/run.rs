@@ -110,7 +110,8 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
         stop: interrupt.token.clone(),
     };
     lock.cancel_if_lost(interrupt.token.clone());
-    let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::new(SystemClock) };
+    let overhearing =
+        Overhearing { heard: Arc::clone(&alerter.heard), options: context.place_words(), clock: Arc::new(SystemClock) };
     let running = Box::pin(async {
         // Nobody looks on when a timer begins runs: what keeps one from beginning is told like what breaks it off.
         let ended = match identities {

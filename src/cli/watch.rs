@@ -133,7 +133,8 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
     let interrupt = Interrupt::listen(|| {});
     let supervision = Supervision::begin(context, &clock);
     let alerter = arguments.trust.alerter(context, &state, &clock);
-    let overhearing = Overhearing { heard: Arc::clone(&alerter.heard), clock: Arc::clone(&clock) };
+    let overhearing =
+        Overhearing { heard: Arc::clone(&alerter.heard), options: context.place_words(), clock: Arc::clone(&clock) };
     let (counters, of_watch) = (Arc::new(Counters::default()), Arc::new(WatchCounters::default()));
     let mut sinks: Vec<Arc<dyn WatchSink>> =
         vec![Arc::<Counters>::clone(&counters), Arc::<WatchCounters>::clone(&of_watch), Arc::new(overhearing)];

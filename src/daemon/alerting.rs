@@ -22,32 +22,42 @@ const READING: &str = "reading";
 pub struct Overhearing {
     /// Who remembers.
     pub heard: Arc<Heard>,
+    /// The options of commands that are told, to be about the same file and state.
+    pub options: String,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Overhearing {
+    fn command(&self, command: &str) -> String {
+        format!("xopero {command} {}", self.options).trim_end().to_owned()
+    }
+
     fn trouble(&self, occasion: Occasion, reason: &str, what: String, next: &str) -> Trouble {
         Trouble::of_declaration(occasion, self.clock.now(), reason, what, next.to_owned())
     }
 
     fn activated(&self, sources: &Sources, activation: &Activation) {
-        const STAYS: &str = "correct it: xopero validate; what is in force stays so";
+        let stays = format!("correct it: {}; what is in force stays so", self.command("validate"));
         let (approval, declaration) = match activation {
             Activation::Applied { .. } | Activation::InSync { .. } => (None, None),
             Activation::Pending { plan_id, rails } => {
                 let what = if rails.is_empty() { "a change waits for a person".to_owned() } else { rails.join("; ") };
-                let next = format!("read it: xopero plan; then: xopero apply --approve {plan_id}");
+                let next = format!(
+                    "read it: {}; then: {}",
+                    self.command("plan"),
+                    self.command(&format!("apply --approve {plan_id}"))
+                );
                 (Some(self.trouble(Occasion::Approval, &plan_id.to_string(), what, &next)), None)
             }
             Activation::Refused { rails } => {
                 let what = format!("it is refused: {}", rails.join("; "));
-                (None, Some(self.trouble(Occasion::Source, "refused", what, STAYS)))
+                (None, Some(self.trouble(Occasion::Source, "refused", what, &stays)))
             }
             Activation::Invalid { diagnostics } => {
                 let first = first_error(sources, diagnostics);
                 let what = first.as_ref().map_or_else(|| "it has errors".to_owned(), FirstError::words);
-                let trouble = self.trouble(Occasion::Source, "invalid", what, STAYS);
+                let trouble = self.trouble(Occasion::Source, "invalid", what, &stays);
                 (None, Some(Trouble { place: first.and_then(|first| first.place), ..trouble }))
             }
             // The next activation tells.
@@ -132,7 +142,7 @@ mod tests {
     #[test]
     fn a_broken_file_is_told_with_its_place() {
         let clock = Arc::new(ManualClock::at(jiff::Timestamp::UNIX_EPOCH));
-        let overhearing = Overhearing { heard: Arc::default(), clock };
+        let overhearing = Overhearing { heard: Arc::default(), options: "-f b.kdl".to_owned(), clock };
         let text = "xopero schema=1\n  servr \"bb\"\n";
         let sources = Sources::alone(SourceFile { name: "xopero.kdl".into(), text: text.into() });
         let diagnostics = decode(&sources).unwrap_err().diagnostics;
@@ -141,6 +151,7 @@ mod tests {
         let trouble = known.values().flatten().next().unwrap();
         assert_eq!(trouble.place, Some(FilePlace { file: "xopero.kdl".into(), line: 2, column: 3 }));
         assert!(trouble.what.starts_with("xopero.kdl:2:3: "), "{}", trouble.what);
+        assert!(trouble.next.contains("xopero validate -f b.kdl"), "{}", trouble.next);
         overhearing.activated(&sources, &Activation::InSync { generation: None });
         assert!(overhearing.heard.known().values().all(Option::is_none));
     }
