@@ -47,12 +47,16 @@ mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use context::{Context, GlobalArgs};
 pub use error::CliError;
+
+/// So long a command that is over waits for calls of the system that do not come back.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 /// Declarative backups for Bitbucket Data Center
 #[derive(Debug, Parser)]
@@ -130,7 +134,12 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // blocks takes a thread of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(&context, cli.command)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(dispatch(&context, cli.command));
+            // A file system that does not answer holds nobody back.
+            runtime.shutdown_timeout(LEFT_BEHIND);
+            ended
+        }
         Err(error) => Err(CliError::new(exit_code::FAILED, format!("cannot start to wait for events: {error}"))),
     };
     match ended {

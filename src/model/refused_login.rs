@@ -21,6 +21,9 @@ use super::{Address, BaseUrl, CredentialKind, LoginRefusal};
 
 const HOUR: Duration = Duration::from_hours(1);
 
+/// What is refused within this time of the last refusal was under way together with it.
+const TOGETHER: Duration = Duration::from_mins(1);
+
 /// How long a password rests after it was found wrong for the first time, the second, and so on.
 const RESTS: [Duration; 4] = [HOUR, Duration::from_hours(6), Duration::from_hours(24), Duration::from_hours(7 * 24)];
 
@@ -70,6 +73,7 @@ impl RefusedLogin {
     pub fn after(before: Option<&Self>, reason: LoginRefusal, why: &str, now: Timestamp) -> Option<Self> {
         let wrong = before.map_or(0, |before| before.wrong);
         let wrong = match reason {
+            LoginRefusal::WrongSecret if before.is_some_and(|before| before.is_just_refused(now)) => wrong,
             LoginRefusal::WrongSecret => wrong.saturating_add(1),
             LoginRefusal::Captcha => wrong,
             LoginRefusal::NotAccepted | LoginRefusal::Unlicensed | LoginRefusal::BasicBlocked => return None,
@@ -98,6 +102,10 @@ impl RefusedLogin {
             minute(self.until()),
             check_command(address)
         )
+    }
+
+    fn is_just_refused(&self, now: Timestamp) -> bool {
+        self.wrong > 0 && now.duration_since(self.last).unsigned_abs() < TOGETHER
     }
 
     fn rest(&self) -> Duration {
@@ -148,6 +156,16 @@ mod tests {
         }
         assert_eq!(sent, [0, 1, 7, 31, 31 + 168, 31 + 336]);
         assert_eq!(known.unwrap().since, at(0));
+    }
+
+    #[test]
+    fn requests_that_were_under_way_together_are_one_attempt() {
+        let first = RefusedLogin::after(None, LoginRefusal::WrongSecret, "no", at(0)).unwrap();
+        let together = at(0).saturating_add(Duration::from_secs(59)).unwrap();
+        let second = RefusedLogin::after(Some(&first), LoginRefusal::WrongSecret, "no", together).unwrap();
+        assert_eq!((second.wrong, second.last), (1, together));
+        let later = RefusedLogin::after(Some(&second), LoginRefusal::WrongSecret, "no", at(1)).unwrap();
+        assert_eq!(later.wrong, 2);
     }
 
     #[test]

@@ -19,24 +19,29 @@ pub async fn record_verification(
     whole: bool,
     at: Timestamp,
 ) -> Result<bool, RestoreError> {
+    if !whole {
+        state.mark_damaged(manifest.snapshot, &why(manifest)).await?;
+    }
     let destination = store.marker().await.map_err(ArchiveError::from)?.destination;
-    let begins_anew = if whole { false } else { record_damage(state, destination, manifest).await? };
+    let begins_anew = if whole { false } else { break_chain(state, destination, manifest).await? };
     state.record_verification(manifest.plan.uid, destination, whole, at).await?;
     Ok(begins_anew)
 }
 
-async fn record_damage(
+fn why(manifest: &Manifest) -> String {
+    format!("verifying snapshot {} found damage", manifest.snapshot)
+}
+
+async fn break_chain(
     state: &StateStore,
     destination: DestinationId,
     manifest: &Manifest,
 ) -> Result<bool, RestoreError> {
-    let why = format!("verifying snapshot {} found damage", manifest.snapshot);
-    state.mark_damaged(manifest.snapshot, &why).await?;
     let (server, repository) = (manifest.server.uid, manifest.repository.id);
     let Some(row) = state.chain(destination, server, repository).await? else { return Ok(false) };
     let end: Manifest = unpack_document(&row.body, &keys::manifest(server, repository, row.snapshot))?;
     if end.chain() != manifest.chain() {
         return Ok(false);
     }
-    Ok(state.break_chain(destination, server, repository, &why).await?)
+    Ok(state.break_chain(destination, server, repository, &why(manifest)).await?)
 }

@@ -6,8 +6,10 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::RestoreError;
 use crate::clock::random_bits;
@@ -132,11 +134,14 @@ fn sweep(parent: &Path, beginning: &str) {
 fn remove_abandoned(path: &Path) {
     // Nothing else is opened: to open a pipe would wait for somebody.
     let is_directory = match fs::symlink_metadata(path) {
+        // What is another user's is not for us to judge, not even as root.
+        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => return,
         Ok(found) if found.is_dir() => true,
         Ok(found) if found.is_file() => false,
         Ok(_) | Err(_) => return,
     };
-    let Ok(found) = File::open(path) else { return };
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let Ok(found) = OpenOptions::new().read(true).custom_flags(flags).open(path) else { return };
     if found.try_lock().is_err() {
         return;
     }

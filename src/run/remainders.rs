@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -26,7 +26,7 @@ struct Inner {
     /// The accounts of which it is known what earlier processes left.
     recalled: BTreeSet<Holder>,
     /// What was written last.
-    written: BTreeMap<Holder, (u64, bool)>,
+    written: BTreeMap<Holder, (u64, Option<Instant>)>,
 }
 
 /// Keeps what is left of the budgets until it is dropped.
@@ -76,10 +76,12 @@ impl Remainders {
 impl Turnstile {
     async fn recall(&self, state: &StateStore) -> Result<(), StateError> {
         for Stake { holder, limit, .. } in self.stakes() {
-            if !self.remainders().inner().recalled.insert(holder.clone()) {
+            if self.remainders().inner().recalled.contains(&holder) {
                 continue;
             }
-            let Some((available, rest)) = state.left_budget(&holder, limit).await? else { continue };
+            let left = state.left_budget(&holder, limit).await?;
+            self.remainders().inner().recalled.insert(holder.clone());
+            let Some((available, rest)) = left else { continue };
             self.lower(&holder, available);
             if let Some(rest) = rest {
                 self.dry(&holder, self.clock().monotonic() + rest);
@@ -93,11 +95,12 @@ impl Turnstile {
         let now = self.clock().monotonic();
         for Stake { holder, limit, available, rests_until } in self.stakes() {
             let rest = rests_until.map(|until| until.saturating_duration_since(now));
-            let left = (available, rest.is_some());
-            if self.remainders().inner().written.insert(holder.clone(), left) == Some(left) {
+            let left = (available, rests_until);
+            if self.remainders().inner().written.get(&holder) == Some(&left) {
                 continue;
             }
             state.leave_budget(&holder, limit, (available, rest)).await?;
+            self.remainders().inner().written.insert(holder, left);
         }
         Ok(())
     }

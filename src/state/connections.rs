@@ -72,14 +72,23 @@ where
             ended => return ended,
         }
     }
-    attempt().await
+    attempt().await.map_err(|error| if is_away(&error) { gone(&error) } else { error })
+}
+
+/// What is told of a server that did not come back, which nobody waits for again.
+fn gone(error: &Error) -> Error {
+    let why = format!("not there for {} seconds: {error}", FOR_A_CONNECTION.as_secs());
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, why))
 }
 
 /// Whether a server, or the way to it, is away: it was stopped, is being started, or the connection broke.
 pub(super) fn is_away(error: &Error) -> bool {
     match error {
-        // A certificate that does not fit stays so.
-        Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
+        // A certificate that does not fit stays so, and so does a socket that is another user's.
+        Error::Io(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied | io::ErrorKind::TimedOut
+        ),
         // Stopped by its administrator, crashed, not there yet; an idle connection that was taken away.
         Error::Database(error) => {
             matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "57P05" | "08006"))
@@ -153,7 +162,7 @@ mod tests {
             let (ended, tries) = tried(|| io_error(kind), 5).await;
             assert_eq!((ended.unwrap(), tries), (6, 6), "{kind}");
             let (ended, tries) = tried(|| io_error(kind), 6).await;
-            assert!(ended.is_err() && tries == 6, "{kind}");
+            assert!(ended.is_err_and(|error| !is_away(&error)) && tries == 6, "{kind}");
         }
     }
 

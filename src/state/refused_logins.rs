@@ -69,7 +69,7 @@ impl StateStore {
         .execute(&mut *transaction)
         .await
         .map_err(self.failed(ATTEMPT))?;
-        transaction.commit().await.map_err(self.failed(ATTEMPT))?;
+        self.commit(transaction, ATTEMPT).await?;
         Ok(Some(login))
     }
 

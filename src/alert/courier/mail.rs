@@ -176,11 +176,12 @@ impl Post<'_> {
 
     fn no_connection(&self, error: &SmtpError) -> DeliveryError {
         let cause = self.words(error);
-        if cause.contains("certificate") {
-            return self.failed(MailFault::Certificate, &format!("its certificate is not trusted: {cause}"));
-        }
+        // What a server answers may speak of anything.
         if error.status().is_some() {
             return self.failed(MailFault::Refused, &cause);
+        }
+        if cause.contains("certificate") {
+            return self.failed(MailFault::Certificate, &format!("its certificate is not trusted: {cause}"));
         }
         if is_garbled(error) {
             return self.failed(MailFault::Tls, &format!("it does not speak TLS here: {cause}"));

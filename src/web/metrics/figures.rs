@@ -177,6 +177,10 @@ impl Figures {
         registry.register("xopero_snapshots", "Snapshots of a plan in a destination", snapshots);
         let (last, errors) = (gauges(), Family::<Labels, Counter>::default());
         for (plan, uid) in plans(applied) {
+            // The first damage is to be seen as a rise.
+            for destination in &applied.declaration.plans[plan].destinations {
+                let _zero = errors.get_or_create(&[label("plan", plan), label("destination", destination)].concat());
+            }
             for ((_, destination), verified) in self.verified.iter().filter(|((plan, _), _)| *plan == uid) {
                 let Some(destination) = self.destinations.get(destination) else { continue };
                 let labels = [label("plan", plan), label("destination", destination)].concat();
