@@ -25,7 +25,7 @@ use crate::model::{
     Seen, Sighting,
 };
 use crate::reconcile::status::{minted, newest_runs, waiting};
-use crate::state::{Before, Message, NewMessage, StateError, StateStore, Telling, ToldRow};
+use crate::state::{Before, ChannelRow, Message, NewMessage, StateError, StateStore, Telling, ToldRow};
 
 /// The longest sleep: what happens without waking anybody is seen after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -47,6 +47,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_h
 
 /// Nobody needs to be woken by what is older.
 const GIVES_UP_AFTER: Duration = Duration::from_hours(72);
+
+/// Within this time a process that may call programs has tried to.
+const CALLED_WITHIN: Duration = Duration::from_mins(15);
 
 /// How long it is remembered what was sent and what was given up.
 const REMEMBERED: Duration = Duration::from_hours(7 * 24);
@@ -198,7 +201,11 @@ impl Alerter {
         if sightings.iter().any(|sighting| sighting.seen != Seen::Not) {
             // Another process may call them, and does.
             let ways = self.state.channels().await?;
-            let called = ways.iter().filter(|row| row.channel == Channel::Exec && row.last_sent.is_some());
+            let begun = now.saturating_sub(CALLED_WITHIN).unwrap_or(Timestamp::MIN);
+            let is_called = |row: &&ChannelRow| {
+                row.last_sent.is_some() && (row.attempts > 0 || row.waiting_since.is_none_or(|since| since > begun))
+            };
+            let called = ways.iter().filter(|row| row.channel == Channel::Exec).filter(is_called);
             let called: BTreeSet<Address> = called.map(|row| Address::alerts(&row.alerts)).collect();
             sightings.retain(|sighting| !called.contains(&sighting.address));
         }

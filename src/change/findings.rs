@@ -6,8 +6,8 @@ use super::resource::rules;
 use super::risk::{Finding, Findings};
 use super::{RailKind, Way};
 use crate::model::{
-    Address, BackupPlan, Credential, CredentialKind, CredentialRole, Declaration, Destination, DestinationName, Place,
-    PlanRetention, Project, ProjectSelector, Retention, Server,
+    Address, BackupPlan, Credential, CredentialRole, Declaration, Destination, DestinationName, Place, PlanRetention,
+    Project, ProjectSelector, Retention, Server, add_command,
 };
 
 /// What there is to say about the way from `before` to `after`, which are under the same names.
@@ -121,15 +121,7 @@ const COMMANDS: usize = 8;
 
 fn sealed_elsewhere(left: &[(&ProjectSelector, CredentialRole, &Credential)], old: &str, new: &str) -> Finding {
     let command = |(key, role, credential): &(&ProjectSelector, CredentialRole, &Credential)| {
-        let name = match role {
-            CredentialRole::Main => String::new(),
-            CredentialRole::Additional(name) => format!(" {name}"),
-        };
-        let password = match credential.kind {
-            CredentialKind::Token => "",
-            CredentialKind::Password => " --password",
-        };
-        format!("xopero credential add {key}{name} --account {}{password}", credential.account)
+        add_command(key, role, &credential.account, credential.kind)
     };
     let mut lines: Vec<String> = left.iter().take(COMMANDS).map(command).collect();
     if left.len() > COMMANDS {

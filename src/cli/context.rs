@@ -13,7 +13,7 @@ use super::state_location::StateOptions;
 use super::{CliError, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Decoded, Sources};
-use crate::model::{Applied, Uid};
+use crate::model::{Applied, Uid, shell_word};
 use crate::reconcile::stays_in_force;
 use crate::secret::{Identities, IdentitySources, find_identities};
 use crate::source::branch::read_fetched;
@@ -168,8 +168,8 @@ impl Context {
     /// The same without the branch.
     pub fn place_words(&self) -> String {
         let file = self.file.as_deref().filter(|file| *file != Path::new(USUAL_FILE));
-        let file = file.map(|file| format!("-f {}", git::quoted(&file.display().to_string())));
-        let state = self.state.typed_words().map(|address| format!("--state {}", git::quoted(&address)));
+        let file = file.map(|file| format!("-f {}", shell_word(&file.display().to_string())));
+        let state = self.state.typed_words().map(|address| format!("--state {}", shell_word(&address)));
         file.into_iter().chain(state).collect::<Vec<_>>().join(" ")
     }
 

@@ -16,7 +16,7 @@ use super::{CliError, Context, env, exit_code};
 use crate::clock::Clock;
 use crate::git::Remote;
 use crate::http::{Authorization, HttpClient};
-use crate::model::AccountName;
+use crate::model::{AccountName, shell_word};
 use crate::secret::read_secret_file;
 use crate::source::branch::{
     AddressError, Branch, BranchSettings, BranchWatch, PollPace, ReadError, branch_of, read_branch, repository_address,
@@ -145,7 +145,7 @@ impl GitArgs {
             ("--git-ca", file(&self.git_ca)),
             ("--require-signatures", file(&self.require_signatures)),
         ];
-        let given = options.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", quoted(&value?))));
+        let given = options.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", shell_word(&value?))));
         given.collect::<Vec<_>>().join(" ")
     }
 
@@ -191,12 +191,6 @@ impl GitArgs {
 /// Where a watch on this state keeps what it fetched.
 pub(super) fn objects_of(state: &StateStore) -> PathBuf {
     state.location().directory().join(OBJECTS)
-}
-
-/// A word for a shell.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Reads who may sign. A list that others can write would be no list.

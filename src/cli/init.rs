@@ -14,6 +14,7 @@ use super::{CliError, Context, env, exit_code};
 use crate::config::{self, NewCredential, SourceFile, Sources, Starter};
 use crate::model::{
     AccountName, BaseUrl, CredentialKind, CredentialRole, PlanName, ProjectKey, PublicKey, Recipient, RecipientsMark,
+    add_command, shell_word,
 };
 use crate::secret::{Envelope, SecretError, locate_identities, seal};
 use crate::source::{with_file_ignored, with_state_ignored};
@@ -271,10 +272,13 @@ fn below(base: &Path, file: &Path) -> Option<String> {
 fn next_steps(context: &Context, starter: &Starter, sealed: bool) -> Vec<String> {
     let xopero = match context.file() {
         path if path == Path::new("xopero.kdl") => "xopero".to_owned(),
-        path => format!("xopero -f {}", path.display()),
+        path => format!("xopero -f {}", shell_word(&path.display().to_string())),
     };
     let Starter { project, account, plan, .. } = starter;
-    let seal = (!sealed).then(|| format!("{xopero} credential add {project} --account '{account}'"));
+    let seal = (!sealed).then(|| {
+        add_command(&project.clone().into(), &CredentialRole::Main, account, CredentialKind::Token)
+            .replacen("xopero", &xopero, 1)
+    });
     let rest = ["plan".to_owned(), "apply".to_owned(), format!("run {plan}")];
     seal.into_iter().chain(rest.into_iter().map(|verb| format!("{xopero} {verb}"))).collect()
 }

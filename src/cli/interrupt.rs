@@ -38,8 +38,7 @@ impl Interrupt {
                     _ = terminated.recv() => {}
                 }
                 confirm();
-                heard.flag.store(true, Ordering::Relaxed);
-                heard.token.cancel();
+                heard.set();
                 tokio::select! {
                     _ = interrupted.recv() => {}
                     _ = terminated.recv() => {}
@@ -52,6 +51,12 @@ impl Interrupt {
             });
         });
         interrupt
+    }
+
+    /// Asks to stop.
+    pub fn set(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+        self.token.cancel();
     }
 
     /// Whether it was asked to stop.

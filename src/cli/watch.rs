@@ -151,7 +151,7 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         clock: Arc::clone(&clock),
         version: super::version(),
     });
-    let (ask, reload) = hangup::listen(interrupt.token.clone())?;
+    let (ask, reload) = hangup::listen(interrupt.clone())?;
     let hook = arguments.webhook_secret_file.as_deref().map(|file| webhook(file, ask)).transpose()?;
     let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook };
     let serving = arguments.serving.start(context, SOCKET, site, |address| {

@@ -15,6 +15,7 @@
 //! - [`refused_login`]: passwords that were refused, and when they may be tried again;
 //! - [`inventory`]: the repositories of a project as they were listed;
 //! - [`condition`]: lasting facts that follow from what was seen;
+//! - [`command_line`]: commands that people are told to type;
 //! - [`hidden`]: characters that must not reach a terminal.
 
 pub mod address;
@@ -23,6 +24,7 @@ pub mod alerts;
 pub mod applied;
 pub mod backup_plan;
 pub mod base_url;
+pub mod command_line;
 pub mod condition;
 pub mod declaration;
 pub mod destination;
@@ -53,6 +55,7 @@ pub use alerts::{AlertAddress, Alerts, Channel, Email, Ntfy, Occasion, UnknownCh
 pub use applied::{AllowedBy, Applied, FileDigest, Generation, Source};
 pub use backup_plan::{BackupPlan, Guard, Interval, Part, Pause, PlanRetention, PlannedProject, Verification};
 pub use base_url::BaseUrl;
+pub use command_line::{add_command, check_command, rotate_command, shell_word};
 pub use condition::{Condition, ConditionKind, ConditionStatus, Conditions, Seen, Sighting, Transition};
 pub use declaration::{
     Concurrency, Credential, CredentialReference, CredentialRole, Declaration, Project, Recipient, Server, TokenBucket,
@@ -76,7 +79,7 @@ pub use observation::{
 pub use pattern::Pattern;
 pub use percent::{InvalidPercent, Percent};
 pub use recipients_mark::RecipientsMark;
-pub use refused_login::{PasswordMark, RefusedLogin, check_command};
+pub use refused_login::{PasswordMark, RefusedLogin};
 pub use retention::{KeepRules, Retention};
 pub use sealed::{CredentialKind, Sealed, SecretKind};
 pub use selector::ProjectSelector;

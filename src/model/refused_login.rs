@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::declaration::Credential;
-use super::{Address, BaseUrl, CredentialKind, LoginRefusal};
+use super::{Address, BaseUrl, CredentialKind, LoginRefusal, check_command};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -122,14 +122,6 @@ impl RefusedLogin {
     }
 }
 
-/// The command that shows a credential to its server, whatever is known of it.
-pub fn check_command(address: &Address) -> String {
-    let name = address.as_str().strip_prefix("credential/").unwrap_or(address.as_str());
-    let (project, role) = name.rsplit_once('/').unwrap_or((name, "main"));
-    let quote = if project.contains(['*', '?']) { "\"" } else { "" };
-    format!("xopero credential check {quote}{project}{quote} {role}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,14 +194,5 @@ mod tests {
         let other = BaseUrl::new("https://other.example.com").unwrap();
         let there = PasswordMark::of(&other, &credential(CredentialKind::Password, "svc", "a"));
         assert_ne!(mark("svc", "a"), there);
-    }
-
-    #[test]
-    fn the_command_names_one_credential() {
-        let command = |selector: &str| {
-            check_command(&Address::credential(&selector.parse().unwrap(), &crate::model::CredentialRole::Main))
-        };
-        assert_eq!(command("PAY"), "xopero credential check PAY main");
-        assert_eq!(command("TEAM-*"), "xopero credential check \"TEAM-*\" main");
     }
 }

@@ -7,7 +7,7 @@ use super::Stuck;
 use crate::bitbucket::{BitbucketError, TokenId, TokenOwner};
 use crate::config::EditError;
 use crate::http::HttpError;
-use crate::model::{AccountName, Address, CredentialReference, ProjectSelector};
+use crate::model::{AccountName, Address, CredentialReference, ProjectSelector, rotate_command};
 use crate::secret::SecretError;
 use crate::source::SourceError;
 
@@ -239,7 +239,7 @@ impl RotateError {
             }
             Self::SameAs { of, .. } => {
                 let (project, role) = (&of.project, &of.role);
-                return Some(format!("xopero credential rotate {project} {role}; whoever is the same as it follows"));
+                return Some(format!("{}; whoever is the same as it follows", rotate_command(project, role)));
             }
             Self::OfAPattern { .. } => {
                 "make a new one in Bitbucket (the settings of the project or repository, HTTP access tokens), seal it \

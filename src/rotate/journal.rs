@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RotateError;
 use crate::bitbucket::{TokenId, TokenOwner, WantedToken};
-use crate::model::{AccountName, Address, CredentialRole, ProjectSelector, Sealed, Uid};
+use crate::model::{AccountName, Address, CredentialRole, ProjectSelector, Sealed, Uid, rotate_command, shell_word};
 use crate::staged::Staged;
 
 /// The newest version that this program knows.
@@ -116,9 +116,9 @@ impl Journal {
         let by = match manager {
             None => String::new(),
             Some(account) if *account == self.account => " --with-password".to_owned(),
-            Some(account) => format!(" --with-password --managed-by {account}"),
+            Some(account) => format!(" --with-password --managed-by {}", shell_word(account.as_str())),
         };
-        format!("xopero credential rotate {project} {role}{by}")
+        format!("{}{by}", rotate_command(project, role))
     }
 
     /// Writes it so that it survives whatever comes next.

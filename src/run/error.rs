@@ -7,8 +7,8 @@ use crate::bitbucket::BitbucketError;
 use crate::git::{GitError, PackError};
 use crate::http::{HttpError, Refusal, RequestPlace, Retry};
 use crate::model::{
-    AccountName, Address, CredentialRole, LoginRefusal, PlanName, ProjectSelector, RefusedLogin, RepoSlug, RunId,
-    ServerName, check_command,
+    AccountName, Address, CredentialKind, CredentialRole, LoginRefusal, PlanName, ProjectSelector, RefusedLogin,
+    RepoSlug, RunId, ServerName, add_command, check_command,
 };
 use crate::secret::SecretError;
 use crate::state::StateError;
@@ -194,14 +194,9 @@ impl Refused {
     ) -> Self {
         let hint = match error.http() {
             Some(HttpError::Unauthorized { meaning, .. }) => {
-                let name = match &credential {
-                    CredentialRole::Main => String::new(),
-                    CredentialRole::Additional(name) => format!(" {name}"),
-                };
                 let reseal = || {
-                    Some(format!(
-                        "make a new token and seal it: xopero credential add {project}{name} --account {account}"
-                    ))
+                    let command = add_command(project, &credential, &account, CredentialKind::Token);
+                    Some(format!("make a new token and seal it: {command}"))
                 };
                 match meaning {
                     Refusal::Rejected | Refusal::Anonymous => reseal(),
@@ -226,10 +221,6 @@ impl Refused {
         account: &AccountName,
         login: &RefusedLogin,
     ) -> Self {
-        let name = match credential {
-            CredentialRole::Main => String::new(),
-            CredentialRole::Additional(name) => format!(" {name}"),
-        };
         let address = Address::credential(project, credential);
         Self {
             credential: credential.clone(),
@@ -243,7 +234,8 @@ impl Refused {
                 | LoginRefusal::NotAccepted
                 | LoginRefusal::Unlicensed
                 | LoginRefusal::BasicBlocked => format!(
-                    "seal the right password: xopero credential add {project}{name} --account {account} --password"
+                    "seal the right password: {}",
+                    add_command(project, credential, account, CredentialKind::Password)
                 ),
             }),
         }

@@ -108,9 +108,9 @@ mod tests {
             store.refuse_login(&mark(sealed), (reason, "no"), at(second)).await.unwrap()
         };
         refuse("a", LoginRefusal::WrongSecret, 1).await.unwrap();
-        let known = refuse("a", LoginRefusal::WrongSecret, 2).await.unwrap();
-        assert_eq!((known.wrong, known.since, known.last), (2, at(1), at(2)));
-        assert_eq!(refuse("b", LoginRefusal::Unlicensed, 3).await, None);
+        let known = refuse("a", LoginRefusal::WrongSecret, 3601).await.unwrap();
+        assert_eq!((known.wrong, known.since, known.last), (2, at(1), at(3601)));
+        assert_eq!(refuse("b", LoginRefusal::Unlicensed, 3602).await, None);
         assert_eq!(store.refused_logins().await.unwrap(), [(mark("a"), known)].into());
         assert_eq!(store.observations(None).await.unwrap(), crate::model::Observations::default());
         store.accept_login(&mark("a")).await.unwrap();

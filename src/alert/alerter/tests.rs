@@ -310,6 +310,10 @@ async fn a_program_that_may_not_be_called_is_a_condition_and_waits_for_whoever_m
     scene.is("2026-11-22T05:00:00Z");
     scene.run(&alerter, "done").await;
     alerter.round().await;
+    assert_eq!(held().await, [""; 0]);
+    scene.is("2026-11-22T05:16:00Z");
+    alerter.round().await;
+    assert_eq!(held().await, ["ExecNotAllowed alerts/ops 2"], "whoever called it is gone");
     scene.is("2026-11-25T05:00:00Z");
     alerter.round().await;
     assert_eq!(exec().await.given_up, 1);

@@ -1,7 +1,7 @@
 //! The first file of a new user.
 
 use super::layout::quote;
-use crate::model::{AccountName, BaseUrl, PlanName, ProjectKey, PublicKey, Recipient};
+use crate::model::{AccountName, BaseUrl, PlanName, ProjectKey, PublicKey, Recipient, shell_word};
 
 /// What a new file is about.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ plan {plan} {{
         destination = quote(destination),
         encrypt_to = quote(encrypt_to.as_str()),
         project = quote(project.as_str()),
-        shell_project = project,
+        shell_project = shell_word(project.as_str()),
         account_name = quote(account.as_str()),
         plan = quote(plan.as_str()),
         plan_name = plan,
