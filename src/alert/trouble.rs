@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::model::condition::holding;
 use crate::model::{
     Address, ConditionKind, Conditions, CredentialRole, Declaration, FilePlace, Occasion, PlanName, ProjectSelector,
-    RunId, Waiting,
+    RunId, Waiting, shell_word,
 };
 use crate::reconcile::status::{fault, overdue_words};
 use crate::run::Outcome;
@@ -236,7 +236,7 @@ const fn occasion(kind: ConditionKind) -> Option<Occasion> {
 }
 
 fn next_of(kind: ConditionKind, address: &Address) -> String {
-    let credential = address.as_str().strip_prefix("credential/").unwrap_or(address.as_str());
+    let credential = shell_word(address.as_str().strip_prefix("credential/").unwrap_or(address.as_str()));
     match kind {
         ConditionKind::CredentialExpiring => format!("make and seal a new one: xopero secrets set {credential}"),
         ConditionKind::CredentialRejected | ConditionKind::AccountMismatch => {

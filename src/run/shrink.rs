@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{ProjectFailure, TaskName};
 use crate::model::{
     BackupPlan, ConditionKind, Guard, ListedRepository, PlanName, PlannedProject, ProjectKey, ProjectSelector, RepoId,
-    Seen,
+    Seen, shell_word,
 };
 
 /// Names that are told.
@@ -129,7 +129,7 @@ pub(super) fn judge(
                 at.strftime("%Y-%m-%d")
             ),
             names,
-            accept: format!("xopero run {} --accept-listing {project}", running.plan),
+            accept: format!("xopero run {} --accept-listing {}", running.plan, shell_word(project.as_str())),
         });
     }
     match missing(running).1 {

@@ -41,9 +41,11 @@ mod migrations;
 mod observed;
 pub mod queue;
 mod refused_logins;
+
 mod row;
 mod runs;
 mod schema;
+mod seen;
 mod server;
 mod server_address;
 mod sqlite;

@@ -5,7 +5,6 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::{Any, Transaction as Opened};
 
@@ -151,29 +150,6 @@ impl StateStore {
             conditions.entry(address).or_default().insert(kind, condition);
         }
         Ok(conditions)
-    }
-
-    /// The newest observations of a kind. One that another version wrote in its own words is left out: it is only a
-    /// memory, and looking again replaces it.
-    async fn seen<K, V>(&self, kind: &'static str) -> Result<BTreeMap<K, V>, StateError>
-    where
-        K: Ord + DeserializeOwned,
-        V: DeserializeOwned,
-    {
-        let rows = sqlx::query("SELECT name, body FROM observed WHERE kind = $1")
-            .bind(kind)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.failed("read what was observed"))?;
-        let mut seen = BTreeMap::new();
-        for row in &rows {
-            let read = self.read("an observation", row);
-            let name = serde_json::from_value(Value::String(read.get("name")?));
-            if let (Ok(name), Ok(value)) = (name, read.json("body")) {
-                seen.insert(name, value);
-            }
-        }
-        Ok(seen)
     }
 
     fn rows<K: Display, V: Serialize>(

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
-use sqlx::{Any, Transaction};
 
 use super::{StateError, StateStore};
 use crate::model::{LoginRefusal, PasswordMark, RefusedLogin};
@@ -16,20 +14,7 @@ impl StateStore {
     /// The passwords that were refused, and not accepted since. What another version wrote in its own words is left
     /// out: the next refusal replaces it.
     pub async fn refused_logins(&self) -> Result<BTreeMap<PasswordMark, RefusedLogin>, StateError> {
-        let rows = sqlx::query("SELECT name, body FROM observed WHERE kind = $1")
-            .bind(KIND)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.failed("read which passwords were refused"))?;
-        let mut all = BTreeMap::new();
-        for row in &rows {
-            let read = self.read("a refused password", row);
-            let mark = serde_json::from_value(Value::String(read.get("name")?));
-            if let (Ok(mark), Ok(login)) = (mark, read.json("body")) {
-                all.insert(mark, login);
-            }
-        }
-        Ok(all)
+        self.seen(KIND).await
     }
 
     /// Remembers that a password was refused once more, and gives what is known of it from here on. Nothing, if to ask
@@ -40,37 +25,10 @@ impl StateStore {
         (reason, why): (LoginRefusal, &str),
         now: Timestamp,
     ) -> Result<Option<RefusedLogin>, StateError> {
-        self.undisturbed(|| self.refuse_login_once(mark, (reason, why), now)).await
-    }
-
-    async fn refuse_login_once(
-        &self,
-        mark: &PasswordMark,
-        (reason, why): (LoginRefusal, &str),
-        now: Timestamp,
-    ) -> Result<Option<RefusedLogin>, StateError> {
-        const ATTEMPT: &str = "record that a password was refused";
-        let mut transaction: Transaction<'static, Any> = self.begin(ATTEMPT).await?;
-        let row = sqlx::query("SELECT body FROM observed WHERE kind = $1 AND name = $2")
-            .bind(KIND)
-            .bind(mark.to_string())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(self.failed(ATTEMPT))?;
-        let before = row.and_then(|row| self.read("a refused password", &row).json::<RefusedLogin>("body").ok());
-        let Some(login) = RefusedLogin::after(before.as_ref(), reason, why, now) else { return Ok(None) };
-        sqlx::query(
-            "INSERT INTO observed (kind, name, body) VALUES ($1, $2, $3)
-             ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
-        )
-        .bind(KIND)
-        .bind(mark.to_string())
-        .bind(serde_json::to_string(&login).expect("a refused login is plain data"))
-        .execute(&mut *transaction)
+        self.amend((KIND, &mark.to_string()), "record that a password was refused", |before: Option<RefusedLogin>| {
+            RefusedLogin::after(before.as_ref(), reason, why, now)
+        })
         .await
-        .map_err(self.failed(ATTEMPT))?;
-        self.commit(transaction, ATTEMPT).await?;
-        Ok(Some(login))
     }
 
     /// A password was accepted: what was known against it is forgotten.

@@ -31,63 +31,26 @@ impl StateStore {
         whole: bool,
         at: Timestamp,
     ) -> Result<(), StateError> {
-        self.undisturbed(|| self.record_verification_once(plan, destination, whole, at)).await
-    }
-
-    async fn record_verification_once(
-        &self,
-        plan: Uid,
-        destination: DestinationId,
-        whole: bool,
-        at: Timestamp,
-    ) -> Result<(), StateError> {
-        const ATTEMPT: &str = "record a verification";
-        let name = name(plan, destination);
-        let mut transaction = self.begin(ATTEMPT).await?;
-        let row = sqlx::query("SELECT body FROM observed WHERE kind = $1 AND name = $2")
-            .bind(VERIFICATION)
-            .bind(name.as_str())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(self.failed(ATTEMPT))?;
-        // What another version wrote, and cannot be read, is counted anew.
-        let before = row.and_then(|row| self.read("a verification", &row).json("body").ok());
-        let mut verified: Verified = before.unwrap_or_default();
-        if whole {
-            (verified.whole, verified.last_whole) = (verified.whole.saturating_add(1), Some(at));
-        } else {
-            verified.damaged = verified.damaged.saturating_add(1);
-        }
-        sqlx::query(
-            "INSERT INTO observed (kind, name, body) VALUES ($1, $2, $3)
-             ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
-        )
-        .bind(VERIFICATION)
-        .bind(name.as_str())
-        .bind(serde_json::to_string(&verified).expect("plain data"))
-        .execute(&mut *transaction)
-        .await
-        .map_err(self.failed(ATTEMPT))?;
-        self.commit(transaction, ATTEMPT).await
+        let count = |before: Option<Verified>| {
+            let mut verified = before.unwrap_or_default();
+            if whole {
+                (verified.whole, verified.last_whole) = (verified.whole.saturating_add(1), Some(at));
+            } else {
+                verified.damaged = verified.damaged.saturating_add(1);
+            }
+            Some(verified)
+        };
+        self.amend((VERIFICATION, &name(plan, destination)), "record a verification", count).await.map(drop)
     }
 
     /// What verifications came to, for each plan and destination of which something was verified.
     pub async fn verifications(&self) -> Result<BTreeMap<(Uid, DestinationId), Verified>, StateError> {
-        let rows = sqlx::query("SELECT name, body FROM observed WHERE kind = $1")
-            .bind(VERIFICATION)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.failed("read what was verified"))?;
-        let mut verified = BTreeMap::new();
-        for row in &rows {
-            let read = self.read("a verification", row);
-            let name: String = read.get("name")?;
-            let parts = name.split_once('/').and_then(|(plan, place)| Some((plan.parse().ok()?, place.parse().ok()?)));
-            if let (Some(of), Ok(value)) = (parts, read.json("body")) {
-                verified.insert(of, value);
-            }
-        }
-        Ok(verified)
+        let seen: BTreeMap<String, Verified> = self.seen(VERIFICATION).await?;
+        let named = |(name, value): (String, Verified)| {
+            let (plan, destination) = name.split_once('/')?;
+            Some(((plan.parse().ok()?, destination.parse().ok()?), value))
+        };
+        Ok(seen.into_iter().filter_map(named).collect())
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use super::{Change, CliError, Context, EditArgs, read_secret, refused};
 use crate::config::{self, NewCredential};
 use crate::model::{
-    AccountName, Address, CredentialKind, CredentialName, CredentialRole, ProjectSelector, RecipientsMark,
+    AccountName, Address, CredentialKind, CredentialName, CredentialRole, ProjectSelector, RecipientsMark, shell_word,
 };
 use crate::secret::{Envelope, seal};
 use crate::ui::count;
@@ -68,7 +68,8 @@ pub fn run(context: &Context, arguments: &AddArgs) -> Result<u8, CliError> {
         && config::enabling_plans(sources, project, name).is_empty()
     {
         context.output.say(&format!(
-            "Declaring a credential does not enable it. A plan must: xopero credential enable PLAN {project} {name}"
+            "Declaring a credential does not enable it. A plan must: xopero credential enable PLAN {} {name}",
+            shell_word(project.as_str())
         ));
     }
     Ok(code)

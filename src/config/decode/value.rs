@@ -29,18 +29,24 @@ pub(super) fn name<T>(
     new: impl FnOnce(String) -> Result<T, InvalidName>,
     report: &mut Report,
 ) -> Option<Spanned<T>> {
+    named(given, new, |wrong, _| wrong, report)
+}
+
+fn named<T>(
+    given: Option<(&str, Span)>,
+    new: impl FnOnce(String) -> Result<T, InvalidName>,
+    advise: impl FnOnce(Diagnostic, &str) -> Diagnostic,
+    report: &mut Report,
+) -> Option<Spanned<T>> {
     let (text, span) = given?;
     match new(text.to_owned()) {
         Ok(value) => Some(Spanned { value, span }),
         Err(error) => {
-            report.add(not_named(&error, text, span));
+            let wrong = Diagnostic::error("xopero::invalid-name", error.to_string());
+            report.add(advise(wrong.at(span, format!("{} is not", quoted(text))), text));
             None
         }
     }
-}
-
-fn not_named(error: &InvalidName, text: &str, span: Span) -> Diagnostic {
-    Diagnostic::error("xopero::invalid-name", error.to_string()).at(span, format!("{} is not", quoted(text)))
 }
 
 /// The same for what may be a pattern: people write those of other programs.
@@ -49,21 +55,15 @@ pub(super) fn pattern<T>(
     new: impl FnOnce(String) -> Result<T, InvalidName>,
     report: &mut Report,
 ) -> Option<Spanned<T>> {
-    let (text, span) = given?;
-    match new(text.to_owned()) {
-        Ok(value) => Some(Spanned { value, span }),
-        Err(error) => {
-            let mut wrong = not_named(&error, text, span);
-            if text.contains(['[', ']', '{', '}', '(', ')', '|', ',', '+', '^', '$', '!']) {
-                wrong = wrong.help(
-                    "in a pattern `*` stands for any characters and `?` for one; for several patterns or names, repeat \
-                     the node",
-                );
-            }
-            report.add(wrong);
-            None
+    let advise = |wrong: Diagnostic, text: &str| {
+        if !text.contains(['[', ']', '{', '}', '(', ')', '|', ',', '+', '^', '$', '!']) {
+            return wrong;
         }
-    }
+        wrong.help(
+            "in a pattern `*` stands for any characters and `?` for one; for several patterns or names, repeat the node",
+        )
+    };
+    named(given, new, advise, report)
 }
 
 /// The first argument of `node` as a duration.
