@@ -106,6 +106,8 @@ points! {
     PackDue = "store/pack-due",
     /// A pack is stored, and nothing names it.
     PackStored = "archive/pack-stored",
+    /// The packs of a snapshot are unpacked in clear, and not judged.
+    PacksUnpacked = "archive/packs-unpacked",
     /// The packs of a snapshot are stored, and its manifest is not.
     ManifestDue = "run/manifest-due",
     /// A manifest is stored, and the state does not know it.

@@ -19,6 +19,7 @@ mod error;
 mod manifest;
 mod pack;
 mod report;
+mod scratch;
 mod verify;
 
 pub use document::{pack_document, read_document, unpack_document, write_document};
@@ -29,4 +30,5 @@ pub use manifest::{
 };
 pub use pack::{PackReader, PackWriter, StoredPack, open_pack};
 pub use report::{Report, ReportedRepository};
+pub use scratch::{Scratch, sweep_scratch};
 pub use verify::{Finding, Verification, verify};

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::{ArchiveError, Manifest, PackEntry, open_pack};
+use crate::crash::{self, CrashPoint};
 use crate::git::{IndexError, IndexedPack, Objects, index_pack};
 use crate::model::Head;
 use crate::secret::Identities;
@@ -72,6 +73,7 @@ pub async fn verify(
             Err(error) => return Err(error),
         }
     }
+    crash::point(CrashPoint::PacksUnpacked);
     if !result.findings.is_empty() {
         // What a damaged pack holds cannot be reached: that says nothing more.
         return Ok(result);

@@ -119,6 +119,11 @@ pub fn git_configs() -> Vec<PathBuf> {
     user.into_iter().chain(system).collect()
 }
 
+/// Where temporary files go: `TMPDIR`, or what is usual.
+pub fn temporary() -> PathBuf {
+    std::env::temp_dir()
+}
+
 /// The proxies on the way, under the names that other programs read, too.
 pub fn proxies() -> Proxies {
     let first = |names: [&str; 4]| names.into_iter().find_map(text);

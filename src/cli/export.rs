@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
-use super::{CliError, Context, exit_code};
+use super::{CliError, Context, env, exit_code};
+use crate::archive::sweep_scratch;
 use crate::restore::export;
 use crate::ui::{bytes, count, shown};
 
@@ -25,6 +26,7 @@ pub async fn run(context: &Context, arguments: &ExportArgs) -> Result<u8, CliErr
     let located = locate(context, &arguments.snapshot).await?;
     let interrupt = Interrupt::listen(context.confirm_stop());
     let manifest = &located.manifest;
+    sweep_scratch(&env::temporary());
     let exported = export(&located.store, manifest, &located.identities, &arguments.bundle, interrupt.flag).await?;
     if context.output.is_json() {
         context.output.json(&serde_json::json!({

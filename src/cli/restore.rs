@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
-use super::{CliError, Context, exit_code};
+use super::{CliError, Context, env, exit_code};
+use crate::archive::sweep_scratch;
 use crate::restore::restore;
 use crate::ui::{count, shown};
 
@@ -25,6 +26,7 @@ pub async fn run(context: &Context, arguments: &RestoreArgs) -> Result<u8, CliEr
     let located = locate(context, &arguments.snapshot).await?;
     let interrupt = Interrupt::listen(context.confirm_stop());
     let manifest = &located.manifest;
+    sweep_scratch(&env::temporary());
     let restored = restore(&located.store, manifest, &located.identities, &arguments.to, interrupt.flag).await?;
     let proof = restored.verification;
     if context.output.is_json() {

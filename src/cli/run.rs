@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::interrupt::Interrupt;
 use super::{CliError, Context, env, exit_code};
+use crate::archive::sweep_scratch;
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::Overhearing;
 use crate::http::Tally;
@@ -49,6 +50,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     let lock = context.lock(Exclusive::Runs, &format!("run {}", arguments.plan), Duration::ZERO).await?;
     state.publish_under(&lock);
     state.abandon_running(context.clock.now()).await?;
+    sweep_scratch(&env::temporary());
     let applied = state.applied().await?.ok_or_else(|| state.location().nothing_applied())?;
     if let Ok(source) = read_file(context.file(), SOURCE_LIMIT)
         && source.sha256 != applied.source.sha256

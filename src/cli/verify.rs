@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::locate::{SnapshotArgs, locate};
-use super::{CliError, Context, exit_code};
-use crate::archive::verify;
+use super::{CliError, Context, env, exit_code};
+use crate::archive::{Scratch, verify};
 use crate::clock::Clock;
 use crate::restore::record_verification;
 use crate::ui::{bytes, shown};
@@ -24,8 +24,7 @@ pub struct VerifyArgs {
 pub async fn run(context: &Context, arguments: &VerifyArgs) -> Result<u8, CliError> {
     let located = locate(context, &arguments.snapshot).await?;
     let interrupt = Interrupt::listen(context.confirm_stop());
-    let scratch = tempfile::Builder::new().prefix("xopero-verify-").tempdir();
-    let scratch = scratch.map_err(|error| {
+    let scratch = Scratch::below(&env::temporary()).map_err(|error| {
         CliError::new(exit_code::FAILED, format!("cannot make a temporary directory: {error}"))
             .with_hint("the packs are unpacked there: set TMPDIR to a place with room for them")
     })?;

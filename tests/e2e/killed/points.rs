@@ -1,5 +1,7 @@
 //! Every named point: a process dies there, the invariants hold, and what comes next finishes the work.
 
+use std::os::unix::fs::PermissionsExt;
+
 use fake_bitbucket::{Account, Action, Kind, Options, Permission, When, World};
 use rustix::process::Signal;
 use xopero::crash::CrashPoint;
@@ -9,8 +11,9 @@ use super::keeping::{Keeping, end_takings, remove_all};
 use super::life::{End, Moment};
 use crate::alerts::{Inbox, with};
 use crate::file;
-use crate::scene::strays;
-use crate::support::{Home, file_text, token_of};
+use crate::proof::usual;
+use crate::scene::{files, strays};
+use crate::support::{Ended, Home, file_text, token_of};
 
 /// What comes to a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ enum Scenario {
     TokenGoes,
     /// A run that fails, with somebody who is to be told.
     Alert,
+    /// A snapshot is unpacked to be judged.
+    Unpack,
 }
 
 const fn scenario(point: CrashPoint) -> Scenario {
@@ -88,6 +93,7 @@ const fn scenario(point: CrashPoint) -> Scenario {
         | CrashPoint::TokenProven
         | CrashPoint::TokenInstalled => Scenario::TokenComes,
         CrashPoint::TokenLeaves | CrashPoint::TokenRevoked | CrashPoint::RotationForgotten => Scenario::TokenGoes,
+        CrashPoint::PacksUnpacked => Scenario::Unpack,
         CrashPoint::AlertsWritten | CrashPoint::AlertsRecorded | CrashPoint::AlertSent => Scenario::Alert,
     }
 }
@@ -352,5 +358,48 @@ fn what_is_to_be_told_arrives_though_whoever_tells_it_is_killed_at_any_point(kee
         home.xopero(&["run", "nightly"]).expect(1);
         assert_eq!(inbox.came().len(), 0, "{point}: it is told once, whoever was killed");
         strays(&home);
+    }
+}
+
+/// Kills a command that reads backups at a point.
+fn kill_reader(home: &Home, arguments: &[&str], point: CrashPoint) {
+    let mut command = home.xopero_command(arguments);
+    command.env("XOPERO_CRASH_AT", point.as_str());
+    command.env("XOPERO_IDENTITY_FILE", home.path().join("backup.txt"));
+    let ended = Ended::from(&command.output().expect("the executable starts"));
+    assert_eq!(ended.code, -9, "{point} is not reached: {}", ended.stderr);
+}
+
+#[test]
+fn what_a_killed_verification_left_in_clear_is_removed_by_whatever_comes_next() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(3));
+    let mut home = usual(world);
+    home.run("nightly");
+    let temporary = home.path().join("temporary");
+    std::fs::create_dir(&temporary).expect("the folder is new");
+    home.set("TMPDIR", temporary.to_str().expect("the path is UTF-8"));
+    let verify = ["verify", "PAY/ledger"];
+    let next: [(&str, &[&str]); 4] = [
+        ("backup.txt", &verify),
+        ("backup.txt", &["restore", "PAY/ledger", "--to", "restored"]),
+        ("backup.txt", &["export", "PAY/ledger", "--bundle", "ledger.bundle"]),
+        ("identity.txt", &["run", "nightly"]),
+    ];
+    for point in points(&[Scenario::Unpack]) {
+        for (identity, next) in next {
+            kill_reader(&home, &verify, point);
+            let left: Vec<_> = std::fs::read_dir(&temporary).expect("it is there").map(Result::unwrap).collect();
+            let [left] = &left[..] else { panic!("{left:?}") };
+            assert_eq!(left.metadata().expect("it is there").permissions().mode() & 0o777, 0o700);
+            assert!(files(&left.path()).iter().any(|file| file.extension().is_some_and(|ending| ending == "pack")));
+            home.xopero_as(identity, next).success().says("left in clear");
+            assert_eq!(std::fs::read_dir(&temporary).expect("it is there").count(), 0, "{next:?}");
+        }
+        kill_reader(&home, &["restore", "PAY/ledger", "--to", "again"], point);
+        let half = || files(home.path()).iter().filter(|path| path.to_string_lossy().contains(".partial/")).count();
+        assert_ne!(half(), 0);
+        home.xopero_as("backup.txt", &["restore", "PAY/ledger", "--to", "again"]).success();
+        assert_eq!(half(), 0);
     }
 }
