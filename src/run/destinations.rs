@@ -7,7 +7,7 @@ use super::work::Role;
 use super::{DestinationFailure, RunError};
 use crate::model::{Address, BackupPlan, ConditionKind, DestinationName, Seen, Sighting};
 use crate::secret::PublicKeys;
-use crate::store::{Access, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Opens the destinations of a plan. Those that cannot be used are entered in `whole`; an error means that none can.
 ///
@@ -68,8 +68,7 @@ async fn open_destination(execution: &Execution, name: &DestinationName) -> Resu
     let declared = &applied.declaration.destinations[name];
     let unbound = || RunError::Unbound { destination: name.clone() };
     let id = state.destination_id(name, &declared.place).await?.ok_or_else(unbound)?;
-    let store = Store::open(&declared.place, base, Access::Write)?;
-    store.demand(id, applied.lineage).await?;
+    let store = Store::open_bound(&declared.place, base, id, applied.lineage).await?;
     let recipients = |source| RunError::Recipients { destination: name.clone(), source };
     let keys = PublicKeys::parse(&declared.encrypt_to).map_err(recipients)?;
     Ok(DestinationContext { name: name.clone(), id, store, keys })

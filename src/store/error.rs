@@ -1,8 +1,9 @@
 //! What can go wrong at a destination.
 
-use std::error::Error as _;
 use std::io;
 
+use super::failures::{self, Attempt, Class};
+use super::keys;
 use crate::model::Lineage;
 
 /// A failure at a destination. `place` is its address as people know it.
@@ -114,8 +115,8 @@ pub enum StoreError {
         place: String,
         /// The object.
         key: String,
-        /// What was tried, as a verb.
-        attempt: &'static str,
+        /// What was tried.
+        attempt: Attempt,
         /// The cause.
         #[source]
         source: Box<object_store::Error>,
@@ -123,17 +124,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Sorts a storage error by what it means for whoever has to act.
-    pub(super) fn sort(place: &str, key: &str, attempt: &'static str, source: object_store::Error) -> Self {
+    /// Sorts a storage error by what it means for whoever has to act, and counts it.
+    pub(super) fn sort(place: &str, key: &str, attempt: Attempt, source: object_store::Error) -> Self {
+        // Whether there is a marker is a question, and this the answer: whoever demands one counts that it lacks.
+        let is_marker = key == keys::MARKER;
         let (place, key) = (place.to_owned(), key.to_owned());
-        if is_full(&source) {
-            return Self::Full { place, key };
-        }
-        match source {
+        let error = match source {
+            object_store::Error::NotFound { .. } if is_marker => return Self::Missing { place, key },
+            object_store::Error::AlreadyExists { .. } if is_marker => return Self::Exists { place, key },
             object_store::Error::NotFound { .. } => Self::Missing { place, key },
             object_store::Error::AlreadyExists { .. } => Self::Exists { place, key },
+            source if Class::of_storage(&source) == Class::Full => Self::Full { place, key },
             source => Self::Storage { place, key, attempt, source: Box::new(source) },
-        }
+        };
+        failures::note(attempt, &error);
+        error
     }
 
     /// What to do about it.
@@ -165,18 +170,4 @@ impl StoreError {
             Self::Missing { .. } | Self::Exists { .. } | Self::TooLarge { .. } | Self::Storage { .. } => None,
         }
     }
-}
-
-fn is_full(error: &object_store::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            let kind = io.kind();
-            return kind == io::ErrorKind::StorageFull
-                || kind == io::ErrorKind::QuotaExceeded
-                || kind == io::ErrorKind::FileTooLarge;
-        }
-        cause = error.source();
-    }
-    false
 }

@@ -6,6 +6,7 @@
 //! directories are synced, and an object appears under its key only when it is whole.
 
 mod error;
+mod failures;
 pub mod keys;
 pub mod marker;
 mod opened;
@@ -14,7 +15,8 @@ mod room;
 mod upload;
 
 pub use error::StoreError;
+pub use failures::{Attempt, Class, failures};
 pub use marker::prepare;
 pub use opened::{Access, Store, Unfinished};
-pub use room::free_bytes;
+pub use room::{free_bytes, is_writable};
 pub use upload::{Upload, nameless_bytes};

@@ -13,8 +13,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
-use super::{StoreError, Upload, keys};
-use crate::model::Place;
+use super::failures::{note, note_reading};
+use super::{Attempt, StoreError, Upload, keys};
+use crate::model::{DestinationId, Lineage, Place};
 
 /// Bytes of one part of a large object. A file takes parts of any size; small ones keep several packs under way in
 /// little memory.
@@ -67,9 +68,27 @@ impl Store {
         let place: Arc<str> = root.display().to_string().into();
         #[expect(clippy::disallowed_methods, reason = "this is where it is made to sync")]
         let objects = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|source| StoreError::sort(&place, "", "open", source))?
+            .map_err(|source| StoreError::sort(&place, "", Attempt::Open, source))?
             .with_fsync(true);
         Ok(Self { objects: Arc::new(objects), place, root: root.into() })
+    }
+
+    /// Opens a destination for writing that was bound, and demands its marker.
+    pub async fn open_bound(
+        place: &Place,
+        base: &Path,
+        destination: DestinationId,
+        lineage: Lineage,
+    ) -> Result<Self, StoreError> {
+        let opened = match Self::open(place, base, Access::Write) {
+            Ok(store) => store.demand(destination, lineage).await.map(|_marker| store),
+            Err(error) => Err(error),
+        };
+        // What the storage said was counted when it said so.
+        opened.inspect_err(|error| match error {
+            StoreError::Storage { .. } | StoreError::Full { .. } => {}
+            error => note(Attempt::Open, error),
+        })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -85,7 +104,7 @@ impl Store {
     pub async fn put_new(&self, key: &str, object: Bytes) -> Result<(), StoreError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let stored = self.objects.put_opts(&Key::from(key), object.into(), options).await;
-        stored.map(drop).map_err(|source| self.sort(key, "write", source))
+        stored.map(drop).map_err(|source| self.sort(key, Attempt::Write, source))
     }
 
     /// Begins a large object. It appears under its key when [`Upload::finish`] returns, and not before.
@@ -95,23 +114,23 @@ impl Store {
 
     /// Reads a whole object of at most `limit` bytes.
     pub async fn read(&self, key: &str, limit: u64) -> Result<Bytes, StoreError> {
-        let found = self.objects.get(&Key::from(key)).await.map_err(|source| self.sort(key, "read", source))?;
+        let found = self.objects.get(&Key::from(key)).await.map_err(|source| self.sort(key, Attempt::Read, source))?;
         if found.meta.size > limit {
             return Err(StoreError::TooLarge { place: self.place().to_owned(), key: key.to_owned(), limit });
         }
-        found.bytes().await.map_err(|source| self.sort(key, "read", source))
+        found.bytes().await.map_err(|source| self.sort(key, Attempt::Read, source))
     }
 
     /// Reads an object as a stream.
     pub async fn reader(&self, key: &str) -> Result<impl AsyncRead + Send + Unpin + 'static, StoreError> {
-        let found = self.objects.get(&Key::from(key)).await.map_err(|source| self.sort(key, "read", source))?;
-        Ok(StreamReader::new(found.into_stream().map_err(std::io::Error::other)))
+        let found = self.objects.get(&Key::from(key)).await.map_err(|source| self.sort(key, Attempt::Read, source))?;
+        Ok(StreamReader::new(found.into_stream().inspect_err(note_reading).map_err(std::io::Error::other)))
     }
 
     /// The size of an object in bytes.
     pub async fn size(&self, key: &str) -> Result<u64, StoreError> {
         let found = self.objects.head(&Key::from(key)).await;
-        found.map(|meta| meta.size).map_err(|source| self.sort(key, "look up", source))
+        found.map(|meta| meta.size).map_err(|source| self.sort(key, Attempt::LookUp, source))
     }
 
     /// The sizes of many objects in bytes, in order; `None` for one that is missing. One look instead of one for each.
@@ -123,9 +142,9 @@ impl Store {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(source) => Err(StoreError::Unreachable { place: place.to_string(), source }),
             };
-            keys.into_iter().map(size).collect()
+            keys.into_iter().map(size).collect::<Result<Vec<_>, _>>()
         });
-        look.await.expect("looking does not panic")
+        look.await.expect("looking does not panic").inspect_err(|error| note(Attempt::LookUp, error))
     }
 
     /// The keys of all manifests, in the order of their keys.
@@ -134,7 +153,7 @@ impl Store {
         let prefix = Key::from(keys::SERVERS);
         let mut listing = self.objects.list(Some(&prefix));
         while let Some(meta) = listing.next().await {
-            let key = meta.map_err(|source| self.sort(keys::SERVERS, "list", source))?.location.to_string();
+            let key = meta.map_err(|source| self.sort(keys::SERVERS, Attempt::List, source))?.location.to_string();
             if keys::manifest_id(&key).is_some() {
                 found.push(key);
             }
@@ -175,13 +194,17 @@ impl Store {
                 Ok(()) => freed += file.bytes,
                 // Its writer has ended meanwhile.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(StoreError::Unreachable { place: self.place().to_owned(), source }),
+                Err(source) => {
+                    let error = StoreError::Unreachable { place: self.place().to_owned(), source };
+                    note(Attempt::Remove, &error);
+                    return Err(error);
+                }
             }
         }
         Ok(freed)
     }
 
-    fn sort(&self, key: &str, attempt: &'static str, source: object_store::Error) -> StoreError {
+    fn sort(&self, key: &str, attempt: Attempt, source: object_store::Error) -> StoreError {
         StoreError::sort(&self.place, key, attempt, source)
     }
 }

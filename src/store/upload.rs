@@ -8,7 +8,7 @@ use object_store::path::Path as Key;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::task::JoinSet;
 
-use super::StoreError;
+use super::{Attempt, StoreError};
 use crate::crash::{self, CrashPoint};
 
 /// Parts that are being written while the next one fills.
@@ -144,6 +144,6 @@ impl Upload {
     }
 
     fn sort(&self, source: object_store::Error) -> StoreError {
-        StoreError::sort(&self.place, &self.key, "write", source)
+        StoreError::sort(&self.place, &self.key, Attempt::Write, source)
     }
 }

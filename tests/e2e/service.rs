@@ -108,6 +108,10 @@ fn figures_tell_what_ran_and_what_it_cost() {
         "xopero_queue_oldest_age_seconds 0",
         "xopero_leases_lost_total 0",
         "xopero_temp_bytes 0",
+        "xopero_storage_capability{destination=\"nas\",cap=\"ours\"} 1",
+        "xopero_storage_capability{destination=\"nas\",cap=\"writable\"} 1",
+        "xopero_storage_errors_total{op=\"write\",class=\"full\"} 0",
+        "xopero_storage_errors_total{op=\"open\",class=\"missing\"} 0",
         "xopero_config_drift 0",
         "xopero_config_apply_errors_total 0",
         "xopero_throttled_total 0",
@@ -148,6 +152,30 @@ fn figures_tell_what_ran_and_what_it_cost() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
         assert!(home.command("promtool").args(["check", "rules", path]).status().expect("it starts").success());
     }
+    watch.signal(Signal::TERM);
+    assert_eq!(watch.ended(), Some(0));
+}
+
+#[test]
+fn a_destination_that_is_gone_is_seen_before_and_after_a_run_needs_it() {
+    let home = usual(world());
+    miss(&home);
+    let marker = home.destination("nas").join("xopero.json");
+    std::fs::rename(&marker, home.path().join("unmounted.json")).expect("it is there");
+    let mut watch = Watching::start(&home, &["--listen"]);
+    watch.line("run_failed");
+    let (status, text) = get_at(&home.path().join(".xopero/xopero.sock"), "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "xopero_storage_capability{destination=\"nas\",cap=\"ours\"} 0",
+        "xopero_storage_capability{destination=\"nas\",cap=\"writable\"} 1",
+        "xopero_storage_errors_total{op=\"read\",class=\"missing\"} 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    let counted = "xopero_storage_errors_total{op=\"open\",class=\"missing\"} ";
+    let counted = text.lines().find_map(|line| line.strip_prefix(counted)).expect("it is told");
+    assert_ne!(counted, "0");
     watch.signal(Signal::TERM);
     assert_eq!(watch.ended(), Some(0));
 }

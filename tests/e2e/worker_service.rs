@@ -43,9 +43,12 @@ fn whoever_supervises_a_worker_hears_how_it_stands() {
     manager.until("STATUS=waiting for runs");
     let (status, text) = get_at(&socket, "/metrics");
     assert_eq!(status, 200);
-    for beginning in
-        ["xopero_build_info{version=", "xopero_http_requests_total{code=\"200\"} ", "xopero_backup_bytes_total{"]
-    {
+    for beginning in [
+        "xopero_build_info{version=",
+        "xopero_http_requests_total{code=\"200\"} ",
+        "xopero_backup_bytes_total{",
+        "xopero_storage_errors_total{",
+    ] {
         assert!(text.lines().any(|line| line.starts_with(beginning)), "{beginning}\n{text}");
     }
     // What the state says would be told twice.

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 
 use super::figures::{Catalogue, Figures};
-use super::room::Room;
+use super::room::{Room, register_failures};
 use super::text::{Form, Labels, label};
 use super::{Counters, WatchCounters};
 use crate::clock::Clock;
@@ -98,6 +98,7 @@ impl Shared {
         register_requests(tally, &mut registry);
         register_budgets(turnstile, &mut registry);
         register_own(state, &mut registry);
+        register_failures(&mut registry);
         let Some(OfWatch { counters, base }) = watch else { return Ok(registry) };
         counters.register(&mut registry);
 
@@ -114,8 +115,9 @@ impl Shared {
             figures.register(catalogue, &mut registry);
         }
         let Read { figures, room, .. } = &mut *read;
-        let applied = figures.as_ref().and_then(|(_, figures)| figures.applied.as_ref());
-        room.register(applied, base, &mut registry).await;
+        if let Some((_, figures)) = figures {
+            room.register(figures, base, &mut registry).await;
+        }
         drop(read);
         Ok(registry)
     }
