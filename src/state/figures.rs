@@ -130,7 +130,8 @@ impl StateStore {
         counted.collect()
     }
 
-    /// How many tasks of runs under way are in each state: those that ended are not there any more, or do not count.
+    /// How many tasks of runs under way are in each state, also if none is: those that ended are not there any more, or
+    /// do not count.
     pub async fn queue_counts(&self) -> Result<BTreeMap<String, u64>, StateError> {
         let rows = sqlx::query(
             "SELECT state, COUNT(*) AS tasks FROM queue WHERE state IN ('queued', 'running', 'poisoned') GROUP BY state",
@@ -138,11 +139,13 @@ impl StateStore {
         .fetch_all(&self.pool)
         .await
         .map_err(self.failed("count what is in the queue"))?;
-        let counted = rows.iter().map(|row| {
+        let mut counts: BTreeMap<String, u64> =
+            ["queued", "running", "poisoned"].map(|state| (state.to_owned(), 0)).into();
+        for row in &rows {
             let read = self.read("a count of tasks in the queue", row);
-            Ok((read.get("state")?, read.count("tasks")?))
-        });
-        counted.collect()
+            counts.insert(read.get("state")?, read.count("tasks")?);
+        }
+        Ok(counts)
     }
 }
 
@@ -180,7 +183,8 @@ mod tests {
         assert_eq!(newest, [("running", at(4)), ("failed", at(2)), ("done", at(1))]);
         assert!(store.repository_counts().await.unwrap().is_empty());
         assert!(store.snapshot_counts().await.unwrap().is_empty());
-        assert!(store.queue_counts().await.unwrap().is_empty());
+        let nothing_waits = ["poisoned", "queued", "running"].map(|state| (state.to_owned(), 0)).into();
+        assert_eq!(store.queue_counts().await.unwrap(), nothing_waits);
         assert_eq!(store.oldest_waiting().await.unwrap(), None);
         assert_eq!(store.repositories_behind(plan, at(0), ["new", "changed", "unchanged"]).await.unwrap(), 0);
     }

@@ -12,6 +12,7 @@ mod backup;
 mod branch;
 mod busy;
 mod credentials;
+mod dashboard;
 mod deadline;
 mod declare;
 mod destinations;

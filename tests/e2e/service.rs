@@ -133,16 +133,6 @@ fn figures_tell_what_ran_and_what_it_cost() {
     }
     assert!(!text.contains("ledger") && !text.contains("token-of-"), "{text}");
 
-    // The rules for alerts that are an example speak of figures that there are.
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/prometheus/alerts.yml");
-    let rules = std::fs::read_to_string(path).expect("it can be read");
-    let expressions: Vec<_> = rules.lines().filter(|line| line.trim_start().starts_with("expr:")).collect();
-    assert!(expressions.len() >= 6, "{rules}");
-    for word in expressions.iter().flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')) {
-        let told = !word.starts_with("xopero_") || text.contains(&format!("# TYPE {word} "));
-        assert!(told, "{word} is not in\n{text}");
-    }
-
     let mut promtool = home.command("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Ok(mut child) = promtool.spawn() {
@@ -150,7 +140,6 @@ fn figures_tell_what_ran_and_what_it_cost() {
         let output = child.wait_with_output().expect("it ends");
         let said = [output.stdout, output.stderr].concat();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-        assert!(home.command("promtool").args(["check", "rules", path]).status().expect("it starts").success());
     }
     watch.signal(Signal::TERM);
     assert_eq!(watch.ended(), Some(0));
