@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::letter::plain;
 use super::trouble::Facts;
 use crate::model::{Alerts, PlanName, RunId};
-use crate::reconcile::status::fault;
+use crate::reconcile::status::shortfall;
 use crate::state::{DONE, RUNNING};
 
 /// Which sign.
@@ -89,7 +89,7 @@ pub fn pings(
             (true, DONE) => PingKind::Success,
             (true, _) => PingKind::Fail,
         };
-        let what = if ended { fault(newest).map(|fault| plain(&fault)) } else { None };
+        let what = if ended { shortfall(newest).map(|what| plain(&what)) } else { None };
         if before.is_some() || newest.finished.is_none_or(|finished| finished >= since) {
             due.push(Ping { kind, plan: name.clone(), run: newest.id, what });
         }
@@ -101,6 +101,7 @@ pub fn pings(
 #[cfg(test)]
 mod tests {
     use super::super::decide::tests::alerts;
+    use super::super::letter::Letter;
     use super::super::trouble::tests::{at, facts, nightly, run};
     use super::*;
 
@@ -125,6 +126,20 @@ mod tests {
         let failed = run(4, "partial", "2026-11-22T03:30:00Z");
         assert_eq!(told(&facts(vec![failed, run(3, DONE, "2026-11-22T02:30:00Z")]), &mut memory), [PingKind::Fail]);
         assert_eq!(told(&facts(vec![run(5, "abandoned", "2026-11-22T04:30:00Z")]), &mut memory), [PingKind::Fail]);
+    }
+
+    #[test]
+    fn what_to_do_about_a_failure_is_said_once() {
+        let failed = run(2, "partial", "2026-11-22T01:30:00Z");
+        let (due, _) = pings(&alerts(), &facts(vec![failed]), &BTreeMap::new(), at("2026-11-22T00:00:00Z"));
+        let [ping] = &due[..] else { panic!("{due:?}") };
+        let letter = Letter::Ping { ping: ping.clone(), host: "ada@vault".into(), at: at("2026-11-22T02:00:00Z") };
+        assert_eq!(
+            letter.text(),
+            "Run 00000000020000000000000000 of plan nightly on ada@vault, 2026-11-22 02:00 UTC\n\
+             run of 2026-11-22 01:30 UTC: partial, 3 repositories not backed up\n\
+             Next:  xopero runs show 00000000020000000000000000\n"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::model::{
     Address, ConditionKind, Conditions, CredentialRole, Declaration, FilePlace, Occasion, PlanName, ProjectSelector,
     RunId, Waiting, shell_word,
 };
-use crate::reconcile::status::{fault, overdue_words};
+use crate::reconcile::status::{overdue_words, shortfall};
 use crate::run::Outcome;
 use crate::schedule::{Overdue, overdue};
 use crate::state::{ABANDONED, DONE, RUNNING, RunRow};
@@ -124,8 +124,7 @@ pub fn troubles(facts: &Facts, now: Timestamp) -> BTreeMap<String, Trouble> {
         if plan.running().is_none()
             && let Some(run) = plan.last().filter(|run| run.state != DONE)
         {
-            let what = fault(run).unwrap_or_default();
-            let what = without_command(&what).to_owned();
+            let what = shortfall(run).unwrap_or_default();
             let trouble = of_plan(Occasion::Failed, run.started, &run.state, what, after_run(name, run));
             all.insert(Facts::key(Occasion::Failed, &address), trouble);
         }
@@ -186,11 +185,6 @@ pub fn troubles(facts: &Facts, now: Timestamp) -> BTreeMap<String, Trouble> {
 
 fn has_lasted(since: Timestamp, now: Timestamp, span: Duration) -> bool {
     Duration::try_from(now.duration_since(since)).is_ok_and(|lasted| lasted >= span)
-}
-
-/// The command behind a fault is told as what to do next.
-fn without_command(fault: &str) -> &str {
-    fault.rsplit_once(" (`").map_or(fault, |(what, _)| what)
 }
 
 fn after_run(name: &PlanName, run: &RunRow) -> String {

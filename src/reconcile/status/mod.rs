@@ -24,7 +24,7 @@ use crate::model::{
 use crate::state::{ChannelRow, Holding, RunRow};
 
 pub use gather::{Place, gather, newest_runs, waiting};
-pub use plans::{fault, minted, overdue_words};
+pub use plans::{minted, overdue_words, shortfall};
 
 /// What is known at one time.
 #[derive(Debug, Clone)]

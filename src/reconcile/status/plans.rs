@@ -179,8 +179,13 @@ fn waiting_words(waiting: &Waiting, running: bool) -> String {
     }
 }
 
+/// Why a run is no success, and the command that tells more.
+fn fault(run: &RunRow) -> Option<String> {
+    shortfall(run).map(|shortfall| format!("{shortfall} (`xopero runs show {}`)", run.id))
+}
+
 /// Why a run is no success.
-pub fn fault(run: &RunRow) -> Option<String> {
+pub fn shortfall(run: &RunRow) -> Option<String> {
     if run.state == DONE {
         return None;
     }
@@ -197,7 +202,7 @@ pub fn fault(run: &RunRow) -> Option<String> {
         words.extend((unlisted > 0).then(|| many(unlisted as u64, "project", "projects", "not fully listed")));
         words.extend((unused > 0).then(|| many(unused as u64, "destination", "destinations", "not written")));
     }
-    Some(format!("run of {}: {} (`xopero runs show {}`)", minute(run.started), words.join(", "), run.id))
+    Some(format!("run of {}: {}", minute(run.started), words.join(", ")))
 }
 
 fn many(count: u64, one: &str, several: &str, what: &str) -> String {
@@ -330,8 +335,10 @@ mod tests {
         });
         let run = run(Uid::from_parts(1, 1), "partial", "2026-11-22T00:30:00Z", summary);
         let expected = "run of 2026-11-22 00:30 UTC: partial, 1 repository not backed up, 2 projects not fully listed, \
-                        1 destination not written (`xopero runs show 00000000010000000000000001`)";
-        assert_eq!(fault(&run).unwrap(), expected);
+                        1 destination not written";
+        assert_eq!(shortfall(&run).unwrap(), expected);
+        let command = " (`xopero runs show 00000000010000000000000001`)";
+        assert_eq!(fault(&run).unwrap(), format!("{expected}{command}"));
     }
 
     #[test]
