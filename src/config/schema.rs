@@ -434,7 +434,7 @@ pub static SCHEMA: &[NodeSpec] = &[
         &[required("start", ValueKind::TimeOfDay), required("stop", ValueKind::TimeOfDay)],
         NO_VALUES,
         "Hours in which no repository is begun, in the time zone of the schedule: a run that is due waits, and one under \
-         way goes on after them. Several add up.",
+         way goes on after them, each put off by its share of the jitter, 10 minutes at most. Several add up.",
     ),
     node(
         "plan",

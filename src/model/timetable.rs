@@ -69,13 +69,25 @@ impl Window {
         if !self.covers(at.time()) {
             return at.clone();
         }
-        let on = |days: i8| {
-            let date = at.date().saturating_add(jiff::Span::new().days(days));
-            date.to_datetime(self.to).to_zoned(at.time_zone().clone()).ok()
-        };
         // Where the clock is set back in the window, its end is the one that comes after.
-        (0..=2).filter_map(on).find(|end| end > at).unwrap_or_else(|| at.clone())
+        (0..=2).filter_map(|days| on(at, days, self.to)).find(|end| end > at).unwrap_or_else(|| at.clone())
     }
+
+    /// When it was over last, at `at` or before.
+    pub fn ended(&self, at: &Zoned) -> Option<Zoned> {
+        (-2..=0).rev().filter_map(|days| on(at, days, self.to)).find(|end| end <= at)
+    }
+
+    /// When it begins next, after `at`.
+    pub fn next_from(&self, at: &Zoned) -> Option<Zoned> {
+        (0..=2).filter_map(|days| on(at, days, self.from)).find(|from| from > at)
+    }
+}
+
+/// The time of the wall clock, so many days after the day of `at`.
+fn on(at: &Zoned, days: i8, time: Time) -> Option<Zoned> {
+    let date = at.date().saturating_add(jiff::Span::new().days(days));
+    date.to_datetime(time).to_zoned(at.time_zone().clone()).ok()
 }
 
 impl fmt::Display for Window {

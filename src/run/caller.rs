@@ -86,6 +86,11 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Whether it is for a task for which nothing was sent yet.
+    pub(super) fn is_unbegun(&self) -> bool {
+        matches!(self.scope, Scope::Repository(..)) && self.ledger.requests.is_empty()
+    }
+
     /// The account that the caller goes on with, once it has asked for something.
     pub(super) fn account(&self) -> Option<&AccountName> {
         self.lease.as_ref().map(|lease| &lease.account)

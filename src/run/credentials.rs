@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
 use super::deadline::Deadline;
+use super::hours::Hours;
 use super::journal::Journal;
 use super::parking::Parking;
 use super::passwords::Passwords;
@@ -68,6 +69,8 @@ pub(super) struct Credentials {
     /// Cancelled when nobody may wait for budget any more.
     pub(super) closing: CancellationToken,
     pub(super) stop: CancellationToken,
+    /// When a task may begin.
+    pub(super) hours: Arc<Hours>,
 }
 
 impl Credentials {
@@ -78,7 +81,7 @@ impl Credentials {
         journal: Arc<Journal>,
         clock: Arc<dyn Clock>,
         events: Arc<dyn EventSink>,
-        deadline: &Deadline,
+        (deadline, hours): (&Deadline, &Arc<Hours>),
     ) -> Self {
         let Opened { rotations, authorizations, servers, passwords } = opened;
         let party = turnstile.open();
@@ -103,6 +106,7 @@ impl Credentials {
             events,
             closing: deadline.closing().clone(),
             stop: deadline.stop().clone(),
+            hours: Arc::clone(hours),
         }
     }
 

@@ -14,6 +14,7 @@ use super::conclude::{Whole, conclude};
 use super::credentials::{Credentials, Opened};
 use super::deadline::Deadline;
 use super::destinations::open_destinations;
+use super::hours::Hours;
 use super::journal::Journal;
 use super::keeper::Keeper;
 use super::limits::ask_limits;
@@ -116,7 +117,7 @@ pub(super) struct Context {
     pub(super) max_duration: Option<Duration>,
     pub(super) deadline: Deadline,
     /// The hours to keep.
-    pub(super) hours: Option<Agenda>,
+    pub(super) hours: Arc<Hours>,
     pub(super) stop: CancellationToken,
 }
 
@@ -273,6 +274,7 @@ pub(super) async fn prepare(
     }
     let journal = Arc::new(Journal::open(Arc::clone(state), Arc::clone(events)));
     let of_projects = backup_plan.projects.keys().map(|key| (key.clone(), declaration.projects[key].server.clone()));
+    let hours = Arc::new(Hours::of(execution.hours.clone(), Arc::clone(clock)));
     let credentials = Credentials::new(
         turnstile.clone(),
         Opened {
@@ -284,7 +286,7 @@ pub(super) async fn prepare(
         Arc::clone(&journal),
         Arc::clone(clock),
         Arc::clone(events),
-        &deadline,
+        (&deadline, &hours),
     );
     match role {
         // It asks, when it is time for that.
@@ -308,7 +310,7 @@ pub(super) async fn prepare(
         max_duration,
         stop: deadline.stop().clone(),
         deadline,
-        hours: execution.hours.clone(),
+        hours,
     };
     Ok((context, servers, backup_plan))
 }

@@ -335,6 +335,9 @@ pub enum TaskError {
         /// Until when at least.
         until: Timestamp,
     },
+    /// The hours of `not-between` came before the task's first request was sent: it begins after them.
+    #[error("the hours of `not-between` came before it began")]
+    HoursClosed,
     /// The request waited at the gate while its account was refused: it goes on with another token.
     #[error("the account has been refused since")]
     Overtaken,
@@ -387,6 +390,7 @@ impl TaskError {
             | Self::NothingSent { .. }
             | Self::NoDestination { .. }
             | Self::OutOfTime { .. }
+            | Self::HoursClosed
             | Self::Overtaken
             | Self::Stopped => Retry::Never,
         }
@@ -422,7 +426,11 @@ impl TaskError {
             }
             Self::NoDestination { hint, .. } => hint.clone(),
             Self::OutOfTime { .. } => Some("`xopero run PLAN --resume` goes on with it".into()),
-            Self::NotSelfContained | Self::EndlessListing { .. } | Self::Overtaken | Self::Stopped => None,
+            Self::NotSelfContained
+            | Self::EndlessListing { .. }
+            | Self::HoursClosed
+            | Self::Overtaken
+            | Self::Stopped => None,
         }
     }
 

@@ -33,6 +33,7 @@ mod error;
 mod event;
 mod fetching;
 mod gate;
+mod hours;
 mod inventory;
 mod journal;
 mod keeper;

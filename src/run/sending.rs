@@ -34,13 +34,15 @@ impl Credentials {
             tracing::Span::current().record("account", tracing::field::display(&lease.account));
             caller.lease = Some(lease.clone());
             let authorization = self.authorizations[&(lease.project.clone(), lease.role.clone())].clone();
+            let voucher = Voucher::new(authorization, Arc::clone(&pass));
+            let voucher = if caller.is_unbegun() { voucher.within(&self.hours) } else { voucher };
             let result = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
                     self.sent(caller, &lease);
                     return Err(TaskError::Stopped);
                 }
-                result = attempt(Voucher::new(authorization, Arc::clone(&pass))) => result,
+                result = attempt(voucher) => result,
             };
             let error: TaskError = match result {
                 Ok(value) => {
@@ -99,22 +101,35 @@ impl Credentials {
         }
     }
 
-    /// A token for one request.
+    /// A token for one request. A task that would begin with it, and may not, gets none.
     async fn pass(&self, caller: &mut Caller<'_>) -> Result<Pass, TaskError> {
         if self.stop.is_cancelled() {
             return Err(TaskError::Stopped);
         }
         loop {
+            self.may_begin(caller)?;
             match self.ask(caller) {
                 Entry::Admitted(pass) => return Ok(pass),
                 Entry::Exhausted => return Err(self.nobody(caller)),
                 Entry::Queued(queued) => {
                     if let Some(pass) = self.turn(caller, queued).await? {
-                        return Ok(pass);
+                        // The hours may have come while it waited.
+                        return match self.may_begin(caller) {
+                            Ok(()) => Ok(pass),
+                            Err(error) => {
+                                pass.settle(Outcome::Unsent);
+                                Err(error)
+                            }
+                        };
                     }
                 }
             }
         }
+    }
+
+    /// A task whose hours have come before its first request waits for their end, and holds nothing.
+    fn may_begin(&self, caller: &Caller<'_>) -> Result<(), TaskError> {
+        if caller.is_unbegun() && self.hours.closed().is_some() { Err(TaskError::HoursClosed) } else { Ok(()) }
     }
 
     fn ask(&self, caller: &mut Caller<'_>) -> Entry {
@@ -129,11 +144,14 @@ impl Credentials {
     }
 
     /// Waits in the queue. A caller is throttled from when none of its accounts has a token within [`PACE`]: a task
-    /// gives its slot to others then, and at the deadline it gives up.
+    /// gives its slot to others then, and at the deadline it gives up. So it does when hours come in which it may not begin.
     async fn turn(&self, caller: &mut Caller<'_>, mut place: Place) -> Result<Option<Pass>, TaskError> {
         let began = self.clock.monotonic();
         let (mut wait, mut parked) = (None, None);
         let served = loop {
+            if let Err(error) = self.may_begin(caller) {
+                break Err(error);
+            }
             let prospect = place.prospect();
             if prospect >= PACE || wait.is_some() {
                 self.throttle(caller, &mut wait, prospect).await;
@@ -213,6 +231,7 @@ mod tests {
 
     use super::super::credentials::Opened;
     use super::super::deadline::Deadline;
+    use super::super::hours::Hours;
     use super::super::journal::Journal;
     use super::super::passwords::Passwords;
     use super::super::server::ServerContext;
@@ -223,9 +242,10 @@ mod tests {
     use crate::clock::{Clock, ManualClock, SystemClock};
     use crate::http::{Authorization, Proxies, RequestPlace, Tally};
     use crate::model::{
-        AccountName, BaseUrl, Concurrency, CredentialRole, Limit, LimitSource, ProjectKey, ProjectSelector, RateLimit,
-        Server, Uid,
+        AccountName, BaseUrl, Concurrency, CredentialRole, Cron, Limit, LimitSource, ProjectKey, ProjectSelector,
+        RateLimit, Server, Timetable, Uid, Window,
     };
+    use crate::schedule::Agenda;
     use crate::state::{StateLocation, StateStore};
     use crate::throttle::Holder;
 
@@ -239,7 +259,7 @@ mod tests {
     async fn scene(
         state: Arc<StateStore>,
         clock: Arc<dyn Clock>,
-        (accounts, burst): (&[&str], u32),
+        (accounts, burst, hours): (&[&str], u32, Option<Agenda>),
         never: &CancellationToken,
     ) -> Result<(Credentials, ServerContext), RunError> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -273,7 +293,8 @@ mod tests {
             passwords: Passwords::new(Arc::clone(&state), BTreeMap::new()),
         };
         let journal = Arc::new(Journal::open(state, Arc::clone(&events)));
-        Ok((Credentials::new(turnstile, opened, journal, clock, events, &deadline), server))
+        let hours = Arc::new(Hours::of(hours, Arc::clone(&clock)));
+        Ok((Credentials::new(turnstile, opened, journal, clock, events, (&deadline, &hours)), server))
     }
 
     async fn state() -> (tempfile::TempDir, Arc<StateStore>) {
@@ -287,7 +308,7 @@ mod tests {
         let (_home, state) = state().await;
         let stop = CancellationToken::new();
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
-        let (credentials, server) = scene(state, clock, (&["svc-a", "svc-b"], 1), &stop).await.unwrap();
+        let (credentials, server) = scene(state, clock, (&["svc-a", "svc-b"], 1, None), &stop).await.unwrap();
         let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
         let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
         let answer = |voucher: Voucher| async move { Ok::<_, TaskError>(voucher.authorization.account().clone()) };
@@ -309,7 +330,7 @@ mod tests {
         let (_home, state) = state().await;
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
         let accounts: &[&str] = &["svc-a", "svc-b"];
-        let (credentials, server) = scene(state, clock, (accounts, 1), &CancellationToken::new()).await.unwrap();
+        let (credentials, server) = scene(state, clock, (accounts, 1, None), &CancellationToken::new()).await.unwrap();
         let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
         let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
         let answer = |voucher: Voucher| async move { Ok::<_, TaskError>(voucher.authorization.account().clone()) };
@@ -320,11 +341,68 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_task_that_waits_for_budget_does_not_begin_in_closed_hours() {
+        let (_home, state) = state().await;
+        let start: Timestamp = "2026-11-23T07:59:59Z".parse().unwrap();
+        let clock = Arc::new(ManualClock::at(start));
+        let cron = Cron { expression: "0 1 * * *".into(), time_zone: "UTC".into() };
+        let not_between = vec![Window { from: "08:00".parse().unwrap(), to: "18:00".parse().unwrap() }];
+        let agenda = Agenda::new(&Timetable { not_between, ..Timetable::of(cron) }, Uid::from_parts(0, 0)).unwrap();
+        let time = Arc::<ManualClock>::clone(&clock);
+        let around = (&["svc"][..], 1, Some(agenda));
+        let (credentials, server) = scene(state, time, around, &CancellationToken::new()).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let task = |name: &str| Caller::new(&selector, name.to_owned(), Scope::Repository(&key, &server));
+        let answer = |_voucher: Voucher| std::future::ready(Ok::<_, TaskError>(()));
+        let mut begun = task("begun");
+        credentials.send(&mut begun, answer).await.unwrap();
+        let mut waits = task("waits");
+        {
+            let waiting = credentials.send(&mut waits, |_| async { panic!("it begins") as Result<(), TaskError> });
+            tokio::pin!(waiting);
+            tokio::select! {
+                biased;
+                _ = &mut waiting => panic!("no token is left"),
+                () = tokio::task::yield_now() => {}
+            }
+            // The hours come, and with them the token.
+            clock.advance(Duration::from_secs(1));
+            let ended = waiting.await;
+            assert!(matches!(ended, Err(TaskError::HoursClosed)), "{ended:?}");
+        }
+        assert_eq!(waits.ledger.total_requests(), 0);
+        credentials.send(&mut begun, answer).await.expect("what is under way goes on, with the token that was left");
+        let late = credentials.send(&mut task("late"), answer).await;
+        assert!(matches!(late, Err(TaskError::HoursClosed)), "{late:?}");
+        clock.advance(Duration::from_hours(10));
+        credentials.send(&mut waits, answer).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waited_at_the_gate_does_not_begin_a_task_in_closed_hours() {
+        let (_home, state) = state().await;
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let around = (&["svc"][..], 60, None);
+        let (credentials, server) = scene(state, clock, around, &CancellationToken::new()).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
+        let hours = &credentials.hours;
+        let gate = |voucher: Voucher| async move {
+            // The coordinator lets nobody begin anything while it waits.
+            hours.shut(true);
+            if voucher.departs().await? { Ok(()) } else { Err(TaskError::Overtaken) }
+        };
+        let ended = credentials.send(&mut caller, gate).await;
+        assert!(matches!(ended, Err(TaskError::HoursClosed)), "{ended:?}");
+        assert_eq!(caller.ledger.total_requests(), 0);
+    }
+
+    #[tokio::test]
     async fn those_without_permission_do_not_wait_for_each_other() {
         let (_home, state) = state().await;
         // No time passes, so whoever waits for time waits for ever.
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
-        let (credentials, server) = scene(state, clock, (&["svc"], 60), &CancellationToken::new()).await.unwrap();
+        let (credentials, server) = scene(state, clock, (&["svc"], 60, None), &CancellationToken::new()).await.unwrap();
         let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
         // As many as may be under way are answered together.
         let all_sent = &Barrier::new(4);

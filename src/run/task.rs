@@ -164,10 +164,19 @@ pub(super) fn set_aside(task: &Task, losses: u64) -> TaskReport {
     }
 }
 
+/// How work on a task ended.
+pub(super) enum End {
+    /// With this report.
+    Reported(Box<TaskReport>),
+    /// The task is another worker's by now.
+    Lost,
+    /// It did not begin, because hours have come in which nothing does. It has waited all the same.
+    PutOff(Ledger),
+}
+
 /// Takes the backup of one repository. Every failure ends in the report. `chains` are what the destinations have, if
-/// they were looked up already; an attempt that is begun anew looks again. Nothing comes back if the task is another
-/// worker's by now.
-pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<Vec<Chain>>) -> Option<TaskReport> {
+/// they were looked up already; an attempt that is begun anew looks again.
+pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<Vec<Chain>>) -> End {
     let Held { task, claim, .. } = held;
     let mut caller =
         Caller::new(&task.declared, task.name.to_string(), Scope::Repository(&task.name.project, &task.server));
@@ -179,7 +188,11 @@ pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<V
     loop {
         match Attempt::new(context, task, claim).run(chains.take(), &mut caller, &mut report).await {
             Ok(result) => report.result = result,
-            Err(TaskError::State(StateError::Fenced { .. })) => return None,
+            Err(TaskError::State(StateError::Fenced { .. })) => return End::Lost,
+            // The request that was meant to be the first is not one.
+            Err(TaskError::HoursClosed) => {
+                return End::PutOff(Ledger { git_requests: 0, ..std::mem::take(&mut caller.ledger) });
+            }
             Err(error) => {
                 let again = error.retry() != Retry::Never && attempt < ATTEMPTS && !context.deadline.is_reached();
                 if again && context.credentials.wait(retry_wait(attempt)).await.is_ok() {
@@ -215,7 +228,7 @@ pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<V
     report.ledger = std::mem::take(&mut caller.ledger);
     let failed = report.error.join(": ");
     tracing::info!(result = report.result.as_str(), error = (!failed.is_empty()).then_some(failed), "the task is over");
-    Some(report)
+    End::Reported(Box::new(report))
 }
 
 fn times(count: u32) -> String {

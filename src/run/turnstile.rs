@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::TaskError;
 use super::blocks::Blocks;
+use super::hours::Hours;
 use super::lanes::Roads;
 use super::passwords::Turns;
 use super::remainders::Remainders;
@@ -60,6 +61,8 @@ pub(super) struct Voucher {
     /// In whose name.
     pub(super) authorization: Authorization,
     pass: Arc<Pass>,
+    /// The hours to look at before it is sent, if a task begins with it.
+    hours: Option<Arc<Hours>>,
 }
 
 /// A place in the queue. It is given up when it is dropped.
@@ -311,13 +314,18 @@ impl Drop for Pass {
 impl Voucher {
     /// A request of this account, by this pass.
     pub(super) fn new(authorization: Authorization, pass: Arc<Pass>) -> Self {
-        Self { authorization, pass }
+        Self { authorization, pass, hours: None }
     }
 
-    /// Whether the request may still be sent: its account was not refused while it waited at the gate, and other
-    /// processes have left a token. Waits for those under way, if they are too many.
+    /// The same for a request that a task begins with.
+    pub(super) fn within(self, hours: &Arc<Hours>) -> Self {
+        Self { hours: Some(Arc::clone(hours)), ..self }
+    }
+
+    /// Whether the request may still be sent: its account was not refused while it waited at the gate, no hours have come
+    /// in which nothing is begun, and other processes have left a token. Waits for those under way, if they are too many.
     pub(super) async fn departs(&self) -> Result<bool, TaskError> {
-        if !self.pass.departs().await {
+        if !self.pass.departs().await || self.hours.as_ref().is_some_and(|hours| hours.closed().is_some()) {
             return Ok(false);
         }
         let Some(stake) = self.pass.stake() else { return Ok(true) };

@@ -16,8 +16,8 @@ use super::dispatch::{Context, Servers};
 use super::journal::Entry;
 use super::queue::{Held, Queue, Ready};
 use super::server::ServerContext;
-use super::task::{Task, back_up, defect_report, interrupted, not_reached, set_aside};
-use super::{Event, RunError, TaskReport};
+use super::task::{End, Task, back_up, defect_report, interrupted, not_reached, set_aside};
+use super::{Event, Ledger, RunError, TaskReport};
 use crate::clock::random_bits;
 use crate::model::{RepoId, Uid};
 use crate::state::queue::lease::{LEASE, MOST_LOSSES};
@@ -46,9 +46,8 @@ pub(super) enum Role {
 
 /// How long nothing may be begun, if it may not now.
 fn closed(context: &Context) -> Option<Duration> {
-    let now = context.clock.now();
-    let opens = context.hours.as_ref()?.opens(now);
-    (opens > now).then(|| Duration::try_from(opens.duration_since(now)).unwrap_or_default())
+    let until = context.hours.closed()?;
+    Some(Duration::try_from(until.duration_since(context.clock.now())).unwrap_or_default())
 }
 
 /// Enqueues the tasks of a run and works on them, until each has a report.
@@ -90,9 +89,11 @@ struct Shift<'a> {
     servers: BTreeMap<Uid, Arc<ServerContext>>,
     role: Role,
     queue: Queue,
-    under_way: JoinSet<Option<TaskReport>>,
+    under_way: JoinSet<End>,
     started: BTreeMap<Id, Held>,
     reports: BTreeMap<(Uid, RepoId), TaskReport>,
+    /// What those have waited for already that closed hours kept from beginning.
+    put_off: BTreeMap<(Uid, RepoId), Ledger>,
     /// How many reports make a whole.
     expected: usize,
     /// Whether other processes work on runs.
@@ -125,6 +126,7 @@ impl<'a> Shift<'a> {
             under_way: JoinSet::new(),
             started: BTreeMap::new(),
             reports: BTreeMap::new(),
+            put_off: BTreeMap::new(),
             expected: 0,
             accompanied: role != Role::Coordinator,
             looked: false,
@@ -288,8 +290,8 @@ impl<'a> Shift<'a> {
             let work = async move {
                 tokio::select! {
                     biased;
-                    () = begun.lost.cancelled() => None,
-                    report = back_up(&context, &begun, chains) => report,
+                    () = begun.lost.cancelled() => End::Lost,
+                    end = back_up(&context, &begun, chains) => end,
                 }
             };
             let handle = self.under_way.spawn(work.instrument(span));
@@ -299,20 +301,28 @@ impl<'a> Shift<'a> {
     }
 
     /// Takes note of the end of a task. Tells whether that can be recorded at all.
-    async fn ended(&mut self, ended: Result<(Id, Option<TaskReport>), JoinError>) -> Result<bool, RunError> {
-        let (id, report) = match ended {
-            Ok((id, report)) => (id, Some(report)),
+    async fn ended(&mut self, ended: Result<(Id, End), JoinError>) -> Result<bool, RunError> {
+        let (id, end) = match ended {
+            Ok((id, end)) => (id, Some(end)),
             // A bug in one task is no reason to lose the record of the others.
             Err(panicked) => (panicked.id(), None),
         };
         let held = self.started.remove(&id).expect("every task was started here");
         self.queue.end(&held.task);
         self.looked = false;
-        let Some(report) = report.unwrap_or_else(|| Some(defect_report(&held.task))) else {
-            // It is another worker's by now.
-            tracing::warn!(task = %held.task.name, "the claim was lost: the task is left to others");
-            self.context.keeper.let_go(&held.claim);
-            return Ok(true);
+        let report = match end {
+            Some(End::Reported(report)) => *report,
+            Some(End::Lost) => {
+                tracing::warn!(task = %held.task.name, "the claim was lost: the task is left to others");
+                self.context.keeper.let_go(&held.claim);
+                return Ok(true);
+            }
+            Some(End::PutOff(waited)) => {
+                self.put_off.entry(held.task.key()).or_default().add(&waited);
+                self.give_back(&[held]).await?;
+                return Ok(true);
+            }
+            None => defect_report(&held.task),
         };
         if self.role != Role::Coordinator && !report.result.is_final() {
             // It had to stop here, and others need not.
@@ -343,6 +353,7 @@ impl<'a> Shift<'a> {
             // Either it ended without us, or somebody else will go on with it.
             keeper.renew().await?;
         }
+        self.context.hours.shut(self.role != Role::Coordinator && !look.begins);
         (self.open, self.accompanied) = (look.open, look.accompanied || self.role != Role::Coordinator);
         self.keep_company().await?;
         if self.role == Role::Coordinator && look.gatherable {
@@ -376,6 +387,7 @@ impl<'a> Shift<'a> {
             let told = one.row.filter(|_| one.losses < MOST_LOSSES);
             let told = told.and_then(|row| serde_json::from_value::<TaskReport>(row.detail).ok());
             if let Some(report) = told {
+                let report = self.with_waits(&task, report);
                 let event = Event::TaskFinished { report: report.clone() };
                 let _written = context.journal.enter(Entry::told(event)).await;
                 self.reports.insert(task.key(), report);
@@ -429,6 +441,7 @@ impl<'a> Shift<'a> {
     /// Records and tells how a task ended. Tells whether that is possible at all.
     async fn enter(&mut self, held: Held, report: TaskReport) -> bool {
         let Held { task, claim, .. } = held;
+        let report = self.with_waits(&task, report);
         let row = task.end_row(self.context.run, &report, self.context.clock.now());
         self.reports.insert(task.key(), report.clone());
         let written = self.context.journal.enter(Entry::end(claim, row, Event::TaskFinished { report })).await;
@@ -438,9 +451,19 @@ impl<'a> Shift<'a> {
 
     /// The same for a task that nobody has claimed.
     async fn enter_free(&mut self, task: &Task, report: TaskReport) {
+        let report = self.with_waits(task, report);
         let row = task.end_row(self.context.run, &report, self.context.clock.now());
         self.reports.insert(task.key(), report.clone());
         let _written = self.context.journal.enter(Entry::free(row, Event::TaskFinished { report })).await;
+    }
+
+    /// What a task cost, with what it waited for before closed hours came.
+    fn with_waits(&mut self, task: &Task, mut report: TaskReport) -> TaskReport {
+        if let Some(mut book) = self.put_off.remove(&task.key()) {
+            book.add(&report.ledger);
+            report.ledger = book;
+        }
+        report
     }
 
     fn read(&self, body: &str) -> Result<Task, RunError> {

@@ -14,7 +14,8 @@ use crate::model::{Missed, Overlap, Timetable, Uid, Window};
 /// A run that begins so much later than planned is on time: whoever follows the agenda looks once a minute.
 const ON_TIME: Duration = Duration::from_mins(2);
 
-/// Runs that make up for missed ones are put off by their jitter as well, but not for longer than this.
+/// Runs that make up for missed ones, and those that closed hours held, are put off by their jitter as well, but not for
+/// longer than this.
 const SPREAD: Duration = Duration::from_mins(10);
 
 /// A time that was dealt with and is so far ahead was told by a clock that was wrong.
@@ -35,7 +36,14 @@ pub struct Agenda {
     overlap: Overlap,
     closed: Vec<Window>,
     offset: Duration,
-    spread: Duration,
+    spread: Spread,
+}
+
+/// How far apart those begin that have waited for the same thing.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    most: Duration,
+    random: u128,
 }
 
 /// A time of the schedule.
@@ -43,7 +51,7 @@ pub struct Agenda {
 pub struct Due {
     /// As the schedule says, in its time zone.
     pub scheduled: Zoned,
-    /// When it begins: with jitter, and after the hours that are closed.
+    /// When it begins: with jitter, and after the hours that are closed, at the plan's own turn.
     pub begins: Timestamp,
 }
 
@@ -123,18 +131,27 @@ impl Agenda {
             overlap: *overlap,
             closed: not_between.clone(),
             offset: share(*jitter, random),
-            spread: share(SPREAD.min(*jitter), random >> 40),
+            spread: Spread { most: SPREAD.min(*jitter), random: random >> 40 },
         })
     }
 
     /// The first `count` times after `after`, with what they are put off.
     pub fn upcoming(&self, after: Timestamp, count: usize) -> Vec<Due> {
         let times = self.schedule.upcoming(self.unshifted(after), count);
-        times.into_iter().map(|scheduled| Due { begins: self.opens(self.begins(&scheduled)), scheduled }).collect()
+        times.into_iter().map(|scheduled| Due { begins: self.planned(self.begins(&scheduled)), scheduled }).collect()
+    }
+
+    /// Until when closed hours hold at `now` what could begin at `due`. What they held begins after them at the plan's
+    /// own turn: those who wait for the same end do not begin together.
+    pub fn held(&self, due: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let opens = self.opens(now);
+        let opened = if opens > now { opens } else { self.opened(now).filter(|opened| due < *opened)? };
+        let turn = self.turn(opened);
+        (now < turn).then_some(turn)
     }
 
     /// The first instant, at `at` or later, that no closed hours cover.
-    pub fn opens(&self, at: Timestamp) -> Timestamp {
+    fn opens(&self, at: Timestamp) -> Timestamp {
         let mut open = at.to_zoned(self.schedule.zone());
         // Each window ends at most once a day: more rounds than windows mean that they cover all of it.
         for _ in 0..=self.closed.len() {
@@ -164,11 +181,15 @@ impl Agenda {
                 Overlap::Queue => Step::Hold,
             };
         }
-        let opens = self.opens(now);
-        if opens > now {
-            return Step::Wait { until: opens };
+        let due = self.begins(&last);
+        let before_next = |until: Timestamp| {
+            let next = self.schedule.next(passed).map_or(Timestamp::MAX, |next| self.begins(&next));
+            Step::Wait { until: until.min(next.max(self.opens(now))) }
+        };
+        if let Some(until) = self.held(due, now) {
+            return before_next(until);
         }
-        let planned = self.opens(self.begins(&last));
+        let planned = self.planned(due);
         if standing.held || now <= later(planned, ON_TIME) {
             return Step::Begin { scheduled: last, missed, late: false };
         }
@@ -179,12 +200,30 @@ impl Agenda {
         if !worth {
             return Step::PassOver { scheduled: last, why: PassedOver::Missed };
         }
-        let spread = later(standing.awake_since, self.spread);
-        if now < spread {
-            let next = self.schedule.next(passed).map_or(Timestamp::MAX, |next| self.begins(&next));
-            return Step::Wait { until: spread.min(next) };
+        let turn = self.spread.after(standing.awake_since, Duration::MAX);
+        if now < turn {
+            return before_next(turn);
         }
         Step::Begin { scheduled: last, missed, late: true }
+    }
+
+    /// When what could begin at `due` begins.
+    fn planned(&self, due: Timestamp) -> Timestamp {
+        self.held(due, due).unwrap_or(due)
+    }
+
+    /// The end of the closed hours that ended last, at `at` or before, if none cover that.
+    fn opened(&self, at: Timestamp) -> Option<Timestamp> {
+        let local = at.to_zoned(self.schedule.zone());
+        self.closed.iter().filter_map(|window| window.ended(&local)).map(|end| end.timestamp()).max()
+    }
+
+    /// When the plan begins that waits for closed hours to end at `opened`: well before the next ones.
+    fn turn(&self, opened: Timestamp) -> Timestamp {
+        let local = opened.to_zoned(self.schedule.zone());
+        let closes = self.closed.iter().filter_map(|window| window.next_from(&local)).min();
+        let open = closes.and_then(|closes| Duration::try_from(closes.timestamp().duration_since(opened)).ok());
+        self.spread.after(opened, open.unwrap_or(Duration::MAX) / 2)
     }
 
     fn begins(&self, scheduled: &Zoned) -> Timestamp {
@@ -214,6 +253,13 @@ impl Agenda {
             newest = std::iter::successors(first, following).last().unwrap_or(newest);
         }
         Some((newest, before))
+    }
+}
+
+impl Spread {
+    /// When somebody begins who has waited for `at`, within `room`.
+    fn after(self, at: Timestamp, room: Duration) -> Timestamp {
+        later(at, share(self.most.min(room), self.random))
     }
 }
 
@@ -327,11 +373,8 @@ mod tests {
 
     #[test]
     fn closed_hours_put_off_and_lose_nothing() {
-        let windows = ["08:00 18:00", "17:30 20:00"].map(|hours| {
-            let (from, to) = hours.split_once(' ').unwrap();
-            Window { from: from.parse().unwrap(), to: to.parse().unwrap() }
-        });
-        let hourly = agenda(&Timetable { not_between: windows.to_vec(), ..timetable("0 * * * *") });
+        let hourly =
+            agenda(&Timetable { not_between: windows(["08:00 18:00", "17:30 20:00"]), ..timetable("0 * * * *") });
         for (dealt_with, now, expected) in [
             ("2026-11-22T06:00Z", "2026-11-22T07:00Z", "wait until 2026-11-22T19:00:00Z"),
             ("2026-11-22T06:00Z", "2026-11-22T19:00Z", "begin 22 20:00, 12 missed, on time"),
@@ -340,6 +383,66 @@ mod tests {
         }
         let next = hourly.upcoming(at("2026-11-22T06:30Z"), 1);
         assert_eq!(next[0].begins, at("2026-11-22T19:00Z"));
+    }
+
+    fn windows<const MANY: usize>(hours: [&str; MANY]) -> Vec<Window> {
+        let window = |hours: &str| {
+            let (from, to) = hours.split_once(' ').unwrap();
+            Window { from: from.parse().unwrap(), to: to.parse().unwrap() }
+        };
+        hours.map(window).to_vec()
+    }
+
+    #[test]
+    fn those_whom_closed_hours_held_begin_at_their_own_turn() {
+        let jitter = Duration::from_mins(20);
+        let not_between = windows(["08:00 18:00"]);
+        let nightly = Timetable { jitter, not_between, ..timetable("30 12 * * *") };
+        // No share of the jitter, and seven minutes of the turn.
+        let nightly = Agenda::new(&nightly, Uid::from_parts(0, 420_000 << 40)).unwrap();
+        let queued = Standing { held: true, ..standing("2026-11-21T12:00Z") };
+        let missed = Standing { awake_since: at("2026-11-22T16:00Z"), ..standing("2026-11-21T12:00Z") };
+        for (standing, now, expected) in [
+            (standing("2026-11-21T12:00Z"), "2026-11-22T11:30Z", "wait until 2026-11-22T17:07:00Z"),
+            (standing("2026-11-21T12:00Z"), "2026-11-22T17:00Z", "wait until 2026-11-22T17:07:00Z"),
+            (standing("2026-11-21T12:00Z"), "2026-11-22T17:06Z", "wait until 2026-11-22T17:07:00Z"),
+            (standing("2026-11-21T12:00Z"), "2026-11-22T17:07Z", "begin 22 12:30, 0 missed, on time"),
+            (queued, "2026-11-22T17:00Z", "wait until 2026-11-22T17:07:00Z"),
+            (missed, "2026-11-22T17:00Z", "wait until 2026-11-22T17:07:00Z"),
+            (missed, "2026-11-22T17:07Z", "begin 22 12:30, 0 missed, on time"),
+        ] {
+            assert_eq!(told(nightly.step(&standing, at(now))), expected, "{standing:?} {now}");
+        }
+        assert_eq!(nightly.upcoming(at("2026-11-22T08:00Z"), 1)[0].begins, at("2026-11-22T17:07Z"));
+    }
+
+    #[test]
+    fn what_is_under_way_is_held_until_its_turn_and_what_comes_after_the_hours_is_not() {
+        let jitter = Duration::from_mins(20);
+        let nightly = Timetable { jitter, not_between: windows(["08:00 18:00"]), ..timetable("30 1 * * *") };
+        let nightly = Agenda::new(&nightly, Uid::from_parts(0, 420_000 << 40)).unwrap();
+        let (began, turn) = (at("2026-11-22T01:00Z"), at("2026-11-22T17:07Z"));
+        for (due, now, until) in [
+            (began, "2026-11-22T06:59:59Z", None),
+            (began, "2026-11-22T07:00Z", Some(turn)),
+            (began, "2026-11-22T17:06:59Z", Some(turn)),
+            (began, "2026-11-22T17:07Z", None),
+            (at("2026-11-22T17:00Z"), "2026-11-22T17:01Z", None),
+        ] {
+            assert_eq!(nightly.held(due, at(now)), until, "{due} {now}");
+        }
+    }
+
+    #[test]
+    fn a_turn_comes_before_the_next_closed_hours() {
+        let jitter = Duration::from_mins(20);
+        let not_between = windows(["00:00 23:58"]);
+        let nightly = Timetable { jitter, not_between, ..timetable("0 1 * * *") };
+        for random in 0..99_u128 {
+            let nightly = Agenda::new(&nightly, Uid::from_parts(0, (random * 9_973) << 40)).unwrap();
+            let begins = nightly.upcoming(at("2026-11-21T22:59:30Z"), 1)[0].begins;
+            assert!(begins >= at("2026-11-22T22:58Z") && begins <= at("2026-11-22T22:59Z"), "{begins}");
+        }
     }
 
     #[test]
@@ -392,6 +495,46 @@ mod tests {
             let times = agenda.upcoming(start, begun.len() + 1);
             prop_assert!(times.iter().zip(&begun).all(|(due, begun)| due.scheduled == *begun));
             prop_assert!(times.last().is_none_or(|due| due.begins >= end));
+        }
+
+        /// Closed hours lose nothing, and what they hold begins when it is said, in hours that are open.
+        #[test]
+        fn what_closed_hours_hold_begins_when_it_is_said(
+            random in any::<u128>(),
+            (hour, minute) in (0..24u8, 0..60u8),
+            jitter in 0..7_200u64,
+            closed in proptest::collection::vec((0..24i8, 0..60i8, 1..400i32), 1..4),
+            start in 1_772_000_000..1_780_000_000i64,
+        ) {
+            let window = |(hour, minute, long): (i8, i8, i32)| {
+                let from = jiff::civil::time(hour, minute, 0, 0);
+                Window { from, to: from.wrapping_add(jiff::Span::new().minutes(long)) }
+            };
+            let not_between: Vec<_> = closed.into_iter().map(window).collect();
+            let cron = Cron { expression: format!("{minute} {hour} * * *"), time_zone: "UTC".into() };
+            let jitter = Duration::from_secs(jitter);
+            let timetable = Timetable { jitter, not_between: not_between.clone(), ..Timetable::of(cron) };
+            let agenda = Agenda::new(&timetable, Uid::from_parts(0, random >> 48)).unwrap();
+            let is_open = |at: Timestamp| !not_between.iter().any(|window| window.covers(at.to_zoned(jiff::tz::TimeZone::UTC).time()));
+            let start = Timestamp::from_second(start).unwrap();
+            let said = &agenda.upcoming(start, 1)[0];
+            prop_assert!(is_open(said.begins), "{}", said.begins);
+            let standing = Standing { dealt_with: agenda.unshifted(start), awake_since: start, ..standing("2026-01-01T00:00Z") };
+            let mut now = start;
+            let begun = loop {
+                match agenda.step(&standing, now) {
+                    Step::Wait { until } => {
+                        prop_assert!(until > now);
+                        now = until;
+                    }
+                    Step::Begin { late, .. } => {
+                        prop_assert!(!late);
+                        break now;
+                    }
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            };
+            prop_assert_eq!(begun, said.begins);
         }
 
         /// Whatever was missed, one run is enough, and then nothing is due.

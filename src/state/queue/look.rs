@@ -25,6 +25,8 @@ pub struct Group {
 pub struct Look {
     /// Whether the run goes on.
     pub open: bool,
+    /// Whether tasks of it may be begun: not in hours that are closed, and not when it ends.
+    pub begins: bool,
     /// Whether there are workers in other processes.
     pub accompanied: bool,
     /// What waits, the group of the first task first.
@@ -67,8 +69,9 @@ impl StateStore {
         const ATTEMPT: &str = "look at the queue";
         let statement = format!(
             "SELECT (SELECT COUNT(*) FROM queue_runs WHERE run = $1) AS open,
-                (SELECT COUNT(*) FROM workers WHERE seen_until > {}) AS others",
-            self.now_sql()
+                (SELECT COUNT(*) FROM queue_runs WHERE run = $1 AND open_until > {now}) AS begins,
+                (SELECT COUNT(*) FROM workers WHERE seen_until > {now}) AS others",
+            now = self.now_sql()
         );
         let row = sqlx::query(AssertSqlSafe(statement))
             .bind(run.to_string())
@@ -76,7 +79,7 @@ impl StateStore {
             .await
             .map_err(self.failed(ATTEMPT))?;
         let read = self.read("the queue", &row);
-        let (open, others) = (read.count("open")?, read.count("others")?);
+        let (open, begins, others) = (read.count("open")?, read.count("begins")?, read.count("others")?);
         let statement = format!(
             "SELECT server, project, state, MIN(place) AS place, COUNT(*) AS tasks FROM queue
              WHERE run = $1 AND (state = '{QUEUED}' OR (owner <> $2 AND state IN ('{RUNNING}', '{ENDED}', '{POISONED}')))
@@ -88,7 +91,7 @@ impl StateStore {
             .fetch_all(&self.pool)
             .await
             .map_err(self.failed(ATTEMPT))?;
-        let mut look = Look { open: open > 0, accompanied: others > 0, ..Look::default() };
+        let mut look = Look { open: open > 0, begins: begins > 0, accompanied: others > 0, ..Look::default() };
         for row in &rows {
             let read = self.read("the queue", row);
             let (state, tasks) = (read.get::<String>("state")?, read.count("tasks")?);
