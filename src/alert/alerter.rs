@@ -108,6 +108,8 @@ pub struct Alerter {
     pub clock: Arc<dyn Clock>,
     /// What this process knows.
     pub heard: Arc<Heard>,
+    /// The options of commands that are told, to be about the same file and state.
+    pub options: String,
 }
 
 impl Alerter {
@@ -232,7 +234,8 @@ impl Alerter {
             plans.insert(name.clone(), PlanFacts { known_since: minted(*uid), runs: of_plan, waiting });
         }
         let conditions = self.state.conditions().await?;
-        Ok(Facts { declaration: applied.declaration.clone(), plans, conditions, heard: self.heard.known() })
+        let (declaration, heard) = (applied.declaration.clone(), self.heard.known());
+        Ok(Facts { declaration, plans, conditions, heard, options: self.options.clone() })
     }
 
     /// Sends what is due. Tells when something is due again.

@@ -130,8 +130,10 @@ impl Letter {
                 writeln!(text, "Run {} of plan {} on {}, {}", ping.run, ping.plan, plain(host), minute(*at))
                     .expect("strings take everything");
                 if let Some(what) = &ping.what {
-                    writeln!(text, "{}\nNext:  xopero runs show {}", plain(what), ping.run)
-                        .expect("strings take everything");
+                    writeln!(text, "{}", plain(what)).expect("strings take everything");
+                }
+                if let Some(next) = &ping.next {
+                    writeln!(text, "Next:  {}", plain(next)).expect("strings take everything");
                 }
             }
             Self::Test { host, at } => {

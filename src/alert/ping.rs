@@ -46,6 +46,9 @@ pub struct Ping {
     /// Why it is no success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
+    /// The command that tells more about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 impl Ping {
@@ -90,8 +93,9 @@ pub fn pings(
             (true, _) => PingKind::Fail,
         };
         let what = if ended { shortfall(newest).map(|what| plain(&what)) } else { None };
+        let next = what.is_some().then(|| facts.command(&format!("runs show {}", newest.id)));
         if before.is_some() || newest.finished.is_none_or(|finished| finished >= since) {
-            due.push(Ping { kind, plan: name.clone(), run: newest.id, what });
+            due.push(Ping { kind, plan: name.clone(), run: newest.id, what, next });
         }
         after.insert(name.clone(), pinged);
     }
@@ -144,8 +148,13 @@ mod tests {
 
     #[test]
     fn a_run_has_a_number_that_services_take() {
-        let ping =
-            Ping { kind: PingKind::Start, plan: nightly(), run: RunId::from_parts(0x0001_0203_0405, 0xf), what: None };
+        let ping = Ping {
+            kind: PingKind::Start,
+            plan: nightly(),
+            run: RunId::from_parts(0x0001_0203_0405, 0xf),
+            what: None,
+            next: None,
+        };
         assert_eq!(ping.uuid(), "00010203-0405-0000-0000-00000000000f");
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::model::condition::holding;
 use crate::model::{
     Address, ConditionKind, Conditions, CredentialRole, Declaration, FilePlace, Occasion, PlanName, ProjectSelector,
-    RunId, Waiting, shell_word,
+    RunId, Waiting, command_with, shell_word,
 };
 use crate::reconcile::status::{overdue_words, shortfall};
 use crate::run::Outcome;
@@ -60,6 +60,8 @@ pub struct Facts {
     /// What only the process knows that follows the file and begins runs, by key. A key without a trouble is known to be
     /// in order; what has no key is not known.
     pub heard: BTreeMap<String, Option<Trouble>>,
+    /// The options of commands that are told, to be about the same file and state.
+    pub options: String,
 }
 
 /// Something that somebody should know.
@@ -87,6 +89,11 @@ impl Facts {
     /// The key of a trouble with a plan.
     pub fn key(occasion: Occasion, address: &Address) -> String {
         format!("{occasion} {address}")
+    }
+
+    /// A command to type next.
+    pub(super) fn command(&self, command: &str) -> String {
+        command_with(command, &self.options)
     }
 
     /// Whether what has this key would be known if it were there.
@@ -125,7 +132,7 @@ pub fn troubles(facts: &Facts, now: Timestamp) -> BTreeMap<String, Trouble> {
             && let Some(run) = plan.last().filter(|run| run.state != DONE)
         {
             let what = shortfall(run).unwrap_or_default();
-            let trouble = of_plan(Occasion::Failed, run.started, &run.state, what, after_run(name, run));
+            let trouble = of_plan(Occasion::Failed, run.started, &run.state, what, after_run(facts, name, run));
             all.insert(Facts::key(Occasion::Failed, &address), trouble);
         }
         if let Some(waiting) = plan.waiting.filter(|waiting| has_lasted(waiting.since, now, THROTTLED_FOR)) {
@@ -143,7 +150,7 @@ pub fn troubles(facts: &Facts, now: Timestamp) -> BTreeMap<String, Trouble> {
                 None => "; it never succeeded".to_owned(),
             };
             let what = format!("it {}{last}", overdue_words(&late));
-            let next = next_of_overdue(name, &late, plan.runs.first().map(|run| run.id));
+            let next = next_of_overdue(facts, name, &late, plan.runs.first().map(|run| run.id));
             let trouble = of_plan(Occasion::Overdue, late.due, "overdue", what, next);
             all.insert(Facts::key(Occasion::Overdue, &address), trouble);
         }
@@ -158,7 +165,7 @@ pub fn troubles(facts: &Facts, now: Timestamp) -> BTreeMap<String, Trouble> {
             since: condition.since,
             reason: condition.reason.clone(),
             what: condition.message.clone(),
-            next: next_of(kind, address),
+            next: next_of(facts, kind, address),
         };
         // What nothing in force uses any more troubles nobody.
         if !trouble.plans.is_empty() {
@@ -187,20 +194,23 @@ fn has_lasted(since: Timestamp, now: Timestamp, span: Duration) -> bool {
     Duration::try_from(now.duration_since(since)).is_ok_and(|lasted| lasted >= span)
 }
 
-fn after_run(name: &PlanName, run: &RunRow) -> String {
+fn after_run(facts: &Facts, name: &PlanName, run: &RunRow) -> String {
+    let resume = facts.command(&format!("run {name} --resume"));
     if run.state == ABANDONED {
-        return format!("its process was killed; go on with it: xopero run {name} --resume");
+        return format!("its process was killed; go on with it: {resume}");
     }
-    format!("see why: xopero runs show {}; go on with the rest: xopero run {name} --resume", run.id)
+    format!("see why: {}; go on with the rest: {resume}", facts.command(&format!("runs show {}", run.id)))
 }
 
-fn next_of_overdue(name: &PlanName, late: &Overdue, last: Option<RunId>) -> String {
-    let look = last.map(|run| format!(", then xopero runs show {run}")).unwrap_or_default();
+fn next_of_overdue(facts: &Facts, name: &PlanName, late: &Overdue, last: Option<RunId>) -> String {
+    let look = last.map(|run| format!(", then {}", facts.command(&format!("runs show {run}")))).unwrap_or_default();
+    let status = facts.command("status");
     match late.within {
         None => {
-            format!("check that `xopero watch` is running: xopero status{look}; begin one by hand: xopero run {name}")
+            let run = facts.command(&format!("run {name}"));
+            format!("check that `xopero watch` is running: {status}{look}; begin one by hand: {run}")
         }
-        Some(_) => format!("check that whatever runs {name} is running: xopero status{look}"),
+        Some(_) => format!("check that whatever runs {name} is running: {status}{look}"),
     }
 }
 
@@ -229,23 +239,25 @@ const fn occasion(kind: ConditionKind) -> Option<Occasion> {
     }
 }
 
-fn next_of(kind: ConditionKind, address: &Address) -> String {
+fn next_of(facts: &Facts, kind: ConditionKind, address: &Address) -> String {
     let credential = shell_word(address.as_str().strip_prefix("credential/").unwrap_or(address.as_str()));
+    let command = |command: &str| facts.command(command);
+    let reseal = command(&format!("secrets set {credential}"));
     match kind {
-        ConditionKind::CredentialExpiring => format!("make and seal a new one: xopero secrets set {credential}"),
+        ConditionKind::CredentialExpiring => format!("make and seal a new one: {reseal}"),
         ConditionKind::CredentialRejected | ConditionKind::AccountMismatch => {
-            format!("look: xopero credential check; seal a new one: xopero secrets set {credential}")
+            format!("look: {}; seal a new one: {reseal}", command("credential check"))
         }
         ConditionKind::PermissionLost => "give its account read permission on the project again".to_owned(),
-        ConditionKind::ListingSuspect => {
-            "check the permissions of its accounts; if the rest was removed on purpose: xopero run PLAN \
-             --accept-listing PROJECT"
-                .to_owned()
-        }
-        ConditionKind::ServerUnreachable => "check the server and the way to it, then: xopero plan".to_owned(),
-        ConditionKind::DestinationForeign => {
-            "check where the destination leads (a mount, a bucket); nothing is written there: xopero status".to_owned()
-        }
+        ConditionKind::ListingSuspect => format!(
+            "check the permissions of its accounts; if the rest was removed on purpose: {}",
+            command("run PLAN --accept-listing PROJECT")
+        ),
+        ConditionKind::ServerUnreachable => format!("check the server and the way to it, then: {}", command("plan")),
+        ConditionKind::DestinationForeign => format!(
+            "check where the destination leads (a mount, a bucket); nothing is written there: {}",
+            command("status")
+        ),
         ConditionKind::Throttled
         | ConditionKind::RepoRenamed
         | ConditionKind::RepoMoved
@@ -254,7 +266,7 @@ fn next_of(kind: ConditionKind, address: &Address) -> String {
         | ConditionKind::SourceStale
         | ConditionKind::SourceRewound
         | ConditionKind::SourceUnsigned
-        | ConditionKind::ExecNotAllowed => "look: xopero status".to_owned(),
+        | ConditionKind::ExecNotAllowed => format!("look: {}", command("status")),
     }
 }
 
@@ -359,6 +371,9 @@ pub(super) mod tests {
         let overdue = &all["overdue plan/nightly"];
         assert!(overdue.what.ends_with("and has not succeeded since; it never succeeded"), "{}", overdue.what);
         assert!(overdue.next.contains("xopero watch"), "{}", overdue.next);
+        let elsewhere = Facts { options: "-f b.kdl".to_owned(), ..facts.clone() };
+        let next = &troubles(&elsewhere, at("2026-11-21T06:00:00Z"))["overdue plan/nightly"].next;
+        assert!(next.contains("xopero status -f b.kdl"), "{next}");
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl TrustArgs {
             who: env::who(),
             clock: Arc::clone(clock),
             heard: Arc::new(Heard::default()),
+            options: context.place_words(),
         }
     }
 }

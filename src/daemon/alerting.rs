@@ -8,7 +8,7 @@ use super::{Activation, WatchEvent, WatchSink};
 use crate::alert::{Heard, Trouble};
 use crate::clock::Clock;
 use crate::config::{FirstError, Sources, first_error};
-use crate::model::{Address, Occasion, PlanName};
+use crate::model::{Address, Occasion, PlanName, command_with};
 use crate::run::Event;
 
 /// Whether a change waits for a person.
@@ -30,7 +30,7 @@ pub struct Overhearing {
 
 impl Overhearing {
     fn command(&self, command: &str) -> String {
-        format!("xopero {command} {}", self.options).trim_end().to_owned()
+        command_with(command, &self.options)
     }
 
     fn trouble(&self, occasion: Occasion, reason: &str, what: String, next: &str) -> Trouble {

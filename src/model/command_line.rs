@@ -9,6 +9,11 @@ pub fn shell_word(word: &str) -> String {
     if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
+/// A command of xopero with the `options` that lead to the same file and state.
+pub fn command_with(command: &str, options: &str) -> String {
+    format!("xopero {command} {options}").trim_end().to_owned()
+}
+
 /// The command that seals the secret of a credential anew.
 pub fn add_command(
     project: &ProjectSelector,

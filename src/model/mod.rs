@@ -55,7 +55,7 @@ pub use alerts::{AlertAddress, Alerts, Channel, Email, Ntfy, Occasion, UnknownCh
 pub use applied::{AllowedBy, Applied, FileDigest, Generation, Source};
 pub use backup_plan::{BackupPlan, Guard, Interval, Part, Pause, PlanRetention, PlannedProject, Verification};
 pub use base_url::BaseUrl;
-pub use command_line::{add_command, check_command, rotate_command, shell_word};
+pub use command_line::{add_command, check_command, command_with, rotate_command, shell_word};
 pub use condition::{Condition, ConditionKind, ConditionStatus, Conditions, Seen, Sighting, Transition};
 pub use declaration::{
     Concurrency, Credential, CredentialReference, CredentialRole, Declaration, Project, Recipient, Server, TokenBucket,

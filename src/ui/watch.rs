@@ -7,7 +7,7 @@ use super::telling::{Lines, Talk, Tone};
 use super::{count, shown};
 use crate::config;
 use crate::daemon::{Activation, AutoApply, WatchEvent, WatchSink};
-use crate::model::{Generation, PlanName};
+use crate::model::{Generation, PlanName, command_with};
 use crate::run::{Event, Outcome, Summary, lines};
 use crate::source::{Tip, short_commit};
 
@@ -122,7 +122,7 @@ fn stays(generation: Option<Generation>) -> String {
 }
 
 fn activated(activation: &Activation, in_force: Option<Generation>, options: &str) -> (String, Tone) {
-    let command = |command: &str| shown_explanation(format!("xopero {command} {options}").trim_end());
+    let command = |command: &str| shown_explanation(&command_with(command, options));
     match activation {
         Activation::Applied { generation, counts } => {
             (format!("applied as generation {generation}: {}", super::history::words(*counts)), Tone::Good)

@@ -241,7 +241,8 @@ fn what_was_cut_off_is_gone_on_with_by_whoever_waited_for_the_lock() {
 fn a_watch_ends_with_its_terminal() {
     let home = usual(world());
     stock(&home, "mkfifo", &["lines"]);
-    let watch = format!("{} watch --json > lines", env!("CARGO_BIN_EXE_xopero"));
+    // It leads its session, and so hears of its end also where the tests were started to ignore it.
+    let watch = format!("exec {} watch --json > lines", env!("CARGO_BIN_EXE_xopero"));
     let mut command = home.command("script");
     command.args(["--quiet", "--command", &watch, "/dev/null"]).env("SHELL", "/bin/sh");
     command.env("XOPERO_IDENTITY_FILE", home.path().join("identity.txt"));

@@ -63,6 +63,7 @@ impl Scene {
             who: "ada@vault".into(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             heard: Arc::default(),
+            options: String::new(),
         }
     }
 

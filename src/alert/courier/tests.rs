@@ -187,7 +187,7 @@ async fn signs_of_life_have_the_runs_number() {
     let url = format!("{}/ping/1234", receiver.address);
     let sealed = AlertAddress::Sealed(address(&key, Channel::Healthchecks, &url));
     let ping = |kind| Letter::Ping {
-        ping: Ping { kind, plan: "nightly".parse().unwrap(), run: RunId::from_parts(1, 2), what: None },
+        ping: Ping { kind, plan: "nightly".parse().unwrap(), run: RunId::from_parts(1, 2), what: None, next: None },
         host: "ada@vault".into(),
         at: jiff::Timestamp::UNIX_EPOCH,
     };

@@ -19,7 +19,7 @@ use crate::change::{ChangeSet, PlanId};
 use crate::config::FirstError;
 use crate::model::{
     AccountName, Address, AlertsName, Applied, Channel, Conditions, Declaration, DestinationId, DestinationName,
-    FilePlace, Followed, FollowedBranch, FollowedCommit, Generation, PlanName, RunId, Waiting,
+    FilePlace, Followed, FollowedBranch, FollowedCommit, Generation, PlanName, RunId, Waiting, command_with,
 };
 use crate::state::{ChannelRow, Holding, RunRow};
 
@@ -302,7 +302,7 @@ pub fn status(known: &Known, now: Timestamp) -> Status {
 }
 
 fn file_status(file: &File, applied: Option<&Applied>, options: &str) -> FileStatus {
-    let command = |command: &str| format!("`{}`", format!("xopero {command} {options}").trim_end());
+    let command = |command: &str| format!("`{}`", command_with(command, options));
     let stays = applied.map(|applied| format!(", so generation {} stays in force", applied.generation));
     let stays = stays.unwrap_or_default();
     let (sync, message) = match file {
