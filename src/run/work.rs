@@ -21,7 +21,7 @@ use super::{Event, Ledger, RunError, TaskReport};
 use crate::clock::random_bits;
 use crate::model::{RepoId, Uid};
 use crate::state::queue::lease::{LEASE, MOST_LOSSES};
-use crate::state::queue::{Group, QueuedTask};
+use crate::state::queue::{Course, Group, QueuedTask};
 
 /// The wall clock may be set while a run waits for hours that are open.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -345,16 +345,17 @@ impl<'a> Shift<'a> {
             self.give_back(&spare).await?;
             look = state.look(*run, keeper.owner()).await?;
         }
-        if self.role == Role::Coordinator && !look.open {
+        let open = look.course != Course::Over;
+        if self.role == Role::Coordinator && !open {
             // Somebody has taken the lock and given the run up in our name: nobody will ever report what is missing.
             return Err(state.taken_over().await.into());
         }
-        if self.open && !look.open {
+        if self.open && !open {
             // Either it ended without us, or somebody else will go on with it.
             keeper.renew().await?;
         }
-        self.context.hours.shut(self.role != Role::Coordinator && !look.begins);
-        (self.open, self.accompanied) = (look.open, look.accompanied || self.role != Role::Coordinator);
+        self.context.hours.shut(self.role != Role::Coordinator && look.course != Course::Begins);
+        (self.open, self.accompanied) = (open, look.accompanied || self.role != Role::Coordinator);
         self.keep_company().await?;
         if self.role == Role::Coordinator && look.gatherable {
             self.gather().await?;

@@ -20,13 +20,23 @@ pub struct Group {
     pub tasks: u64,
 }
 
+/// Whether a run goes on, as its coordinator says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Course {
+    /// It is over, or was never begun.
+    #[default]
+    Over,
+    /// It goes on, and nothing of it may be begun: hours are closed, or it ends.
+    Held,
+    /// Tasks of it may be begun.
+    Begins,
+}
+
 /// How the queue of a run stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Whether the run goes on.
-    pub open: bool,
-    /// Whether tasks of it may be begun: not in hours that are closed, and not when it ends.
-    pub begins: bool,
+    /// Whether it goes on.
+    pub course: Course,
     /// Whether there are workers in other processes.
     pub accompanied: bool,
     /// What waits, the group of the first task first.
@@ -91,7 +101,12 @@ impl StateStore {
             .fetch_all(&self.pool)
             .await
             .map_err(self.failed(ATTEMPT))?;
-        let mut look = Look { open: open > 0, begins: begins > 0, accompanied: others > 0, ..Look::default() };
+        let course = match (open, begins) {
+            (0, _) => Course::Over,
+            (_, 0) => Course::Held,
+            _ => Course::Begins,
+        };
+        let mut look = Look { course, accompanied: others > 0, ..Look::default() };
         for row in &rows {
             let read = self.read("the queue", row);
             let (state, tasks) = (read.get::<String>("state")?, read.count("tasks")?);

@@ -27,7 +27,7 @@ mod workers;
 
 pub use claim::{Claim, Claimed};
 pub use enqueue::QueuedTask;
-pub use look::{Gathered, Group, Look, OpenRun};
+pub use look::{Course, Gathered, Group, Look, OpenRun};
 pub use settle::Progress;
 
 /// It can be claimed.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::store::tests::fresh;
 use super::super::{RunStart, StateError, StateStore, TaskRow};
 use super::lease::{LEASE, MOST_LOSSES};
-use super::{Claim, Progress, QueuedTask};
+use super::{Claim, Course, Progress, QueuedTask};
 use crate::clock::SystemClock;
 use crate::model::{Generation, PlanName, ProjectKey, ProjectSelector, RepoId, RepoSlug, RunId, Uid};
 
@@ -98,7 +98,7 @@ async fn tasks_are_claimed_in_their_order_by_the_coordinator_and_by_others_while
     assert_eq!(claim(&store, 1, run, 9).await, []);
     assert!(store.open_runs().await.unwrap().is_empty());
     let look = store.look(run, owner(0)).await.unwrap();
-    assert_eq!((look.open, look.waiting[0].tasks, look.elsewhere, look.gatherable), (true, 1, 1, false));
+    assert_eq!((look.course, look.waiting[0].tasks, look.elsewhere, look.gatherable), (Course::Begins, 1, 1, false));
     assert_eq!(numbers(&claim(&store, 0, run, 9).await), [1]);
     let other: ProjectSelector = ProjectKey::new("OPS").unwrap().into();
     assert_eq!(store.claim(owner(0), run, &other, 9, LEASE).await.unwrap(), []);
