@@ -203,7 +203,8 @@ async fn the_next_coordinator_clears_what_a_dead_one_left_and_lets_living_worker
     let (dead, living) = (claim(&store, 0, run, 1).await[0], claim(&store, 1, run, 1).await[0]);
     assert_eq!(store.open_runs().await.unwrap()[0].run, run);
     store.abandon_running(Timestamp::UNIX_EPOCH).await.unwrap();
-    assert!(!store.look(run, owner(1)).await.unwrap().open && store.open_runs().await.unwrap().is_empty());
+    assert_eq!(store.look(run, owner(1)).await.unwrap().course, Course::Over);
+    assert!(store.open_runs().await.unwrap().is_empty());
     assert_eq!((store.holds(&dead).await.unwrap(), store.holds(&living).await.unwrap()), (false, true));
     let next = run_of(&store, [1, 2, 3]).await;
     assert_eq!(numbers(&claim(&store, 3, next, 9).await), [1, 3]);
