@@ -94,11 +94,12 @@ async fn tasks_are_claimed_in_their_order_by_the_coordinator_and_by_others_while
     let run = run_of(&store, [5, 3, 4, 1]).await;
     assert_eq!(numbers(&claim(&store, 0, run, 2).await), [5, 3]);
     assert_eq!(numbers(&claim(&store, 1, run, 1).await), [4]);
+    assert_eq!(store.look(run, owner(0)).await.unwrap().course, Course::Begins);
     store.open_to_others(run, owner(0), Duration::ZERO).await.unwrap();
     assert_eq!(claim(&store, 1, run, 9).await, []);
     assert!(store.open_runs().await.unwrap().is_empty());
     let look = store.look(run, owner(0)).await.unwrap();
-    assert_eq!((look.course, look.waiting[0].tasks, look.elsewhere, look.gatherable), (Course::Begins, 1, 1, false));
+    assert_eq!((look.course, look.waiting[0].tasks, look.elsewhere, look.gatherable), (Course::Held, 1, 1, false));
     assert_eq!(numbers(&claim(&store, 0, run, 9).await), [1]);
     let other: ProjectSelector = ProjectKey::new("OPS").unwrap().into();
     assert_eq!(store.claim(owner(0), run, &other, 9, LEASE).await.unwrap(), []);
