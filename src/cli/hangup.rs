@@ -3,18 +3,17 @@
 use std::io::{self, IsTerminal};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, channel};
 
 use super::interrupt::Interrupt;
 use super::{CliError, exit_code};
 
-/// Listens for it from here on. Whoever holds the sender can ask for the same. One that tells that the terminal was
-/// closed is an interrupt.
-pub fn listen(interrupt: Interrupt) -> Result<(Sender<()>, Receiver<()>), CliError> {
+/// Listens for it from here on. One that tells that the terminal was closed is an interrupt.
+pub fn listen(interrupt: Interrupt) -> Result<Receiver<()>, CliError> {
     let mut hangups = signal(SignalKind::hangup())
         .map_err(|error| CliError::new(exit_code::FAILED, format!("cannot listen for signals: {error}")))?;
     let (ask, asked) = channel(1);
-    let (sender, before) = (ask.clone(), on_terminal());
+    let before = on_terminal();
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             // Nobody can see or stop what goes on without its terminal.
@@ -23,10 +22,10 @@ pub fn listen(interrupt: Interrupt) -> Result<(Sender<()>, Receiver<()>), CliErr
                 return;
             }
             // One that waits already asks for the same.
-            let _already_asked = sender.try_send(());
+            let _already_asked = ask.try_send(());
         }
     });
-    Ok((ask, asked))
+    Ok(asked)
 }
 
 /// Which of the streams that somebody reads lead to a terminal.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Sender, channel};
 
 use super::git::GitArgs;
 use super::interrupt::Interrupt;
@@ -107,7 +107,7 @@ async fn follow(
     })
 }
 
-/// The place that a webhook posts to. What it asks for is a look, like a signal does.
+/// The place that a webhook posts to. What it asks for is a look.
 fn webhook(file: &Path, ask: Sender<()>) -> Result<Hook, CliError> {
     let webhook = Webhook::new(&read_secret_file(file, env::is_credential(file))?).map_err(|error| {
         CliError::usage(error.to_string())
@@ -151,7 +151,8 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         clock: Arc::clone(&clock),
         version: super::version(),
     });
-    let (ask, reload) = hangup::listen(interrupt.clone())?;
+    let reload = hangup::listen(interrupt.clone())?;
+    let (ask, hints) = channel(1);
     let hook = arguments.webhook_secret_file.as_deref().map(|file| webhook(file, ask)).transpose()?;
     let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook };
     let serving = arguments.serving.start(context, SOCKET, site, |address| {
@@ -178,6 +179,7 @@ pub async fn run(context: &Context, arguments: &WatchArgs) -> Result<u8, CliErro
         max_runs: arguments.max_runs,
         sink,
         reload,
+        hints,
         stop: interrupt.token,
         drain: arguments.serving.drain,
     };

@@ -56,7 +56,7 @@ pub async fn run(context: &Context, arguments: &WorkerArgs) -> Result<u8, CliErr
         version: super::version(),
     });
     let site = Site { pulse: Arc::clone(&supervision.pulse), metrics, hook: None };
-    let (_ask, reload) = hangup::listen(interrupt.clone())?;
+    let reload = hangup::listen(interrupt.clone())?;
     let serving = arguments.serving.start(context, SOCKET, site, |address| {
         sink.tell(&WorkerEvent::Listening { address });
     })?;

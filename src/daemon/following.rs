@@ -38,6 +38,14 @@ impl Following {
         }
     }
 
+    /// Asks for a look without delay, and for what it finds: also if that was given or told before.
+    pub fn read_again(&mut self) {
+        match self {
+            Self::File(file) => file.read_again(),
+            Self::Branch(branch) => branch.read_again(),
+        }
+    }
+
     /// Tells which commit is in force: what comes after it must descend from it.
     pub fn applied(&mut self, commit: &str) {
         match self {

@@ -49,8 +49,10 @@ pub struct Watch {
     pub max_runs: NonZeroUsize,
     /// Who is told.
     pub sink: Arc<dyn WatchSink>,
-    /// Asks for everything to be read again.
+    /// Asks for everything to be read again, and for what came of it.
     pub reload: tokio::sync::mpsc::Receiver<()>,
+    /// Says that the source may have changed.
+    pub hints: tokio::sync::mpsc::Receiver<()>,
     /// Cancelled to stop: nothing is begun then.
     pub stop: CancellationToken,
     /// How long what is under way may go on after that.
@@ -139,6 +141,12 @@ impl Watch {
                 () = self.stop.cancelled() => break,
                 Some(ended) = progress.runs.join_next_with_id() => self.ended(&mut progress, ended).await,
                 Some(()) = self.reload.recv() => {
+                    self.sink.tell(&WatchEvent::Reloading);
+                    // What is read is looked at anew, whatever came of it before.
+                    (progress.again, progress.waiting) = (None, None);
+                    self.source.read_again();
+                }
+                Some(()) = self.hints.recv() => {
                     self.sink.tell(&WatchEvent::Reloading);
                     self.source.wake();
                 }

@@ -169,8 +169,18 @@ fn nothing_is_applied_where_the_machine_says_so() {
     edit(&home, "keep last=100", "keep last=200");
     let told = watch.line("activated");
     assert_eq!((&told["result"], &told["generation"]), (&"pending-approval".into(), &1.into()), "{told}");
+    for _ in 0..2 {
+        watch.signal(Signal::HUP);
+        watch.line("reloading");
+        let still = watch.line("activated");
+        assert_eq!((&still["result"], &still["plan_id"]), (&"pending-approval".into(), &told["plan_id"]), "{still}");
+    }
+    edit(&home, "keep last=200", "keep last=100");
+    assert_eq!(watch.line("activated")["result"], "in-sync");
     watch.signal(Signal::HUP);
     watch.line("reloading");
+    let same = watch.line("activated");
+    assert_eq!((&same["result"], &same["generation"]), (&"in-sync".into(), &1.into()), "{same}");
 }
 
 #[test]

@@ -104,10 +104,16 @@ impl BranchWatch {
         self.at.clone()
     }
 
-    /// Asks at once, as a signal or a webhook wants it.
+    /// Asks at once, as a webhook wants it.
     pub fn wake(&mut self) {
         self.due = self.clock.monotonic();
         self.woken = true;
+    }
+
+    /// Asks at once, and gives or tells what it finds also if that is what was told last, as a signal wants it.
+    pub fn read_again(&mut self) {
+        self.told = None;
+        self.wake();
     }
 
     /// Tells that this commit is applied. What comes next must come from it. If the branch was refused, somebody may

@@ -171,6 +171,9 @@ async fn a_branch_is_followed_from_commit_to_commit() {
     assert_eq!(at.commit(), third.to_string());
     let Descent::Forward { commits, more: false } = at.since(&first.to_string()).unwrap() else { panic!() };
     assert_eq!(commits.len(), 2);
+    // Whoever asks is given what was given before.
+    watch.0.read_again();
+    watch.says("three").await;
     // A daemon that starts again is told what there is.
     place.watch(Some(third), None).says("three").await;
     let entries = std::fs::read_dir(place.store().parent().unwrap()).unwrap();

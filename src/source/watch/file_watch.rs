@@ -93,10 +93,16 @@ impl FileWatch {
         }
     }
 
-    /// Whoever holds it can ask for a look, as a signal or a command does.
+    /// Looks without delay, as a webhook wants it.
     pub fn wake(&mut self) {
         self.read_at = None;
         self.settling.hint(self.clock.monotonic());
+    }
+
+    /// Looks without delay, and gives what it finds also if that is what was given last, as a signal wants it.
+    pub fn read_again(&mut self) {
+        self.read_at = None;
+        self.settling.anew(self.clock.monotonic());
     }
 
     /// Waits for what happens next. A call that is dropped loses nothing.

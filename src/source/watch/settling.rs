@@ -114,6 +114,12 @@ impl<K: Clone + PartialEq, B: Clone + PartialEq> Settling<K, B> {
         self.due = (now + self.pace.quiet).min(first + self.pace.longest);
     }
 
+    /// Somebody asks what it says: that is given or told once more, whatever was before.
+    pub fn anew(&mut self, now: Instant) {
+        (self.given, self.told, self.restless_told) = (None, None, false);
+        self.hint(now);
+    }
+
     /// Nothing moved since the last look, and nothing was to be expected.
     pub fn unmoved(&mut self, now: Instant) {
         self.due = now + self.pace.poll;
@@ -248,6 +254,19 @@ mod tests {
         assert_eq!(told[0], (ms(2000), Act::Broken(9, now)));
         assert_eq!(told[1].1, Act::Give);
         assert_eq!(told.len(), 2);
+    }
+
+    #[test]
+    fn whoever_asks_is_answered_once() {
+        let (mut settling, now) = start();
+        live(&mut settling, now, now + ms(1000), |_| Look::Whole(1));
+        settling.anew(now + ms(5000));
+        assert_eq!(live(&mut settling, now, now + ms(100_000), |_| Look::Whole(1)), [(ms(5150), Act::Give)]);
+        live(&mut settling, now, now + ms(130_000), |_| Look::Broken(9));
+        settling.anew(now + ms(140_000));
+        let told = live(&mut settling, now, now + ms(200_000), |_| Look::Broken(9));
+        assert!(matches!(told[..], [(_, Act::Broken(9, _))]), "{told:?}");
+        assert_eq!(live(&mut settling, now, now + ms(230_000), |_| Look::Whole(1)).len(), 1);
     }
 
     #[test]

@@ -122,6 +122,14 @@ impl Watched {
 }
 
 #[tokio::test]
+async fn whoever_asks_is_given_what_was_given_before() {
+    let folder = Folder::new(&[("xopero.kdl", "one")]);
+    let mut watch = folder.watched("xopero.kdl").await;
+    watch.0.read_again();
+    watch.says("one").await;
+}
+
+#[tokio::test]
 async fn editors_save_in_many_ways() {
     let folder = Folder::new(&[("xopero.kdl", "one")]);
     let mut watch = folder.watch("xopero.kdl");
