@@ -5,12 +5,13 @@
 //! Paths are relative to the directory of the main file and stay inside it. Reading is left to the caller, who also
 //! answers for symbolic links: nothing here touches a disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Node, Value};
 use super::error::{Diagnostic, FileId, Report, SourceFile, Span, quoted};
 use super::gaps::Gaps;
 use super::redact::SECRET_NAMES;
+use super::schema::children_of;
 use super::syntax;
 
 /// More files than this are not a declaration that a person keeps.
@@ -146,6 +147,14 @@ impl Sources {
         !self.report().has_errors()
     }
 
+    /// What of the language is named at the top level, as kind and name. Where some of it is gone, the rest of a file may
+    /// not be written yet: a file that ends between two nodes can be parsed as well.
+    pub fn named(&self) -> BTreeSet<(String, String)> {
+        let is_known = |node: &&Node| children_of("").any(|known| known.name == node.name);
+        let name = |node: &Node| node.text().map(|(text, _)| (node.name.clone(), text.to_owned()));
+        self.nodes.iter().filter(is_known).filter_map(name).collect()
+    }
+
     /// The nodes of all files, in their order.
     pub(super) fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -271,6 +280,14 @@ mod tests {
         let nodes: Vec<_> = sources.nodes().iter().map(written).collect();
         assert_eq!(nodes[0], ("xopero.kdl".into(), "x".into()));
         assert_eq!(nodes[3..], [("a.kdl".into(), "z".into()), ("t/b.kdl".into(), "y".into())]);
+    }
+
+    #[test]
+    fn what_is_named_is_known_by_kind_and_name() {
+        let sources = gathered("x \"y\"\ninclude \"a.kdl\"\nplan \"a\" { project \"P\"; }", "plan \"b\"\nserver \"a\"");
+        let named = sources.named();
+        let named: Vec<_> = named.iter().map(|(kind, name)| format!("{kind} {name}")).collect();
+        assert_eq!(named, ["include a.kdl", "plan a", "plan b", "server a"]);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct FileWatch {
     pace: Pace,
     eyes: Arc<Mutex<Eyes>>,
     settling: Settling<Source, Flaw>,
+    /// What was named in what was given last, as kind and name.
+    named: BTreeSet<(String, String)>,
     /// What the last look saw, until it is given out: the next one parses only what is other than that.
     seen: Option<Box<SourceTree>>,
     hints: Receiver<Hint>,
@@ -81,6 +83,7 @@ impl FileWatch {
         };
         Self {
             settling: Settling::new(pace, clock.monotonic()),
+            named: BTreeSet::new(),
             seen: None,
             eyes: Arc::new(Mutex::new(eyes)),
             clock,
@@ -163,13 +166,17 @@ impl FileWatch {
             }
         }
         let (look, tree) = match seen.tree {
-            Ok(tree) if tree.sources().is_well_formed() => (Look::Whole(tree.source()), Some(tree)),
-            Ok(tree) => (Look::Malformed(tree.source()), Some(tree)),
+            Ok(tree) if !tree.sources().is_well_formed() => (Look::Malformed(tree.source()), Some(tree)),
+            Ok(tree) if !self.named.is_subset(&tree.sources().named()) => (Look::Fewer(tree.source()), Some(tree)),
+            Ok(tree) => (Look::Whole(tree.source()), Some(tree)),
             Err(flaw) => (Look::Broken(flaw), None),
         };
         let act = self.settling.saw(look, now);
         let event = match (act, tree) {
-            (Some(Act::Give), Some(tree)) => SourceEvent::Changed(Box::new(Snapshot { tree: *tree, tip: None })),
+            (Some(Act::Give), Some(tree)) => {
+                self.named = tree.sources().named();
+                SourceEvent::Changed(Box::new(Snapshot { tree: *tree, tip: None }))
+            }
             (None, tree) => {
                 self.seen = tree.filter(|_| !self.settling.is_at_rest());
                 return;

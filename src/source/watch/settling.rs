@@ -11,7 +11,7 @@ pub struct Pace {
     pub longest: Duration,
     /// Between the first and the last of the looks that must find the same.
     pub settle: Duration,
-    /// What is missing may come, and what cannot be parsed may heal, for so long.
+    /// What is missing or gone may come, and what cannot be parsed may heal, for so long.
     pub patience: Duration,
     /// What never stands still for so long is told.
     pub restless: Duration,
@@ -40,6 +40,8 @@ impl Default for Pace {
 pub enum Look<K, B> {
     /// All files, and they can be parsed.
     Whole(K),
+    /// The same, but something that was named in what was given last is gone: the rest may not be written yet.
+    Fewer(K),
     /// All files, but one cannot be parsed: it may be half-written.
     Malformed(K),
     /// Something is missing, empty or cannot be read.
@@ -130,13 +132,15 @@ impl<K: Clone + PartialEq, B: Clone + PartialEq> Settling<K, B> {
         self.hinted = None;
         self.due = now + self.pace.poll;
         match look {
-            Look::Whole(seen) | Look::Malformed(seen) if self.given.as_ref() == Some(&seen) => {
+            Look::Whole(seen) | Look::Fewer(seen) | Look::Malformed(seen) if self.given.as_ref() == Some(&seen) => {
                 let told = self.told.is_some() || self.restless_told;
                 self.at_rest();
                 told.then_some(Act::Back)
             }
             Look::Whole(seen) => self.other(seen, self.pace.settle, now),
-            Look::Malformed(seen) => self.other(seen, self.pace.settle.max(self.pace.patience), now),
+            Look::Fewer(seen) | Look::Malformed(seen) => {
+                self.other(seen, self.pace.settle.max(self.pace.patience), now)
+            }
             Look::Broken(why) => self.broken(why, now),
         }
     }
@@ -311,6 +315,21 @@ mod tests {
     }
 
     #[test]
+    fn what_may_lack_its_end_gets_time_to_come() {
+        let (mut settling, now) = start();
+        live(&mut settling, now, now + ms(1000), |_| Look::Whole(1));
+        settling.hint(now + ms(5000));
+        // A writer that rests for longer than two looks are apart, in the middle and not in a node.
+        let world = |at| if at < ms(5550) { Look::Fewer(2) } else { Look::Whole(3) };
+        assert_eq!(live(&mut settling, now, now + ms(5500), world), []);
+        settling.hint(now + ms(5550));
+        assert_eq!(live(&mut settling, now, now + ms(15_000), world), [(ms(5700), Act::Give)]);
+        settling.hint(now + ms(20_000));
+        let told = live(&mut settling, now, now + ms(30_000), |_| Look::Fewer(4));
+        assert_eq!(told, [(ms(22_050), Act::Give)], "whoever takes something out waits two seconds");
+    }
+
+    #[test]
     fn what_never_stands_still_is_told_once() {
         let (mut settling, now) = start();
         let world = |at: Duration| Look::Whole(u8::try_from(at.as_millis() / 90 % 250).unwrap());
@@ -330,7 +349,12 @@ mod tests {
     }
 
     fn look() -> impl Strategy<Value = Look<u8, u8>> {
-        prop_oneof![(0..3u8).prop_map(Look::Whole), (3..5u8).prop_map(Look::Malformed), (0..2u8).prop_map(Look::Broken)]
+        prop_oneof![
+            (0..3u8).prop_map(Look::Whole),
+            (3..5u8).prop_map(Look::Malformed),
+            (5..7u8).prop_map(Look::Fewer),
+            (0..2u8).prop_map(Look::Broken)
+        ]
     }
 
     proptest! {
@@ -347,10 +371,12 @@ mod tests {
                 }
                 run = match (&look, run) {
                     (Look::Broken(_), _) => None,
-                    (Look::Whole(seen) | Look::Malformed(seen), Some((before, since))) if before == *seen => {
+                    (Look::Whole(seen) | Look::Fewer(seen) | Look::Malformed(seen), Some((before, since)))
+                        if before == *seen =>
+                    {
                         Some((before, since))
                     }
-                    (Look::Whole(seen) | Look::Malformed(seen), _) => Some((*seen, now)),
+                    (Look::Whole(seen) | Look::Fewer(seen) | Look::Malformed(seen), _) => Some((*seen, now)),
                 };
                 let act = settling.saw(look, now);
                 if act == Some(Act::Give) {

@@ -130,6 +130,24 @@ async fn whoever_asks_is_given_what_was_given_before() {
 }
 
 #[tokio::test]
+async fn the_beginning_of_a_file_is_not_taken_for_the_file() {
+    let (plan, other) = ("plan \"a\" {\n}\n", "plan \"b\" {\n}\n");
+    let all = &[plan, other].concat();
+    let folder = Folder::new(&[("xopero.kdl", all)]);
+    let mut watch = folder.watched("xopero.kdl").await;
+    // Somebody writes in place, and rests between two chunks.
+    folder.write("xopero.kdl", plan);
+    assert!(tokio::time::timeout(SILENCE, watch.0.next()).await.is_err(), "the rest may come");
+    let more = &[all, "plan \"c\"\n"].concat();
+    folder.write("xopero.kdl", more);
+    watch.says(more).await;
+    let mut watch = folder.impatient("xopero.kdl");
+    watch.says(more).await;
+    folder.write("xopero.kdl", plan);
+    watch.says(plan).await;
+}
+
+#[tokio::test]
 async fn editors_save_in_many_ways() {
     let folder = Folder::new(&[("xopero.kdl", "one")]);
     let mut watch = folder.watch("xopero.kdl");
