@@ -1,6 +1,9 @@
 //! Every environment variable that is read, and the only place that reads them.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
+
+use clap::builder::Resettable;
 
 use crate::http::Proxies;
 
@@ -39,8 +42,27 @@ pub const WEBHOOK_SECRET_FILE: &str = "XOPERO_WEBHOOK_SECRET_FILE";
 pub const LOG: &str = "XOPERO_LOG";
 
 #[expect(clippy::disallowed_methods, reason = "this is the one reader")]
-fn read(name: &str) -> Option<std::ffi::OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
+fn variable(name: &OsStr) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// One that is set to nothing is not set.
+fn read(name: &str) -> Option<OsString> {
+    variable(name.as_ref()).filter(|value| !value.is_empty())
+}
+
+/// A command line whose options do not take variables that are set to nothing, either.
+pub fn without_empty(command: clap::Command) -> clap::Command {
+    without(command, |name| variable(name).is_some_and(|value| value.is_empty()))
+}
+
+/// A command line whose options do not take the variables that are `ignored`.
+fn without(command: clap::Command, ignored: fn(&OsStr) -> bool) -> clap::Command {
+    let command = command.mut_args(|option| match option.get_env() {
+        Some(name) if ignored(name) => option.env(Resettable::Reset),
+        Some(_) | None => option,
+    });
+    command.mut_subcommands(|command| without(command, ignored))
 }
 
 /// A variable as a path.
@@ -137,4 +159,28 @@ pub fn who() -> String {
     let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{user}@{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The variables of the options of a command and of those below it.
+    fn heeded(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|option| Some(option.get_env()?.to_string_lossy().into_owned()));
+        own.chain(command.get_subcommands().flat_map(heeded)).collect()
+    }
+
+    #[test]
+    fn options_of_every_command_ignore_what_is_set_to_nothing() {
+        let command = super::super::Cli::command();
+        let all = heeded(&command);
+        assert!(all.iter().any(|name| name == STATE) && all.iter().any(|name| name == GIT));
+        let others = |name: &str| all.iter().filter(|other| *other != name).cloned().collect::<Vec<_>>();
+        assert_eq!(heeded(&without(command.clone(), |name| name == STATE)), others(STATE));
+        assert_eq!(heeded(&without(command.clone(), |name| name == GIT)), others(GIT));
+        assert_eq!(heeded(&without(command, |_| true)), [""; 0]);
+    }
 }

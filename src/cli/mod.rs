@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
 /// Runs a command line, program name first.
 pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     hygiene::begin();
-    let parsed = Cli::command().try_get_matches_from(arguments).and_then(|matches| {
+    let parsed = env::without_empty(Cli::command()).try_get_matches_from(arguments).and_then(|matches| {
         let typed = matches.value_source("state") == Some(ValueSource::CommandLine);
         Ok((Cli::from_arg_matches(&matches)?, typed))
     });

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::json_schema::demand_valid;
 use crate::proof::{options, usual};
 use crate::scene::{readers, run_for_people, tidy};
-use crate::support::{Home, send_signal};
+use crate::support::{Ended, Home, send_signal};
 
 /// Lines of a status have a schema.
 const SCHEMA: &str = "status-output.schema.json";
@@ -171,4 +171,34 @@ fn a_broken_file_is_told_with_its_place() {
     let file = &lines[1]["file"];
     assert_eq!(file["place"], serde_json::json!({"file": "xopero.kdl", "line": line, "column": 3}), "{file}");
     assert!(shown.contains(&format!("xopero.kdl:{line}:3:")) && shown.contains("generation 1 stays"), "{shown}");
+}
+
+#[test]
+fn variables_that_are_set_to_nothing_are_not_set() {
+    let world = World::new();
+    world.project("PAY").repository("ledger", |recipe| recipe.commits(1));
+    let home = usual(world);
+    let names = [
+        "FILE",
+        "STATE",
+        "STATE_PASSWORD_FILE",
+        "IDENTITY_FILE",
+        "AUTO_APPLY",
+        "GIT",
+        "GIT_BRANCH",
+        "GIT_PATH",
+        "GIT_ACCOUNT",
+        "GIT_TOKEN",
+        "GIT_TOKEN_FILE",
+        "GIT_CA",
+        "REQUIRE_SIGNATURES",
+        "WEBHOOK_SECRET_FILE",
+        "LOG",
+    ];
+    let nothing = names.map(|name| (format!("XOPERO_{name}"), ""));
+    // In sync: it is the file and the state that are usual.
+    for command in [&["status"][..], &["plan", "--offline", "--detailed-exitcode"], &["validate"]] {
+        let output = home.xopero_command(command).envs(nothing.clone()).output().expect("the executable starts");
+        Ended::from(&output).success();
+    }
 }
