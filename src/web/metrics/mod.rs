@@ -1,8 +1,9 @@
 //! Figures for Prometheus.
 //!
 //! Two sources: [`counters`] and [`watch_counters`] hear what goes on in this process and begin at zero with it;
-//! [`figures`] are read from the state, so that they survive a restart, and only a watch tells them. No figure has a label for each repository: there may be tens of thousands.
-//! Asking often costs little: what was read is given again for a while.
+//! [`figures`] are read from the state, so that they survive a restart, and only a watch tells them. No figure has a
+//! label for each repository: there may be tens of thousands. Asking often costs little: what was read is given again
+//! for a while.
 
 mod counters;
 mod figures;
