@@ -97,6 +97,12 @@ impl Task {
         self.row(run, report.result.as_str(), detail, changed)
     }
 
+    /// Its row in the record of a run while it neither has ended nor waits for budget.
+    pub(super) fn running_row(&self, run: RunId, changed: Timestamp) -> TaskRow {
+        let detail = serde_json::to_value(TaskState::Running).expect("a state is plain data");
+        self.row(run, TaskState::Running.as_str(), detail, changed)
+    }
+
     /// Its row in the record of a run.
     fn row(&self, run: RunId, state: &str, detail: Value, changed: Timestamp) -> TaskRow {
         TaskRow {
@@ -180,7 +186,7 @@ pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<V
     let Held { task, claim, .. } = held;
     let mut caller =
         Caller::new(&task.declared, task.name.to_string(), Scope::Repository(&task.name.project, &task.server));
-    let row = task.row(context.run, TaskState::Running.as_str(), Value::Null, context.clock.now());
+    let row = task.running_row(context.run, context.clock.now());
     caller.task = Some((*claim, row));
     let mut report = blank_report(task);
     let mut attempt = 1;

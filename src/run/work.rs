@@ -21,7 +21,7 @@ use super::{Event, Ledger, RunError, TaskReport};
 use crate::clock::random_bits;
 use crate::model::{RepoId, Uid};
 use crate::state::queue::lease::{LEASE, MOST_LOSSES};
-use crate::state::queue::{Course, Group, QueuedTask};
+use crate::state::queue::{Course, Group, Progress, QueuedTask};
 
 /// The wall clock may be set while a run waits for hours that are open.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -93,7 +93,7 @@ struct Shift<'a> {
     started: BTreeMap<Id, Held>,
     reports: BTreeMap<(Uid, RepoId), TaskReport>,
     /// What those have waited for already that closed hours kept from beginning.
-    put_off: BTreeMap<(Uid, RepoId), Ledger>,
+    waited: BTreeMap<(Uid, RepoId), Ledger>,
     /// How many reports make a whole.
     expected: usize,
     /// Whether other processes work on runs.
@@ -126,7 +126,7 @@ impl<'a> Shift<'a> {
             under_way: JoinSet::new(),
             started: BTreeMap::new(),
             reports: BTreeMap::new(),
-            put_off: BTreeMap::new(),
+            waited: BTreeMap::new(),
             expected: 0,
             accompanied: role != Role::Coordinator,
             looked: false,
@@ -318,8 +318,7 @@ impl<'a> Shift<'a> {
                 return Ok(true);
             }
             Some(End::PutOff(waited)) => {
-                self.put_off.entry(held.task.key()).or_default().add(&waited);
-                self.give_back(&[held]).await?;
+                self.put_off(held, &waited).await?;
                 return Ok(true);
             }
             None => defect_report(&held.task),
@@ -399,6 +398,17 @@ impl<'a> Shift<'a> {
         Ok(())
     }
 
+    /// Gives a task back that has not begun: what it waits for is hours, and not budget.
+    async fn put_off(&mut self, held: Held, waited: &Ledger) -> Result<(), RunError> {
+        let Context { run, state, clock, .. } = &**self.context;
+        if waited.throttled_waits > 0 {
+            let row = held.task.running_row(*run, clock.now());
+            state.settle(&[], &[Progress { claim: held.claim, row, ended: false }]).await?;
+        }
+        self.waited.entry(held.task.key()).or_default().add(waited);
+        self.give_back(&[held]).await
+    }
+
     /// Takes the rest of a run that ends out of the queue.
     async fn withdraw(&mut self, much: Withdrawn) -> Result<(), RunError> {
         self.withdrawn = much;
@@ -460,7 +470,7 @@ impl<'a> Shift<'a> {
 
     /// What a task cost, with what it waited for before closed hours came.
     fn with_waits(&mut self, task: &Task, mut report: TaskReport) -> TaskReport {
-        if let Some(mut book) = self.put_off.remove(&task.key()) {
+        if let Some(mut book) = self.waited.remove(&task.key()) {
             book.add(&report.ledger);
             report.ledger = book;
         }
