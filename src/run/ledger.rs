@@ -42,7 +42,7 @@ pub struct Ledger {
     pub exchanges_ahead: u64,
     /// The same by the account that was left.
     pub exchanged: BTreeMap<AccountName, u64>,
-    /// Milliseconds of waits for the next token that are the pace of the server, and no throttling.
+    /// Milliseconds of waits for the next token, or for answers to others, that are the pace of the server, and no throttling.
     pub paced_ms: u64,
     /// Waits for a server that is busy, and before another attempt. They have nothing to do with budgets.
     pub waits: u64,

@@ -11,7 +11,7 @@ use super::{Event, ExchangeReason, Refused, TaskError};
 use crate::http::{HttpError, Refusal};
 use crate::throttle::{Ask, Lease, Outcome};
 
-/// A caller whose accounts have tokens within this time is paced; one whose accounts do not is throttled.
+/// A caller whose accounts have budget within this time is paced; one whose accounts do not is throttled.
 pub(super) const PACE: Duration = Duration::from_millis(500);
 
 impl Credentials {
@@ -143,8 +143,8 @@ impl Credentials {
         })
     }
 
-    /// Waits in the queue. A caller is throttled from when none of its accounts has a token within [`PACE`]: a task
-    /// gives its slot to others then, and at the deadline it gives up. So it does when hours come in which it may not begin.
+    /// Waits in the queue. A caller is throttled from when none of its accounts has budget within [`PACE`]; one that
+    /// waits for answers to others is not. A throttled task gives its slot to others, and at the deadline it gives up. So it does when hours come in which it may not begin.
     async fn turn(&self, caller: &mut Caller<'_>, mut place: Place) -> Result<Option<Pass>, TaskError> {
         let began = self.clock.monotonic();
         let (mut wait, mut parked) = (None, None);
@@ -338,6 +338,49 @@ mod tests {
         let second = credentials.send(&mut caller, answer).await.unwrap();
         assert_ne!(first, second);
         assert_eq!((caller.ledger.exchanges, caller.ledger.exchanges_ahead), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_answers_to_others_is_not_throttled() {
+        let (_home, state) = state().await;
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let time = Arc::<ManualClock>::clone(&clock);
+        let (credentials, server) = scene(state, time, (&["svc"], 60, None), &CancellationToken::new()).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let task = |name: &str| Caller::new(&selector, name.to_owned(), Scope::Repository(&key, &server));
+        let (all_sent, answers) = (&Barrier::new(5), &Barrier::new(5));
+        let held = (0..4).map(|number| {
+            let (credentials, mut caller) = (&credentials, task(&format!("task {number}")));
+            async move {
+                let slow = |voucher: Voucher| async move {
+                    assert!(voucher.departs().await.unwrap());
+                    all_sent.wait().await;
+                    answers.wait().await;
+                    Ok::<_, TaskError>(())
+                };
+                credentials.send(&mut caller, slow).await
+            }
+        });
+        let waits = async {
+            all_sent.wait().await;
+            let mut caller = task("waits");
+            {
+                let send = credentials.send(&mut caller, |_| std::future::ready(Ok::<_, TaskError>(())));
+                tokio::pin!(send);
+                tokio::select! {
+                    biased;
+                    _ = &mut send => panic!("as many are under way as may be"),
+                    () = tokio::task::yield_now() => {}
+                }
+                assert_eq!(credentials.parking.count(&selector), 0);
+                clock.advance(Duration::from_secs(3));
+                answers.wait().await;
+                send.await.unwrap();
+            }
+            caller.ledger
+        };
+        let (_answered, ledger) = tokio::join!(futures_util::future::join_all(held), waits);
+        assert_eq!((ledger.throttled_waits, ledger.paced_ms), (0, 3000));
     }
 
     #[tokio::test]

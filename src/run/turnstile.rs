@@ -343,7 +343,7 @@ impl Place {
         }
     }
 
-    /// How long until the first of the accounts that it waits for has a token again.
+    /// How long until the first of the accounts that it waits for has budget again.
     pub(super) fn prospect(&self) -> Duration {
         self.turnstile.with(|budgets, now| {
             let at = budgets.prospect(self.ticket, now).unwrap_or(now);

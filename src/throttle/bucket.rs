@@ -129,19 +129,27 @@ impl Bucket {
         Some(Token { epoch: self.epoch, rests: self.rests, stage: Stage::Held })
     }
 
-    /// When there is a token: `now`, or the first time at which there will be one if nobody takes any.
+    /// When there is a token, and room to send a request with it: `now`, or the first time at which there will be both if
+    /// nobody takes any and nothing is answered.
     pub(super) fn ready_at(&mut self, now: Instant) -> Instant {
+        let budget = self.budget_at(now);
+        let Some(size) = self.belief.size() else { return budget };
+        let heard = if self.taken >= size.capacity { self.taken_at + PATIENCE } else { now };
+        budget.max(heard).max(self.window.ready_at(size, now))
+    }
+
+    /// When the account has budget: `now`, or the first time at which it will if nobody takes any. What only the answers
+    /// to those under way can tell is not waited for: they are the pace of the server, and no lack of budget.
+    pub(super) fn budget_at(&mut self, now: Instant) -> Instant {
         self.refill(now);
         let filled = match self.belief.size() {
-            Some(size) if self.taken >= size.capacity => now.max(self.taken_at + PATIENCE),
-            Some(size) if self.level < WHOLE => {
+            Some(size) if self.level < WHOLE && self.taken < size.capacity => {
                 let missing = (WHOLE - self.level).cast_unsigned();
                 self.at + nanos(missing.div_ceil(u128::from(size.rate)))
             }
             Some(_) | None => now,
         };
-        let room = self.belief.size().map(|size| self.window.ready_at(size, now));
-        [self.rest, self.dry, self.trial, room].into_iter().flatten().fold(filled, Instant::max)
+        [self.rest, self.dry, self.trial].into_iter().flatten().fold(filled, Instant::max)
     }
 
     /// Whether it rests after a refusal.

@@ -258,9 +258,16 @@ impl Budgets {
         self.served.drain(..).map(|(ticket, served, _)| (ticket, served))
     }
 
-    /// When the first of the accounts that a ticket waits for has a token again, if nobody else takes it; `None` if
-    /// nobody waits with this ticket.
+    /// When the first of the accounts that a ticket waits for has budget again, if nobody else takes it: `now`, if one
+    /// has and is only waited for because so much is under way. `None` if nobody waits with this ticket.
     pub fn prospect(&mut self, ticket: Ticket, now: Instant) -> Option<Instant> {
+        let accounts = Arc::clone(&self.waiting.get(&ticket)?.accounts);
+        accounts.iter().map(|holder| self.holders[*holder].bucket.budget_at(now)).min()
+    }
+
+    /// When a ticket is served at the latest, if nobody else is.
+    #[cfg(test)]
+    pub(super) fn served_by(&mut self, ticket: Ticket, now: Instant) -> Option<Instant> {
         let accounts = Arc::clone(&self.waiting.get(&ticket)?.accounts);
         accounts.iter().map(|holder| self.holders[*holder].bucket.ready_at(now)).min()
     }

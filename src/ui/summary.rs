@@ -94,7 +94,7 @@ fn figures(text: &mut String, summary: &Summary) {
     }
     if ledger.paced_ms >= 1000 {
         let waited = i64::try_from(ledger.paced_ms).unwrap_or(i64::MAX);
-        line!(text, "  paced         {} for the next token, summed over tasks", millis(waited));
+        line!(text, "  paced         {} for tokens and answers, summed over tasks", millis(waited));
     }
     for busy in &summary.servers_busy {
         let waited = millis(i64::try_from(busy.waited_millis).unwrap_or(i64::MAX));

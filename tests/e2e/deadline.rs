@@ -113,6 +113,22 @@ fn what_is_under_way_at_the_deadline_is_stopped_and_leaves_nothing_half_done() {
 }
 
 #[test]
+fn a_run_that_ends_while_it_waits_for_answers_did_not_wait_for_budget() {
+    let world = World::new();
+    world.project("PAY").many("repo", 13);
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    let gate = Gate::new();
+    home.server.fault(When::kind(Kind::LS_REFS), Action::Hold { after: 0, gate: gate.clone() });
+    let ended = home.xopero(&["run", "nightly", "--max-duration", "10s", "--json"]).expect(8);
+    gate.release();
+    tidy(&home, &ended);
+    let summary = summary(&ended);
+    assert_eq!((count(&summary, "throttled"), count(&summary, "failed")), (0, 0), "{summary}");
+    assert_eq!(summary["ledger"]["throttled_waits"], 0, "{summary}");
+}
+
+#[test]
 fn a_killed_run_is_gone_on_with() {
     let (home, gate) = stuck();
     let mut live = Live::start(&home);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fake_bitbucket::{Action, Allowance, Kind, Refusal, RefusalBody, RetryAfter, When, World, judge};
+use fake_bitbucket::{Action, Allowance, Gate, Kind, Refusal, RefusalBody, RetryAfter, When, World, judge};
 use rustix::process::Signal;
 
-use crate::scene::{Live, apply_pool, edit, listed, readers, run, run_for_people, summary, task, tidy};
+use crate::scene::{Live, PATIENCE, apply_pool, edit, listed, readers, run, run_for_people, summary, task, tidy};
 use crate::support::Home;
 
 fn many(count: usize) -> World {
@@ -102,6 +102,27 @@ fn an_exhausted_pool_waits_and_goes_on() {
         assert_eq!(home.server.buckets().violations(account), 0, "nobody asks while told to wait");
     }
     assert_eq!(listed(&home).len(), 4);
+}
+
+#[test]
+fn a_task_that_waits_for_answers_is_not_throttled() {
+    let home = Home::new(many(13), readers(&["main"]));
+    home.apply_usual();
+    let gate = Gate::new();
+    home.server.fault(When::kind(Kind::LS_REFS), Action::Hold { after: 0, gate: gate.clone() });
+    let live = Live::start(&home);
+    // No more of one account are under way.
+    assert!(gate.reached_by_blocking(4, PATIENCE));
+    gate.release();
+    let ended = live.wait().success();
+    tidy(&home, &ended);
+    let summary = summary(&ended);
+    assert_eq!(
+        (&summary["totals"]["new"], &summary["ledger"]["throttled_waits"]),
+        (&13.into(), &0.into()),
+        "{summary}"
+    );
+    assert!(ended.json().iter().all(|line| line["type"] != "throttled"));
 }
 
 #[test]

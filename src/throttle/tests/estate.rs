@@ -254,8 +254,10 @@ impl Estate {
         }
         let now = self.now;
         if let Some(ticket) = self.waiting.keys().nth(self.dice.below(self.waiting.len().max(1))) {
-            let prospect = self.budgets.prospect(*ticket, now).expect("it waits");
-            assert!(prospect > now, "a token is there, and somebody waits for it");
+            let ticket = *ticket;
+            let served_by = self.budgets.served_by(ticket, now).expect("it waits");
+            assert!(served_by > now, "a token is there, and somebody waits for it");
+            self.was_told_of_budget_alone(ticket);
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::Steadiness;
 use super::super::size::{SLOWEST, Size};
 use super::super::trial::{QUIET_ASSUMED, RAISE_AFTER, is_told, quiet};
 use super::super::window::room;
+use super::super::{Steadiness, Ticket};
 use super::estate::{CONCURRENCY, Estate, Project, RUNS, Task, WAY};
 use super::millis;
 use super::world::Truth;
@@ -42,6 +42,21 @@ impl Estate {
             *passed = if waits && other != run { *passed + 1 } else { 0 };
             assert!(*passed < RUNS, "a run was passed {passed} times");
         }
+    }
+
+    /// One who waits is told until when no account has budget: of one that was never refused the next token comes at its
+    /// rate, however much is under way, and however slow the server is.
+    pub(super) fn was_told_of_budget_alone(&mut self, ticket: Ticket) {
+        let Task { project, steadiness, .. } = &self.tasks[self.waiting[&ticket]];
+        // Who is steady may wait for one account only, and it is not known for which.
+        if *steadiness == Steadiness::Steady {
+            return;
+        }
+        let never_refused = |index: &&usize| self.counts[**index].refused == 0;
+        let unrefused = self.projects[*project].usable.iter().filter(never_refused);
+        let next = unrefused.map(|index| believed(self.accounts[*index].told).interval()).min();
+        let prospect = self.budgets.prospect(ticket, self.now).expect("it waits");
+        assert!(next.is_none_or(|next| prospect <= self.now + next), "told to wait for {:?}", prospect - self.now);
     }
 
     /// A request is sent: nobody asks while its account rests, and no more are under way than have room.

@@ -378,7 +378,7 @@ impl Both {
         Ok(())
     }
 
-    /// Nobody waits for a token that is there, and both agree on which grants can be used.
+    /// Nobody waits for a token that is there, and both agree on which grants can be used and on who has no budget.
     fn compare(&mut self) -> Result<(), TestCaseError> {
         for Out { grant, rotation, member, token } in &self.out {
             let expected = self.naive.is_current(*rotation, *member, *token);
@@ -386,8 +386,13 @@ impl Both {
         }
         let now = self.naive.now;
         for waits in &self.naive.queue {
-            let prospect = self.budgets.prospect(waits.ticket.unwrap(), now);
-            prop_assert!(prospect.is_some_and(|at| at > now), "it waits for {prospect:?} at {now:?}");
+            let ticket = waits.ticket.unwrap();
+            let served_by = self.budgets.served_by(ticket, now);
+            prop_assert!(served_by.is_some_and(|at| at > now), "it waits for {served_by:?} at {now:?}");
+            // What it is told to wait for is budget alone.
+            let budget = waits.accounts.iter().map(|account| self.naive.buckets[*account].budget_at(now)).min();
+            prop_assert_eq!(self.budgets.prospect(ticket, now), budget);
+            prop_assert!(budget <= served_by);
         }
         prop_assert_eq!(self.budgets.wake_at().is_some(), !self.naive.queue.is_empty());
         Ok(())

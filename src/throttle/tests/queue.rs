@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::super::{Answer, Arrival, Ask, Budgets, Grant, Outcome, Party, RotationId, Served, Steadiness, Ticket};
+use super::super::{
+    Answer, Arrival, Ask, Budgets, Departure, Grant, Outcome, Party, RotationId, Served, Steadiness, Ticket,
+};
 use super::{account, holder, millis, role, start, told, unlimited};
 use crate::model::Limit;
 
@@ -200,6 +202,34 @@ fn who_leaves_the_queue_leaves_the_token_to_others() {
     scene.budgets.withdraw(first);
     assert_eq!(scene.pass(Duration::from_secs(1)), [(second, "a".to_owned())]);
     assert_eq!(scene.budgets.wake_at(), None, "nobody waits");
+}
+
+#[test]
+fn who_waits_for_answers_is_not_told_that_there_is_no_budget() {
+    let mut scene = Scene::new(&[("a", told(60, 5)), ("b", told(60, 5))]);
+    let pool = scene.pool(&[("main", "a"), ("extra-1", "b")]);
+    for _ in 0..8 {
+        let mut grant = scene.admitted(pool, None);
+        assert_eq!(scene.budgets.depart(&mut grant, scene.now), Departure::Goes);
+    }
+    let ticket = scene.queued(pool);
+    for wait in [0, 1, 3000] {
+        scene.now += millis(wait);
+        assert_eq!(scene.budgets.prospect(ticket, scene.now), Some(scene.now), "52 tokens are left of each");
+    }
+}
+
+#[test]
+fn who_waits_for_the_answer_to_the_only_token_is_told_of_no_budget_when_it_comes() {
+    let mut scene = Scene::new(&[("a", told(1, 1))]);
+    let pool = scene.pool(&[("main", "a")]);
+    let mut grant = scene.admitted(pool, None);
+    assert_eq!(scene.budgets.depart(&mut grant, scene.now), Departure::Goes);
+    let ticket = scene.queued(pool);
+    scene.now += millis(700);
+    assert_eq!(scene.budgets.prospect(ticket, scene.now), Some(scene.now));
+    scene.budgets.settle(grant, Outcome::Answered, scene.now);
+    assert_eq!(scene.budgets.prospect(ticket, scene.now), Some(scene.now + millis(1000)));
 }
 
 #[test]

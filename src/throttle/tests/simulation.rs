@@ -6,6 +6,8 @@
 //!   whoever else uses it.
 //! - No more requests are under way than have room.
 //! - Nobody waits for a token that is there.
+//! - Nobody is told to wait longer for budget than a token takes, unless the account was refused: what is under way, and
+//!   for how long, does not matter.
 //! - Runs take turns at an account, and in a run the oldest task comes first.
 //! - Every task ends.
 //!

@@ -149,7 +149,7 @@ fn figures(text: &mut String, run: &RunDetail) {
         line!(text, "  exchanges     {}", ledger.exchanges);
     }
     if ledger.paced_ms >= 1000 {
-        line!(text, "  paced         {} for the next token, summed over tasks", length(ledger.paced_ms));
+        line!(text, "  paced         {} for tokens and answers, summed over tasks", length(ledger.paced_ms));
     }
     if ledger.throttled_waits > 0 {
         let waits = count(ledger.throttled_waits, "wait");
