@@ -1,12 +1,11 @@
 //! Whether the credentials of a run are what the file says, before anything relies on them.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::conclude::Whole;
 use super::dispatch::{Context, Servers};
+use super::logins::Recorded;
 use super::passwords::login_refusal;
 use super::sending::PACE;
 use super::server::ServerContext;
@@ -15,8 +14,7 @@ use crate::bitbucket::{Client, ServerVersion};
 use crate::http::Authorization;
 use crate::model::condition::expiring;
 use crate::model::{
-    Address, Applied, ConditionKind, CredentialRole, PasswordMark, ProjectSelector, RefusedLogin, Seen, ServerName,
-    Sighting,
+    Address, Applied, ConditionKind, CredentialRole, ProjectSelector, RefusedLogin, Seen, ServerName, Sighting,
 };
 use crate::state::StateError;
 
@@ -49,7 +47,7 @@ pub(super) async fn check_credentials(
 ) -> Result<(), StateError> {
     let (credentials, passwords) = (&context.credentials, &context.credentials.passwords);
     let mut answers: Vec<Answer<'_>> = Vec::new();
-    let mut recorded: BTreeMap<&PasswordMark, Option<RefusedLogin>> = BTreeMap::new();
+    let mut recorded = Recorded::new();
     for (project, role, authorization) in credentials.iter() {
         let server = &applied.declaration.projects[project].server;
         let (account, address) = (authorization.account(), Address::credential(project, role));
@@ -119,14 +117,11 @@ pub(super) async fn check_credentials(
         let mut message = refused.why.clone();
         let (kind, reason) = match (login_refusal(error.http()), error) {
             (Some(reason), _) => {
-                if let Some(mark) = mark {
-                    if !recorded.contains_key(mark) {
-                        let said = (reason, refused.why.as_str());
-                        recorded.insert(mark, passwords.refuse((project, role), said, context.clock.now()).await?);
-                    }
-                    if let Some(login) = &recorded[mark] {
-                        message = format!("{message}; {}", login.consequence(&address));
-                    }
+                if known.is_none() {
+                    recorded.extend(credentials.reject_login((project, role), reason, error).await?);
+                }
+                if let Some(Some(login)) = mark.and_then(|mark| recorded.get(mark)) {
+                    message = format!("{message}; {}", login.consequence(&address));
                 }
                 (ConditionKind::CredentialRejected, reason.as_str())
             }
@@ -160,7 +155,7 @@ async fn show(
     };
     let client = &Client::new(server.http.clone());
     let request = |authorization: Authorization| async move { client.application_properties(&authorization).await };
-    let said = credentials.send_as(server, (project, role), PACE, &mut whole.ledger, request).await;
+    let said = credentials.send_in_turn(server, (project, role), PACE, &mut whole.ledger, request).await;
     if context.stop.is_cancelled() {
         return Ok(Shown::Stopped);
     }
@@ -174,6 +169,11 @@ async fn show(
         (None, Some(login), _) => return Ok(Shown::SetAside(login)),
         (Some(Ok(_)), Some(_), Some(mark)) => passwords.accept(mark).await?,
         (None | Some(_), _, _) => {}
+    }
+    if let (Some(Ok(properties)), Some(mark)) = (&said, mark)
+        && properties.confirms(credentials.keys.get(&(project.clone(), role.clone())).account())
+    {
+        passwords.prove(mark);
     }
     Ok(Shown::Said(said))
 }

@@ -1,7 +1,7 @@
 //! The credentials of a run: opened secrets, the turnstile before them, and those that turned out to be of no use.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use super::caller::Caller;
 use super::deadline::Deadline;
 use super::hours::Hours;
 use super::journal::Journal;
+use super::keyring::{Key, Keys};
 use super::parking::Parking;
 use super::passwords::Passwords;
 use super::permission::{Permissions, Scope};
@@ -22,10 +23,8 @@ use crate::bitbucket::{Client, List};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpError};
 use crate::model::{
-    AccountName, Address, ConditionKind, CredentialRole, LoginRefusal, ProjectKey, ProjectSelector, Seen, ServerName,
-    Sighting,
+    AccountName, Address, ConditionKind, CredentialRole, ProjectKey, ProjectSelector, Seen, ServerName, Sighting,
 };
-use crate::state::StateError;
 use crate::throttle::{Ask, Holder, Lease, Outcome, Party, RotationId, Steadiness};
 
 /// The credentials of one project, in the order of rotation.
@@ -49,13 +48,11 @@ pub(super) struct Credentials {
     party: Party,
     rotations: BTreeMap<ProjectSelector, RotationId>,
     pub(super) authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
-    /// Those that left the pool, and why.
-    rejected: Mutex<BTreeMap<(ProjectSelector, CredentialRole), Refused>>,
+    /// The same for whoever finds that one of them is refused.
+    pub(super) keys: Arc<Keys>,
     /// Those that are passwords.
     pub(super) passwords: Passwords,
     permissions: Permissions,
-    /// What was learnt on the way, for the memory.
-    sightings: Mutex<Vec<Sighting>>,
     /// The servers of the projects.
     servers: BTreeMap<ProjectSelector, ServerName>,
     /// When accounts were left alone.
@@ -85,19 +82,27 @@ impl Credentials {
     ) -> Self {
         let Opened { rotations, authorizations, servers, passwords } = opened;
         let party = turnstile.open();
-        let rotations = rotations.into_iter().map(|(project, members)| {
-            let rotation = turnstile.add_rotation(party, project.clone(), members);
-            (project, rotation)
-        });
+        let (mut in_turn, mut keys) = (BTreeMap::new(), BTreeMap::new());
+        for (project, members) in rotations {
+            let rotation = turnstile.add_rotation(party, project.clone(), members.clone());
+            for (role, _, holder) in members {
+                let mark = passwords.mark(&project, &role).cloned();
+                let of = (project.clone(), role);
+                let authorization = authorizations[&of].clone();
+                keys.insert(of, Key { rotation, holder, authorization, mark });
+            }
+            in_turn.insert(project, rotation);
+        }
+        let keys = Arc::new(Keys::new(keys, Arc::clone(&events)));
+        turnstile.keyring().add(party, Arc::clone(&keys));
         Self {
             party,
-            rotations: rotations.collect(),
+            rotations: in_turn,
             turnstile,
             authorizations,
-            rejected: Mutex::default(),
+            keys,
             passwords,
             permissions: Permissions::default(),
-            sightings: Mutex::default(),
             servers,
             rests: Rests::default(),
             parking: Arc::default(),
@@ -128,48 +133,41 @@ impl Credentials {
 
     /// Takes a credential out of the pool for good.
     pub(super) fn reject(&self, project: &ProjectSelector, refused: Refused) {
-        let (role, account) = (refused.credential.clone(), refused.account.clone());
-        self.turnstile.reject(self.rotation(project), &role);
-        let why = refused.why.clone();
-        let known = self.rejected().insert((project.clone(), role.clone()), refused);
-        // Requests under way with the same credential come back refused as well: that is no news.
-        if known.is_none() {
-            self.events.emit(&Event::CredentialRejected { project: project.clone(), credential: role, account, why });
-        }
-    }
-
-    /// Takes a credential that failed to log in out of the pool, and remembers why.
-    pub(super) async fn reject_login(
-        &self,
-        lease: &Lease,
-        reason: LoginRefusal,
-        refused: Refused,
-    ) -> Result<(), TaskError> {
-        let Lease { project, role, .. } = lease;
-        let mut message = refused.why.clone();
-        // Nobody may use it while this is written.
-        self.reject(project, refused);
-        let known = self.passwords.refuse((project, role), (reason, &message), self.clock.now()).await?;
-        if let Some(known) = known {
-            message = format!("{message}; {}", known.consequence(&Address::credential(project, role)));
-        }
-        let seen = Seen::Holds { reason: reason.as_str(), message };
-        self.witness_credential(lease, ConditionKind::CredentialRejected, seen);
-        Ok(())
-    }
-
-    /// Leaves those alone that were refused before. Whether they are accepted by now is for others to find out.
-    pub(super) async fn set_aside_refused(&self) -> Result<(), StateError> {
-        for ((project, role), login) in self.passwords.refused().await? {
-            let account = self.authorizations[&(project.clone(), role.clone())].account();
-            self.reject(&project, Refused::set_aside(&project, &role, account, &login));
-        }
-        Ok(())
+        self.keys.reject(&self.turnstile, project, refused);
     }
 
     /// Sends one request with one credential, outside of any task, through the server's gate like any other. Nothing,
-    /// if the account has no budget within `patience`, or if the run is stopped.
+    /// if the account has no budget within `patience`, or if the run is stopped. A password that is refused leaves all
+    /// pools.
     pub(super) async fn send_as<T, E, F, R>(
+        &self,
+        server: &ServerContext,
+        of: (&ProjectSelector, &CredentialRole),
+        patience: Duration,
+        ledger: &mut Ledger,
+        request: F,
+    ) -> Option<Result<T, TaskError>>
+    where
+        F: Fn(Authorization) -> R,
+        R: Future<Output = Result<T, E>>,
+        E: Into<TaskError>,
+    {
+        let _turn = match self.login_turn(of).await {
+            Ok(turn) => turn,
+            Err(TaskError::Stopped) => return None,
+            Err(error) => return Some(Err(error)),
+        };
+        let said = self.send_in_turn(server, of, patience, ledger, request).await;
+        if let Some(Err(error)) = &said
+            && let Err(error) = self.heed_refusal(of, error).await
+        {
+            return Some(Err(error.into()));
+        }
+        said
+    }
+
+    /// The same for whoever has the turn with the credential's password, and heeds what is said of it.
+    pub(super) async fn send_in_turn<T, E, F, R>(
         &self,
         server: &ServerContext,
         (project, role): (&ProjectSelector, &CredentialRole),
@@ -281,7 +279,7 @@ impl Credentials {
 
     /// Remembers what was seen, until the run ends.
     pub(super) fn witness(&self, sighting: Sighting) {
-        self.sightings.lock().expect("no holder panics").push(sighting);
+        self.keys.witness(sighting);
     }
 
     fn witness_credential(&self, lease: &Lease, kind: ConditionKind, seen: Seen) {
@@ -290,7 +288,7 @@ impl Credentials {
 
     /// What was seen on the way, in order.
     pub(super) fn sightings(&self) -> Vec<Sighting> {
-        std::mem::take(&mut *self.sightings.lock().expect("no holder panics"))
+        self.keys.sightings()
     }
 
     /// The credentials that are of no use to the caller.
@@ -301,7 +299,7 @@ impl Credentials {
 
     /// Why the caller has nobody to go on with.
     pub(super) fn nobody(&self, caller: &mut Caller<'_>) -> TaskError {
-        let rejected = self.rejected();
+        let rejected = self.keys.rejected();
         let of_project = rejected.iter().filter(|((project, _), _)| project == caller.project);
         let mut tried: Vec<Refused> =
             of_project.map(|(_, refused)| refused.clone()).chain(caller.refusals.drain(..)).collect();
@@ -337,14 +335,11 @@ impl Credentials {
         });
         self.rests.sightings(accounts.collect(), unfinished, now)
     }
-
-    fn rejected(&self) -> std::sync::MutexGuard<'_, BTreeMap<(ProjectSelector, CredentialRole), Refused>> {
-        self.rejected.lock().expect("no holder panics")
-    }
 }
 
 impl Drop for Credentials {
     fn drop(&mut self) {
+        self.turnstile.keyring().remove(self.party);
         self.turnstile.close(self.party);
     }
 }

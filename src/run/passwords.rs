@@ -1,16 +1,24 @@
 //! What is known of the passwords of a run: those that were refused before are not shown to their server by every run.
 //!
-//! Runs of one process take turns with the passwords of an account, so that several of them that begin together do not
-//! all find out by themselves that one is wrong.
+//! Runs of one process take turns with a password until each has seen that it is right, so that several requests that
+//! begin together do not all find out by themselves that it is wrong. What other processes were refused with is looked up
+//! in the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::http::HttpError;
 use crate::model::{CredentialRole, LoginRefusal, PasswordMark, ProjectSelector, RefusedLogin};
 use crate::state::{StateError, StateStore};
+
+/// How often a run looks whether one of its passwords was refused elsewhere.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// The turn with a password, until it is dropped.
+pub(super) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 /// Whose turn it is to log in, by password.
 #[derive(Default)]
@@ -27,6 +35,9 @@ impl Turns {
 pub(super) struct Passwords {
     state: Arc<StateStore>,
     marks: BTreeMap<(ProjectSelector, CredentialRole), PasswordMark>,
+    /// Those that were accepted in this run.
+    proven: Mutex<BTreeSet<PasswordMark>>,
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Passwords {
@@ -35,7 +46,7 @@ impl Passwords {
         state: Arc<StateStore>,
         marks: BTreeMap<(ProjectSelector, CredentialRole), PasswordMark>,
     ) -> Self {
-        Self { state, marks }
+        Self { state, marks, proven: Mutex::default(), looked: Mutex::default() }
     }
 
     /// What tells a credential's password from others, if it is a password.
@@ -60,18 +71,37 @@ impl Passwords {
         Ok(self.state.refused_logins().await?.remove(mark))
     }
 
-    /// Remembers that a credential was refused. Nothing is known of it if it is no password, or if to ask again does no
-    /// harm.
+    /// Remembers that a password was refused. Nothing is known of it if to ask again does no harm.
     pub(super) async fn refuse(
         &self,
-        (project, role): (&ProjectSelector, &CredentialRole),
+        mark: &PasswordMark,
         said: (LoginRefusal, &str),
         now: Timestamp,
     ) -> Result<Option<RefusedLogin>, StateError> {
-        match self.mark(project, role) {
-            Some(mark) => self.state.refuse_login(mark, said, now).await,
-            None => Ok(None),
+        self.state.refuse_login(mark, said, now).await
+    }
+
+    /// An answer has shown that a password is right.
+    pub(super) fn prove(&self, mark: &PasswordMark) {
+        let mut proven = self.proven.lock().expect("no holder panics");
+        if !proven.contains(mark) {
+            proven.insert(mark.clone());
         }
+    }
+
+    /// Whether an answer has shown that a password is right.
+    pub(super) fn is_proven(&self, mark: &PasswordMark) -> bool {
+        self.proven.lock().expect("no holder panics").contains(mark)
+    }
+
+    /// Whether it is time to look for refusals elsewhere: from here on, somebody does.
+    pub(super) fn is_time_to_look(&self, now: Instant) -> bool {
+        let mut looked = self.looked.lock().expect("no holder panics");
+        let is_time = looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK);
+        if is_time {
+            *looked = Some(now);
+        }
+        is_time
     }
 
     /// A password was accepted.

@@ -33,6 +33,8 @@ impl Credentials {
             let lease = pass.lease().clone();
             tracing::Span::current().record("account", tracing::field::display(&lease.account));
             caller.lease = Some(lease.clone());
+            // Kept until it is known what the answer says of the password.
+            let _turn = self.login_turn((&lease.project, &lease.role)).await?;
             let authorization = self.authorizations[&(lease.project.clone(), lease.role.clone())].clone();
             let voucher = Voucher::new(authorization, Arc::clone(&pass));
             let voucher = if caller.is_unbegun() { voucher.within(&self.hours) } else { voucher };
@@ -47,6 +49,7 @@ impl Credentials {
             let error: TaskError = match result {
                 Ok(value) => {
                     self.sent(caller, &lease);
+                    self.learn_login(&lease, None);
                     pass.settle(Outcome::Answered);
                     return Ok(value);
                 }
@@ -57,6 +60,7 @@ impl Credentials {
                 continue;
             }
             self.sent(caller, &lease);
+            self.learn_login(&lease, Some(&error));
             match error.http() {
                 Some(HttpError::RateLimited { retry_after, .. }) => {
                     caller.ledger.limited(&lease);
@@ -205,10 +209,11 @@ impl Credentials {
     ) -> Result<(), TaskError> {
         let Some(lease) = caller.lease.take() else { return Ok(()) };
         caller.asked_as = None;
-        let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
         if let Some(reason) = meaning.of_login() {
-            return self.reject_login(&lease, reason, refused).await;
+            self.reject_login((&lease.project, &lease.role), reason, error).await?;
+            return Ok(());
         }
+        let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
         if meaning == Refusal::NoPermission {
             self.doubt(caller, &lease, &refused).await;
         }

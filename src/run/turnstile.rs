@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use super::TaskError;
 use super::blocks::Blocks;
 use super::hours::Hours;
+use super::keyring::Keyring;
 use super::lanes::Roads;
 use super::passwords::Turns;
 use super::remainders::Remainders;
@@ -38,6 +39,7 @@ struct Shared {
     roads: Roads,
     blocks: Blocks,
     password_turns: Turns,
+    keyring: Keyring,
     remainders: Remainders,
 }
 
@@ -92,6 +94,7 @@ impl Turnstile {
             roads: Roads::default(),
             blocks: Blocks::default(),
             password_turns: Turns::default(),
+            keyring: Keyring::default(),
             remainders: Remainders::default(),
         }))
     }
@@ -109,6 +112,11 @@ impl Turnstile {
     /// Who shows a password next.
     pub(super) fn password_turns(&self) -> &Turns {
         &self.0.password_turns
+    }
+
+    /// The credentials of all runs of this process.
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.0.keyring
     }
 
     /// What is known of what other processes left.

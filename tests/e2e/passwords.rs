@@ -1,6 +1,6 @@
 //! A password that is wrong is not sent by every run: after a few of them the server would lock the account.
 
-use fake_bitbucket::{Account, Options, Permission, World};
+use fake_bitbucket::{Account, Action, Kind, Options, Permission, When, World};
 
 use crate::file;
 use crate::scene::{run, run_for_people, summary, tidy};
@@ -80,4 +80,45 @@ fn a_check_shows_a_password_that_is_set_aside_and_lets_runs_use_it_again() {
     assert_eq!(refused(&home), 2, "no run tries it before its time");
     home.xopero(&check).success();
     assert_eq!(summary(&run(&home, 0))["totals"]["new"], 1);
+}
+
+/// Seven projects that log in by one password; the server takes it until `when`.
+fn shared_until(when: When) -> Home {
+    let world = World::new();
+    let keys: Vec<String> = (1..=7).map(|number| format!("P{number}")).collect();
+    for key in &keys {
+        world.project(key).many("repo", 3);
+    }
+    let home = Home::new(world, Options::new().account(account("right")));
+    let others =
+        keys[1..].iter().map(|key| format!("project \"{key}\" server=\"bb\" {{\n    credential same-as=\"P1\"\n}}\n"));
+    let planned: Vec<String> = keys.iter().map(|key| format!("    project \"{key}\"\n")).collect();
+    let plan = |name: &str| {
+        let planned = planned.concat();
+        format!("plan \"{name}\" {{\n{planned}    parts \"git\"\n    destination \"nas\"\n    retention \"all\"\n}}\n")
+    };
+    let rest = [file::project("P1"), others.collect(), plan("nightly"), plan("other")].concat();
+    home.write_file(&["nas"], &rest);
+    let add = ["credential", "add", "P1", "--account", "main", "--password"];
+    home.xopero_with_input(&add, "right").success();
+    home.apply();
+    home.server.fault(when, Action::run(|server| server.set_account(account("another"))));
+    home
+}
+
+#[test]
+fn projects_that_share_a_password_send_it_once_after_it_was_refused() {
+    // The login check is answered well, and nothing that comes after it.
+    let home = shared_until(When::kind(Kind::Rest).path_contains("application-properties").first(1));
+    let ended = run(&home, 1);
+    assert_eq!(refused(&home), 1, "every further one brings the account closer to its CAPTCHA");
+    let told: Vec<_> = ended.json().into_iter().filter(|line| line["type"] == "credential_rejected").collect();
+    assert_eq!(told.len(), 7, "each project is told: {told:?}");
+    let failed = summary(&ended)["projects_failed"].to_string();
+    assert!(failed.contains("P7") && failed.contains("wrong"), "{failed}");
+    let requests = home.server.log().len();
+    home.xopero(&["run", "other"]).expect(1);
+    assert_eq!(home.server.log().len(), requests, "other plans leave it alone as well");
+    let status = home.xopero(&["status"]);
+    assert!(words(&status).contains("P7") && words(&status).contains("set aside since"), "{}", status.stdout);
 }
