@@ -1,6 +1,7 @@
 //! On whose behalf requests are made.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::permission::Scope;
@@ -26,6 +27,8 @@ pub(super) struct Caller<'a> {
     /// Whether the last answer was a 429.
     pub(super) limited: bool,
     pub(super) steadiness: Steadiness,
+    /// How long it would wait for budget, if not as long as it takes.
+    pub(super) patience: Option<Duration>,
     /// When it came, once it has asked.
     pub(super) arrival: Option<Arrival>,
     /// Credentials that lack a permission which the caller needs.
@@ -49,6 +52,7 @@ impl<'a> Caller<'a> {
             asked_as: None,
             limited: false,
             steadiness: Steadiness::Any,
+            patience: None,
             arrival: None,
             unfit: BTreeSet::new(),
             refusals: Vec::new(),

@@ -7,7 +7,6 @@ use super::conclude::Whole;
 use super::dispatch::{Context, Servers};
 use super::logins::Recorded;
 use super::passwords::login_refusal;
-use super::sending::PACE;
 use super::server::ServerContext;
 use super::{Refused, TaskError};
 use crate::bitbucket::{Client, ServerVersion};
@@ -155,7 +154,8 @@ async fn show(
     };
     let client = &Client::new(server.http.clone());
     let request = |authorization: Authorization| async move { client.application_properties(&authorization).await };
-    let said = credentials.send_in_turn(server, (project, role), PACE, &mut whole.ledger, request).await;
+    let arrival = credentials.turnstile.arrive();
+    let said = credentials.send_in_turn(server, (project, role), arrival, &mut whole.ledger, request).await;
     if context.stop.is_cancelled() {
         return Ok(Shown::Stopped);
     }

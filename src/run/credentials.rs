@@ -16,6 +16,7 @@ use super::parking::Parking;
 use super::passwords::Passwords;
 use super::permission::{Permissions, Scope};
 use super::rests::Rests;
+use super::sending::PACE;
 use super::server::ServerContext;
 use super::turnstile::{Entry, Pass, Turnstile, Voucher};
 use super::{Event, EventSink, Ledger, Refused, TaskError, ThrottledPeriod};
@@ -25,7 +26,7 @@ use crate::http::{Authorization, HttpError};
 use crate::model::{
     AccountName, Address, ConditionKind, CredentialRole, ProjectKey, ProjectSelector, Seen, ServerName, Sighting,
 };
-use crate::throttle::{Ask, Holder, Lease, Outcome, Party, RotationId, Steadiness};
+use crate::throttle::{Arrival, Ask, Holder, Lease, Outcome, Party, RotationId, Steadiness};
 
 /// The credentials of one project, in the order of rotation.
 pub(super) type Members = Vec<(CredentialRole, AccountName, Holder)>;
@@ -137,13 +138,12 @@ impl Credentials {
     }
 
     /// Sends one request with one credential, outside of any task, through the server's gate like any other. Nothing,
-    /// if the account has no budget within `patience`, or if the run is stopped. A password that is refused leaves all
-    /// pools.
+    /// if its account has no budget within [`PACE`], or if the run ends. A password that is refused leaves all pools.
     pub(super) async fn send_as<T, E, F, R>(
         &self,
         server: &ServerContext,
         of: (&ProjectSelector, &CredentialRole),
-        patience: Duration,
+        arrival: Arrival,
         ledger: &mut Ledger,
         request: F,
     ) -> Option<Result<T, TaskError>>
@@ -157,7 +157,7 @@ impl Credentials {
             Err(TaskError::Stopped) => return None,
             Err(error) => return Some(Err(error)),
         };
-        let said = self.send_in_turn(server, of, patience, ledger, request).await;
+        let said = self.send_in_turn(server, of, arrival, ledger, request).await;
         if let Some(Err(error)) = &said
             && let Err(error) = self.heed_refusal(of, error).await
         {
@@ -171,7 +171,7 @@ impl Credentials {
         &self,
         server: &ServerContext,
         (project, role): (&ProjectSelector, &CredentialRole),
-        patience: Duration,
+        arrival: Arrival,
         ledger: &mut Ledger,
         request: F,
     ) -> Option<Result<T, TaskError>>
@@ -182,7 +182,7 @@ impl Credentials {
     {
         let authorization = &self.authorizations[&(project.clone(), role.clone())];
         let (pass, said) = loop {
-            let pass = Arc::new(self.pass_of(project, role, patience).await?);
+            let pass = Arc::new(self.pass_of(project, role, arrival).await?);
             let voucher = Voucher::new(authorization.clone(), Arc::clone(&pass));
             let said = tokio::select! {
                 biased;
@@ -212,38 +212,43 @@ impl Credentials {
         Some(said)
     }
 
-    async fn pass_of(&self, project: &ProjectSelector, role: &CredentialRole, patience: Duration) -> Option<Pass> {
+    async fn pass_of(&self, project: &ProjectSelector, role: &CredentialRole, arrival: Arrival) -> Option<Pass> {
         let except: BTreeSet<_> = self.roles(project).filter(|other| *other != role).cloned().collect();
-        let (rotation, arrival) = (self.rotation(project), self.turnstile.arrive());
+        let rotation = self.rotation(project);
         let ask = Ask { rotation, arrival, keep: None, steadiness: Steadiness::Any, except: &except };
-        match self.turnstile.ask(ask) {
-            Entry::Admitted(pass) => Some(pass),
-            Entry::Exhausted => None,
-            Entry::Queued(mut place) => {
-                let told_too_long = place.prospect() > patience;
-                tokio::select! {
-                    biased;
-                    () = self.stop.cancelled() => None,
-                    () = std::future::ready(()), if told_too_long => None,
-                    pass = place.turn() => pass,
-                }
+        let mut place = match self.turnstile.ask(ask) {
+            Entry::Admitted(pass) => return Some(pass),
+            Entry::Exhausted => return None,
+            Entry::Queued(place) => place,
+        };
+        while place.prospect() <= PACE {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                () = self.closing.cancelled() => return None,
+                pass = place.turn() => return pass,
+                // The account may begin to rest while this waits.
+                () = tokio::time::sleep(PACE) => {}
             }
         }
+        None
     }
 
-    /// Takes a credential out of the rotation of the caller's project, if it does not see it at all.
+    /// Takes a credential out of the rotation of the caller's project, if it does not see it at all. Where that cannot be
+    /// found out soon it stays, and is of no use for this caller alone.
     pub(super) async fn doubt(&self, caller: &mut Caller<'_>, lease: &Lease, refused: &Refused) {
         let project = match caller.scope {
             Scope::Server => return,
             Scope::Listing(project) => project,
             Scope::Repository(project, server) => {
                 let of = (&lease.project, &lease.role);
+                let arrival = *caller.arrival.get_or_insert_with(|| self.turnstile.arrive());
                 let client = &Client::new(server.http.clone());
                 let first = &List::repositories(project).one_by_one();
                 let look = async || {
                     let request =
                         |authorization: Authorization| async move { client.first_page(first, &authorization).await };
-                    self.send_as(server, of, Duration::MAX, &mut caller.ledger, request).await
+                    self.send_as(server, of, arrival, &mut caller.ledger, request).await
                 };
                 if self.permissions.sees(project, &lease.role, look).await {
                     return;

@@ -3,7 +3,6 @@
 use super::conclude::Whole;
 use super::dispatch::{Context, Servers};
 use super::error::lines;
-use super::sending::PACE;
 use super::server::ServerContext;
 use crate::bitbucket::Client;
 use crate::http::{Authorization, HttpError};
@@ -44,7 +43,9 @@ async fn ask(
     let client = &Client::new(server.http.clone());
     for (project, role, _) in of_server(context, applied, &server.name) {
         let request = |authorization: Authorization| async move { client.rate_limit(&authorization).await };
-        match context.credentials.send_as(server, (project, role), PACE, &mut whole.ledger, request).await {
+        let (credentials, of) = (&context.credentials, (project, role));
+        let arrival = credentials.turnstile.arrive();
+        match credentials.send_as(server, of, arrival, &mut whole.ledger, request).await {
             None => {}
             Some(Ok(answer)) => return Some(answer),
             // Tokens may be refused here that are good everywhere else.

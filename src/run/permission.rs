@@ -61,8 +61,8 @@ impl Permissions {
         self.lost.lock().expect("no holder panics").insert(pair, refused).is_none()
     }
 
-    /// Whether a credential that may not read one repository sees the project. Whoever asks first looks. What says
-    /// nothing about it counts as a yes.
+    /// Whether a credential that may not read one repository sees the project. Whoever asks first looks. No answer, and
+    /// one that says nothing about it, counts as a yes for this time, and the next one looks again.
     pub(super) async fn sees<T>(
         &self,
         project: &ProjectKey,
@@ -71,8 +71,14 @@ impl Permissions {
     ) -> bool {
         let pair = (project.clone(), role.clone());
         let cell = Arc::clone(self.asked.lock().expect("no holder panics").entry(pair).or_default());
-        let ask = || async { !matches!(look().await, Some(Err(error)) if error.http().is_some_and(is_hidden)) };
-        *cell.get_or_init(ask).await
+        let ask = || async {
+            match look().await {
+                Some(Ok(_)) => Ok(true),
+                Some(Err(error)) if error.http().is_some_and(is_hidden) => Ok(false),
+                Some(Err(_)) | None => Err(()),
+            }
+        };
+        cell.get_or_try_init(ask).await.copied().unwrap_or(true)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::caller::Caller;
 use super::dispatch::Context;
 use super::permission::Scope;
+use super::sending::PACE;
 use super::server::ServerContext;
 use super::{Ledger, TaskError};
 use crate::bitbucket::{Client, Repository};
@@ -131,6 +132,8 @@ impl Asked<'_> {
                 }
             }
             caller.pass_on();
+            // Nothing waits for a second account that rests: the next run asks again.
+            caller.patience = Some(PACE);
         }
         ledger.add(&caller.ledger);
         if missing > 0 {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::caller::Caller;
 use super::credentials::Credentials;
 use super::permission::Scope;
@@ -157,6 +159,10 @@ impl Credentials {
                 break Err(error);
             }
             let prospect = place.prospect();
+            if caller.patience.is_some_and(|patience| prospect > patience) {
+                let until = self.clock.now().saturating_add(prospect).unwrap_or(Timestamp::MAX);
+                break Err(TaskError::OutOfTime { until });
+            }
             if prospect >= PACE || wait.is_some() {
                 self.throttle(caller, &mut wait, prospect).await;
                 parked = parked.or_else(|| match caller.scope {
@@ -225,11 +231,10 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::net::TcpListener;
     use std::path::Path;
 
-    use jiff::Timestamp;
     use secrecy::SecretString;
     use tokio::sync::Barrier;
     use tokio_util::sync::CancellationToken;
@@ -252,7 +257,7 @@ mod tests {
     };
     use crate::schedule::Agenda;
     use crate::state::{StateLocation, StateStore};
-    use crate::throttle::Holder;
+    use crate::throttle::{Holder, Steadiness};
 
     struct Silent;
 
@@ -472,5 +477,62 @@ mod tests {
         for ended in ended.expect("nobody waits for the clock") {
             assert!(matches!(ended, Err(TaskError::NoCredential { .. })), "{ended:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_doubt_does_not_wait_for_an_account_that_rests() {
+        let (_home, state) = state().await;
+        // No time passes, so whoever waits for time waits for ever.
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let accounts: &[&str] = &["svc-a", "svc-b"];
+        let (credentials, server) = scene(state, clock, (accounts, 60, None), &CancellationToken::new()).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
+        let credentials = &credentials;
+        let first_is_refused = |voucher: Voucher| async move {
+            assert!(voucher.departs().await.unwrap());
+            let account = voucher.authorization.account().clone();
+            if account.as_str() != "svc-a" {
+                return Ok(account);
+            }
+            // Its account begins to rest before it hears that it may not.
+            let role = CredentialRole::Additional("svc-a".parse().unwrap());
+            let (rotation, except) = (credentials.rotation(&"PAY".parse().unwrap()), BTreeSet::new());
+            let (arrival, keep, steadiness) = (credentials.turnstile.arrive(), Some(&role), Steadiness::Any);
+            let Entry::Admitted(other) =
+                credentials.turnstile.ask(Ask { rotation, arrival, keep, steadiness, except: &except })
+            else {
+                panic!("there are tokens")
+            };
+            assert!(other.departs().await);
+            other.settle(Outcome::RateLimited { retry_after: Some(Duration::from_mins(10)) });
+            let place = RequestPlace { address: "https://bb.example.com".into(), request_id: None };
+            let (meaning, message) = (Refusal::NoPermission, String::new());
+            Err(BitbucketError::Http(HttpError::Unauthorized { place, meaning, message }))
+        };
+        let ended = tokio::time::timeout(Duration::from_mins(1), credentials.send(&mut caller, first_is_refused)).await;
+        assert_eq!(ended.expect("nobody waits for the clock").unwrap().as_str(), "svc-b");
+        assert_eq!(caller.unfit.len(), 1, "of no use for this caller");
+        assert!(credentials.sightings().is_empty(), "no alarm");
+        let other = Caller::new(&selector, "other".to_owned(), Scope::Repository(&key, &server));
+        assert!(credentials.ruled_out(&other).is_empty(), "of use for others");
+    }
+
+    #[tokio::test]
+    async fn a_caller_with_little_patience_does_not_wait_for_an_account_that_rests() {
+        let (_home, state) = state().await;
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let (credentials, server) = scene(state, clock, (&["svc"], 60, None), &CancellationToken::new()).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
+        caller.patience = Some(PACE);
+        let limit = |voucher: Voucher| async move {
+            assert!(voucher.departs().await.unwrap());
+            let place = RequestPlace { address: "https://bb.example.com".into(), request_id: None };
+            let retry_after = Some(Duration::from_mins(10));
+            Err::<(), _>(BitbucketError::Http(HttpError::RateLimited { place, retry_after, raw: None }))
+        };
+        let ended = tokio::time::timeout(Duration::from_mins(1), credentials.send(&mut caller, limit)).await;
+        assert!(matches!(ended, Ok(Err(TaskError::OutOfTime { .. }))), "{ended:?}");
     }
 }
