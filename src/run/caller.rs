@@ -67,9 +67,14 @@ impl<'a> Caller<'a> {
         Self { unfit: others.cloned().collect(), ..Self::new(project, subject, Scope::Server) }
     }
 
-    /// A caller for whom an exchange means to begin from the start.
-    pub(super) fn steady(self) -> Self {
-        Self { steadiness: Steadiness::Steady, ..self }
+    /// Lets the caller begin with the main credential, if its account has a token.
+    pub(super) fn beginning_as_main(self, credentials: &Credentials) -> Self {
+        let (project, role) = (self.project.clone(), CredentialRole::Main);
+        let lease = credentials.authorizations.get(&(project.clone(), role.clone())).map(|authorization| {
+            let account = authorization.account().clone();
+            Lease { project, role, account }
+        });
+        Self { lease, ..self }
     }
 
     /// Lets the caller go on with another credential, because this one was told that there is no such project. Other

@@ -11,7 +11,7 @@ use super::server::ServerContext;
 use super::task::Task;
 use super::{Event, EventSink, Ledger, TaskError, TaskName};
 use crate::bitbucket::{List, ListedProject, Repository};
-use crate::model::{ListedRepository, PlannedProject, ProjectKey, ProjectSelector, RepoId, RepoSlug};
+use crate::model::{AccountName, ListedRepository, PlannedProject, ProjectKey, ProjectSelector, RepoId, RepoSlug};
 
 /// The repositories of one project.
 pub(super) struct Inventory {
@@ -21,6 +21,8 @@ pub(super) struct Inventory {
     pub(super) listed: BTreeMap<RepoId, ListedRepository>,
     /// Entries that cannot be used, with the reason.
     pub(super) quarantined: Vec<String>,
+    /// The account whose view it is.
+    pub(super) reader: Option<AccountName>,
 }
 
 /// Lists the projects that the main credential of `declared` may see. The account book comes back also with an error.
@@ -29,7 +31,7 @@ pub(super) async fn list_projects(
     server: &ServerContext,
     credentials: &Credentials,
 ) -> (Result<Listed<ListedProject>, TaskError>, Ledger) {
-    let mut caller = Caller::main(declared, format!("projects {declared}"), credentials).steady();
+    let mut caller = Caller::main(declared, format!("projects {declared}"), credentials);
     let id = |project: &ListedProject| project.id.0;
     let list = match declared {
         ProjectSelector::Pattern(pattern) => List::projects_fitting(pattern),
@@ -39,8 +41,9 @@ pub(super) async fn list_projects(
     (listed, std::mem::take(&mut caller.ledger))
 }
 
-/// Lists a project, all pages, archived repositories included. Credentials are those of what declares it. The account
-/// book comes back also with an error.
+/// Lists a project, all pages, archived repositories included. Credentials are those of what declares it: the main one,
+/// so that what is listed does not change with whose turn it is; another one, if that has no budget or does not see the
+/// project. The account book comes back also with an error.
 pub(super) async fn list_project(
     key: &ProjectKey,
     declared: &ProjectSelector,
@@ -50,11 +53,12 @@ pub(super) async fn list_project(
     credentials: &Credentials,
     events: &Arc<dyn EventSink>,
 ) -> (Result<Inventory, TaskError>, Ledger) {
-    let mut caller = Caller::new(declared, format!("project {key}"), Scope::Listing(key)).steady();
+    let caller = Caller::new(declared, format!("project {key}"), Scope::Listing(key));
+    let mut caller = caller.beginning_as_main(credentials);
     let id = |repository: &Repository| repository.id.0;
     let listed = all_pages("repository", id, List::repositories(key), server, credentials, &mut caller).await;
     let ledger = std::mem::take(&mut caller.ledger);
-    let inventory = listed.map(|Listed { entries, quarantined }| {
+    let inventory = listed.map(|Listed { entries, quarantined, reader }| {
         let total = entries.len();
         let listed = entries.values().map(|repository| (repository.id, repository.listed())).collect();
         let in_scope = entries
@@ -67,7 +71,7 @@ pub(super) async fn list_project(
             in_scope: tasks.len(),
             out_of_scope: total - tasks.len(),
         });
-        Inventory { tasks, listed, quarantined }
+        Inventory { tasks, listed, quarantined, reader }
     });
     (inventory, ledger)
 }

@@ -28,6 +28,13 @@ impl Memory {
         Ok(memories)
     }
 
+    /// Whether a repository is on the last trusted listing of a project.
+    pub(super) fn is_on_trusted(&self, project: &ProjectKey, known: &Remembered) -> bool {
+        // Listings are told apart by the millisecond, as the state keeps them.
+        let then = |at: &Timestamp| known.seen_at.as_millisecond() == at.as_millisecond();
+        known.listed_in == *project && self.listed.get(project).is_some_and(then)
+    }
+
     /// The projects that were ever listed.
     pub(super) fn projects(&self) -> impl Iterator<Item = &ProjectKey> {
         self.listed.keys()
@@ -36,9 +43,7 @@ impl Memory {
     /// The last trusted listing of a project, with its time; `None` if there is none.
     pub(super) fn trusted(&self, project: &ProjectKey) -> Option<(Timestamp, BTreeMap<RepoId, &ListedRepository>)> {
         let at = *self.listed.get(project)?;
-        // Listings are told apart by the millisecond, as the state keeps them.
-        let then = |known: &Remembered| known.seen_at.as_millisecond() == at.as_millisecond();
-        let on_it = self.known.iter().filter(|(_, known)| known.listed_in == *project && then(known));
+        let on_it = self.known.iter().filter(|(_, known)| self.is_on_trusted(project, known));
         Some((at, on_it.map(|(id, known)| (*id, &known.last)).collect()))
     }
 }

@@ -11,6 +11,7 @@ use super::task::{ATTEMPTS, retry_wait};
 use crate::bitbucket::{Client, List, Pager};
 use crate::http::{Authorization, Retry};
 use crate::model::AccountName;
+use crate::throttle::Steadiness;
 
 /// So many exchanges in the middle of a listing mean that no account has the budget to read it.
 const MOST_RESTARTS: u32 = 20;
@@ -21,13 +22,16 @@ pub(super) struct Listed<T> {
     pub(super) entries: BTreeMap<u64, T>,
     /// Those that cannot be used, with the reason.
     pub(super) quarantined: Vec<String>,
+    /// The account that read it to the end.
+    pub(super) reader: Option<AccountName>,
 }
 
 /// All pages of a list, read from the first to the last by one account. `entry` is what is listed, as a noun.
 ///
 /// Bitbucket shows each account what it may see, so pages of two accounts do not add up to a listing: after an
-/// exchange the listing begins anew with the new account, and what was seen before stays. Pages are no snapshot
-/// either: an entry can be on two of them. Its number tells.
+/// exchange the listing begins anew with the new account, and what was seen before stays. So whoever has read a page
+/// rather waits for the next token of its account. Pages are no snapshot either: an entry can be on two of them. Its
+/// number tells.
 pub(super) async fn all_pages<T>(
     entry: &str,
     id: impl Fn(&T) -> u64,
@@ -77,6 +81,7 @@ pub(super) async fn all_pages<T>(
         }));
         let same_reader = reader.as_ref().is_none_or(|reader| *reader == account);
         reader = Some(account);
+        caller.steadiness = Steadiness::Steady;
         if !same_reader && !was_at_start {
             restarts += 1;
             if restarts > MOST_RESTARTS {
@@ -86,5 +91,5 @@ pub(super) async fn all_pages<T>(
         }
     }
     credentials.listed(caller);
-    Ok(Listed { entries, quarantined: quarantined.into_iter().collect() })
+    Ok(Listed { entries, quarantined: quarantined.into_iter().collect(), reader })
 }

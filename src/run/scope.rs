@@ -8,15 +8,14 @@ use super::dispatch::{Context, Execution, Servers};
 use super::error::lines;
 use super::inventory::{list_project, list_projects, task};
 use super::memory::Memory;
-use super::remember::{Listing, Trust};
+use super::remember::{Absent, Listing, Trust};
 use super::server::ServerContext;
-use super::shrink::{self, Shrink, Suspicion, judge, stakes};
+use super::shrink::{self, Shrink, judge, stakes};
 use super::task::Task;
-use super::{Event, ProjectFailure, TaskError};
-use crate::bitbucket::Repository;
+use super::{Event, ProjectFailure, TaskError, TaskName};
 use crate::model::{
-    Address, BackupPlan, Declaration, ListedRepository, Pattern, PlannedProject, ProjectKey, ProjectSelector, RepoId,
-    RepoSlug, Seen, ServerName, Sighting, Uid,
+    AccountName, Address, BackupPlan, Declaration, ListedRepository, Pattern, PlannedProject, ProjectKey,
+    ProjectSelector, RepoId, RepoSlug, Seen, ServerName, Sighting, Uid,
 };
 use crate::state::StateError;
 
@@ -63,6 +62,16 @@ pub(super) async fn survey(
 
 /// The run was stopped.
 struct Stopped;
+
+/// What to make of a listing.
+enum Verdict {
+    /// It is believed. These are missing from it.
+    Trusted(BTreeMap<RepoId, String>),
+    /// It is believed, because a person says so.
+    Accepted,
+    /// It is not, which is told.
+    Suspect,
+}
 
 struct Survey<'a> {
     context: &'a Context,
@@ -153,13 +162,20 @@ impl Survey<'_> {
             Err(error) => return self.failed(&project, &error),
         };
         let server = Arc::clone(server);
-        let suspicion = self.compare(&server, key, declared, &inventory.listed);
-        let listing =
-            Listing { context: self.context, server: &server, declared, project: key, repositories: inventory.listed };
-        let found = self.remember(listing, suspicion.as_ref()).await;
+        let verdict = self.compare(&server, key, declared, &inventory.listed);
+        let listing = Listing {
+            context: self.context,
+            server: &server,
+            declared,
+            planned,
+            project: key,
+            repositories: inventory.listed,
+        };
+        let mut absent = self.remember(listing, &verdict).await;
         let chosen = |slug: &RepoSlug| planned.selects(slug) && only.is_none_or(|only| only == slug);
-        let found = found.into_iter().filter(|found| chosen(&found.slug));
-        let by_name = found.map(|repository| task(key, declared, repository, &server));
+        absent.found.retain(|found| chosen(&found.slug));
+        self.tell(key, verdict, &absent, inventory.reader.as_ref());
+        let by_name = absent.found.into_iter().map(|repository| task(key, declared, repository, &server));
         let seen = &mut self.seen;
         let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));
         self.tasks.extend(inventory.tasks.into_iter().chain(by_name).filter(fresh));
@@ -171,8 +187,9 @@ impl Survey<'_> {
     async fn missing_project(&mut self, key: &ProjectKey, declared: &ProjectSelector) {
         let server = Arc::clone(&self.servers[&self.execution.applied.declaration.projects[declared].server]);
         let nothing = BTreeMap::new();
-        let suspect = self.compare(&server, key, declared, &nothing).is_some();
-        if !suspect {
+        let verdict = self.compare(&server, key, declared, &nothing);
+        if !matches!(verdict, Verdict::Suspect) {
+            self.tell(key, verdict, &Absent::default(), None);
             let recorded =
                 self.context.state.record_listing(server.uid, key, self.context.clock.now(), &BTreeMap::new()).await;
             if let Err(error) = recorded {
@@ -181,54 +198,78 @@ impl Survey<'_> {
         }
     }
 
-    /// Compares a listing with the last trusted one, and tells. What comes back is why it is not believed.
+    /// Compares a listing with the last trusted one, and tells if it is not believed.
     fn compare(
         &mut self,
         server: &ServerContext,
         key: &ProjectKey,
         declared: &ProjectSelector,
         listed: &BTreeMap<RepoId, ListedRepository>,
-    ) -> Option<Suspicion> {
+    ) -> Verdict {
         let Execution { applied, plan, accepted, .. } = self.execution;
-        let trusted = self.memories.get(&server.uid)?.trusted(key);
+        let Some(memory) = self.memories.get(&server.uid) else { return Verdict::Trusted(BTreeMap::new()) };
+        let trusted = memory.trusted(key);
         let stakes = stakes(&applied.declaration.plans, declared, plan);
-        let (suspicion, seen) = match judge(key, trusted.as_ref(), |id| listed.contains_key(&id), &stakes) {
-            Shrink::Nothing => (None, Seen::Not),
-            Shrink::Little(names) => {
-                let told = names.into_iter().map(|name| format!("{name} is no longer listed; its snapshots are kept"));
-                self.whole.warnings.extend(told);
-                (None, Seen::Not)
-            }
+        let (verdict, seen) = match judge(key, trusted.as_ref(), |id| listed.contains_key(&id), &stakes) {
+            Shrink::Nothing => (Verdict::Trusted(BTreeMap::new()), Seen::Not),
+            Shrink::Little(names) => (Verdict::Trusted(names), Seen::Not),
             Shrink::Much(suspicion) if accepted.iter().any(|accepted| folded(accepted) == folded(key)) => {
                 self.unaccepted.retain(|accepted| folded(accepted) != folded(key));
                 self.whole.warnings.push(suspicion.accepted());
-                (None, Seen::Not)
+                (Verdict::Accepted, Seen::Not)
             }
             Shrink::Much(suspicion) => {
                 self.whole.projects_failed.push(suspicion.failure());
-                let seen = suspicion.seen();
-                (Some(suspicion), seen)
+                (Verdict::Suspect, suspicion.seen())
             }
         };
         let address = Address::project(&key.clone().into());
         self.context.credentials.witness(Sighting { address, kind: shrink::CONDITION, seen });
-        suspicion
+        verdict
     }
 
     /// Remembers a listing, unless it is not believed, and gives what is there though it is not listed. A memory that
     /// fails is no reason to lose a run.
-    async fn remember(&mut self, listing: Listing<'_>, suspicion: Option<&Suspicion>) -> Vec<Repository> {
-        let Some(memory) = self.memories.get_mut(&listing.server.uid) else { return Vec::new() };
-        let trust = suspicion.map_or(Trust::Trusted, |suspicion| Trust::Suspect(&suspicion.missing));
-        match listing.remember(&mut memory.known, trust).await {
-            Ok(absent) => {
-                self.whole.ledger.add(&absent.ledger);
-                absent.found
-            }
-            Err(error) => {
-                self.forgot(&error);
-                Vec::new()
-            }
+    async fn remember(&mut self, listing: Listing<'_>, verdict: &Verdict) -> Absent {
+        let Some(memory) = self.memories.get_mut(&listing.server.uid) else { return Absent::default() };
+        let trust = match verdict {
+            Verdict::Trusted(_) => Trust::Trusted,
+            Verdict::Accepted => Trust::Accepted,
+            Verdict::Suspect => Trust::Suspect,
+        };
+        let (absent, remembered) = listing.remember(memory, trust).await;
+        self.whole.ledger.add(&absent.ledger);
+        if let Err(error) = remembered {
+            self.forgot(&error);
+        }
+        absent
+    }
+
+    /// Tells what became of repositories that a trusted listing, read as `reader`, leaves out.
+    fn tell(&mut self, key: &ProjectKey, verdict: Verdict, absent: &Absent, reader: Option<&AccountName>) {
+        let gone = match verdict {
+            Verdict::Trusted(gone) => gone,
+            Verdict::Accepted => BTreeMap::new(),
+            Verdict::Suspect => return,
+        };
+        let to = reader.map_or(String::new(), |account| format!(" to account {account}"));
+        let warnings = &mut self.whole.warnings;
+        for found in &absent.found {
+            let name = TaskName { project: key.clone(), slug: found.slug.clone() };
+            warnings.push(format!(
+                "{name} is not listed{to}, but answers by name: it is backed up. Check what the accounts may see"
+            ));
+        }
+        let found = |id: &RepoId| absent.found.iter().any(|found| found.id == *id);
+        for (id, name) in gone.into_iter().filter(|(id, _)| !found(id)) {
+            warnings.push(if absent.unknown.contains(&id) {
+                format!(
+                    "{name} is not listed{to}, and it could not be asked for by name: it is not backed up by this run; the \
+                     next run asks again"
+                )
+            } else {
+                format!("{name} is no longer listed; its snapshots are kept")
+            });
         }
     }
 

@@ -5,7 +5,7 @@
 //! trusted listing stays, every run tells, what is missing is asked for by name and backed up if it answers, and
 //! nothing of it may be forgotten. It ends when the repositories are back, or when a person accepts it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -47,7 +47,7 @@ pub(super) enum Shrink {
     /// Nothing.
     Nothing,
     /// So little that it is likely meant: the names.
-    Little(Vec<String>),
+    Little(BTreeMap<RepoId, String>),
     /// So much that somebody must look.
     Much(Suspicion),
 }
@@ -55,8 +55,6 @@ pub(super) enum Shrink {
 /// A listing that is not trusted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Suspicion {
-    /// What is missing from it.
-    pub(super) missing: BTreeSet<RepoId>,
     project: ProjectKey,
     what: String,
     names: String,
@@ -121,7 +119,6 @@ pub(super) fn judge(
             names = format!("{names} and {} more", gone.len() - TOLD);
         }
         return Shrink::Much(Suspicion {
-            missing: gone.iter().map(|(id, _)| *id).collect(),
             project: project.clone(),
             what: format!(
                 "{} of the {total} repositories that were listed on {} are no longer listed{share}",
@@ -134,7 +131,7 @@ pub(super) fn judge(
     }
     match missing(running).1 {
         gone if gone.is_empty() => Shrink::Nothing,
-        gone => Shrink::Little(gone.into_iter().map(|(_, one)| name(project, one)).collect()),
+        gone => Shrink::Little(gone.into_iter().map(|(id, one)| (id, name(project, one))).collect()),
     }
 }
 
@@ -196,7 +193,8 @@ mod tests {
 
     #[test]
     fn few_are_named() {
-        assert_eq!(judged(10, 8, &[None]), Shrink::Little(vec!["PAY/repo-8".into(), "PAY/repo-9".into()]));
+        let gone = [8, 9].map(|id| (RepoId(id), format!("PAY/repo-{id}")));
+        assert_eq!(judged(10, 8, &[None]), Shrink::Little(gone.into()));
         assert!(matches!(judged(10, 7, &[None]), Shrink::Little(_)));
         assert!(matches!(judged(3, 1, &[None]), Shrink::Little(_)));
     }
@@ -205,7 +203,6 @@ mod tests {
     fn many_or_all_are_an_alarm_that_says_how_to_accept_it() {
         for (before, now) in [(10, 6), (1, 0), (40, 0), (100, 69)] {
             let Shrink::Much(suspicion) = judged(before, now, &[None]) else { panic!("{before} {now}") };
-            assert_eq!(suspicion.missing.len() as u64, before - now);
             let failure = suspicion.failure();
             assert!(failure.error[0].starts_with(&(before - now).to_string()), "{failure:?}");
             let accept = "xopero run plan-0 --accept-listing PAY";

@@ -3,12 +3,16 @@
 use fake_bitbucket::{Account, Action, Kind, Options, Permission, When, World};
 use serde_json::Value;
 
-use crate::scene::{listed, run, run_for_people, summary, tidy};
+use crate::scene::{apply_pool, listed, run, run_for_people, summary, task, tidy};
 use crate::support::{Ended, Home, token_of};
 
-/// An account that reads PAY without some repositories.
+/// The account `main`, which reads PAY without some repositories.
 fn reader(hidden: &[String]) -> Account {
-    let account = Account::new("main").token(&token_of("main")).permission("PAY", Permission::Read);
+    named("main", hidden)
+}
+
+fn named(name: &str, hidden: &[String]) -> Account {
+    let account = Account::new(name).token(&token_of(name)).permission("PAY", Permission::Read);
     hidden.iter().fold(account, |account, slug| account.hide("PAY", slug))
 }
 
@@ -112,4 +116,78 @@ fn an_empty_page_with_success_hides_nothing() {
     let ended = run(&home, 0);
     assert!(summary(&ended)["warnings"].to_string().contains("repo-0010 is no longer listed"));
     assert_eq!(conditions(&ended), ["False"]);
+}
+
+/// Repositories of which the main account sees all, and two others not those that `hidden` chooses; backed up once, and
+/// applied with the plan of all three.
+fn three_views(count: usize, hidden: std::ops::Range<usize>) -> (Home, Vec<String>) {
+    let world = World::new();
+    let slugs: Vec<String> = world.project("PAY").many("repo", count).iter().map(|made| made.slug()).collect();
+    let options = Options::new().account(reader(&[]));
+    let limited = |options: Options, name| options.account(named(name, &slugs[hidden.clone()]));
+    let home = Home::new(world, ["one", "two"].into_iter().fold(options, limited));
+    apply_pool(&home, &[("extra-1", "one"), ("extra-2", "two")], &["extra-1", "extra-2"]);
+    run(&home, 0);
+    (home, slugs)
+}
+
+/// Lets the main account be refused the listing of the next run.
+fn refuse_main(home: &Home) {
+    let when = When::kind(Kind::Rest).path_contains("/projects/PAY/repos?").account("main").first(1);
+    home.server.fault(when, Action::status(429));
+}
+
+#[test]
+fn what_another_account_does_not_see_is_backed_up_by_name_and_stays_listed() {
+    let (home, slugs) = three_views(10, 2..4);
+    let world = home.server.world().clone();
+    world.find("PAY", &slugs[2]).unwrap().commit("main");
+    for changed in [1, 0] {
+        refuse_main(&home);
+        let ended = run(&home, 0);
+        let summary = summary(&ended);
+        let totals = &summary["totals"];
+        assert_eq!((&totals["changed"], &totals["unchanged"]), (&changed.into(), &(10 - changed).into()), "{summary}");
+        for slug in &slugs[2..4] {
+            let told = format!("PAY/{slug} is not listed to account ");
+            assert!(summary["warnings"].to_string().contains(&told), "{summary}");
+        }
+        assert!(!summary["warnings"].to_string().contains("no longer listed"), "{summary}");
+    }
+    world.find("PAY", &slugs[2]).unwrap().delete();
+    refuse_main(&home);
+    let warnings = summary(&run(&home, 0))["warnings"].to_string();
+    assert!(warnings.contains("PAY/repo-0003 is no longer listed; its snapshots are kept"), "{warnings}");
+    let warnings = summary(&run(&home, 0))["warnings"].to_string();
+    assert!(!warnings.contains("listed"), "told once, and all is as the main account sees it: {warnings}");
+}
+
+#[test]
+fn what_is_not_listed_is_asked_for_however_much_was_deleted_before() {
+    let (home, slugs) = three_views(15, 13..14);
+    let world = home.server.world().clone();
+    for slug in &slugs[..11] {
+        world.find("PAY", slug).unwrap().delete();
+    }
+    let accepted = home.xopero(&["run", "nightly", "--json", "--accept-listing", "PAY"]).success();
+    tidy(&home, &accepted);
+    refuse_main(&home);
+    let ended = run(&home, 0);
+    assert_eq!(task(&ended, &slugs[13])["result"], "unchanged");
+}
+
+#[test]
+fn what_nobody_can_ask_for_stays_on_the_listing() {
+    let (home, slugs) = three_views(10, 2..3);
+    let by_name = format!("/repos/{}", slugs[2]);
+    let broken = home.server.fault(When::kind(Kind::Rest).path_contains(&by_name), Action::status(500));
+    for _ in 0..2 {
+        refuse_main(&home);
+        let summary = summary(&run(&home, 0));
+        assert_eq!(summary["totals"]["unchanged"], 9, "{summary}");
+        assert!(summary["warnings"].to_string().contains("it could not be asked for by name"), "{summary}");
+    }
+    broken.remove();
+    refuse_main(&home);
+    assert_eq!(summary(&run(&home, 0))["totals"]["unchanged"], 10);
 }
