@@ -41,19 +41,38 @@ pub(super) async fn list_projects(
     (listed, std::mem::take(&mut caller.ledger))
 }
 
+/// What a listing is wanted of.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The project.
+    pub(super) key: &'a ProjectKey,
+    /// What declares it.
+    pub(super) declared: &'a ProjectSelector,
+    /// What the plan takes of it.
+    pub(super) planned: &'a PlannedProject,
+    /// One repository instead of all that are in scope.
+    pub(super) only: Option<&'a RepoSlug>,
+}
+
+impl Wanted<'_> {
+    /// Whether a repository is in scope.
+    pub(super) fn takes(&self, slug: &RepoSlug) -> bool {
+        self.planned.selects(slug) && self.only.is_none_or(|only| only == slug)
+    }
+}
+
 /// Lists a project, all pages, archived repositories included. Credentials are those of what declares it: the main one,
 /// so that what is listed does not change with whose turn it is; another one, if that has no budget or does not see the
-/// project. The account book comes back also with an error.
+/// project. The account book comes back also with an error. `scope` is what a refusal is about.
 pub(super) async fn list_project(
-    key: &ProjectKey,
-    declared: &ProjectSelector,
-    planned: &PlannedProject,
-    only: Option<&RepoSlug>,
+    wanted: Wanted<'_>,
+    scope: Scope<'_>,
     server: &Arc<ServerContext>,
     credentials: &Credentials,
     events: &Arc<dyn EventSink>,
 ) -> (Result<Inventory, TaskError>, Ledger) {
-    let caller = Caller::new(declared, format!("project {key}"), Scope::Listing(key));
+    let Wanted { key, declared, .. } = wanted;
+    let caller = Caller::new(declared, format!("project {key}"), scope);
     let mut caller = caller.beginning_as_main(credentials);
     let id = |repository: &Repository| repository.id.0;
     let listed = all_pages("repository", id, List::repositories(key), server, credentials, &mut caller).await;
@@ -61,9 +80,7 @@ pub(super) async fn list_project(
     let inventory = listed.map(|Listed { entries, quarantined, reader }| {
         let total = entries.len();
         let listed = entries.values().map(|repository| (repository.id, repository.listed())).collect();
-        let in_scope = entries
-            .into_values()
-            .filter(|repository| planned.selects(&repository.slug) && only.is_none_or(|only| *only == repository.slug));
+        let in_scope = entries.into_values().filter(|repository| wanted.takes(&repository.slug));
         let mut tasks: Vec<_> = in_scope.map(|repository| task(key, declared, repository, server)).collect();
         tasks.sort_by(|one, other| one.name.cmp(&other.name));
         events.emit(&Event::ProjectListed {

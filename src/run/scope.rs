@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::conclude::Whole;
 use super::dispatch::{Context, Execution, Servers};
 use super::error::lines;
-use super::inventory::{list_project, list_projects, task};
+use super::inventory::{Inventory, Wanted, list_project, list_projects, task};
 use super::memory::Memory;
+use super::permission::{Scope, is_missing_project};
 use super::remember::{Absent, Listing, Trust};
 use super::server::ServerContext;
 use super::shrink::{self, Shrink, judge, stakes};
@@ -15,7 +16,7 @@ use super::task::Task;
 use super::{Event, ProjectFailure, TaskError, TaskName};
 use crate::model::{
     AccountName, Address, BackupPlan, Declaration, ListedRepository, Pattern, PlannedProject, ProjectKey,
-    ProjectSelector, RepoId, RepoSlug, Seen, ServerName, Sighting, Uid,
+    ProjectSelector, RepoId, Seen, ServerName, Sighting, Uid,
 };
 use crate::state::StateError;
 
@@ -96,7 +97,7 @@ impl Survey<'_> {
         match declared {
             ProjectSelector::Key(key) => self.repositories(key, declared, planned).await,
             ProjectSelector::Pattern(pattern) => {
-                for key in self.matching(declared, pattern).await? {
+                for key in self.matching(declared, planned, pattern).await? {
                     self.repositories(&key, declared, planned).await?;
                 }
                 Ok(())
@@ -106,7 +107,12 @@ impl Survey<'_> {
 
     /// The projects that a pattern selects: those that the main credential may see, that fit, and that are not
     /// declared by their key.
-    async fn matching(&mut self, declared: &ProjectSelector, pattern: &Pattern) -> Result<Vec<ProjectKey>, Stopped> {
+    async fn matching(
+        &mut self,
+        declared: &ProjectSelector,
+        planned: &PlannedProject,
+        pattern: &Pattern,
+    ) -> Result<Vec<ProjectKey>, Stopped> {
         let declaration = &self.execution.applied.declaration;
         let name = &declaration.projects[declared].server;
         let server = &self.servers[name];
@@ -134,7 +140,7 @@ impl Survey<'_> {
             .cloned()
             .collect();
         for key in missing {
-            self.missing_project(&key, declared).await;
+            self.missing_project(&key, declared, planned).await?;
         }
         let event = Event::ProjectsFound { pattern: declared.clone(), projects: keys.clone() };
         self.context.events.emit(&event);
@@ -151,43 +157,59 @@ impl Survey<'_> {
             self.not_listed(ProjectSelector::Key(key.clone()));
             return Ok(());
         }
-        let Context { credentials, events, .. } = self.context;
-        let server = &self.servers[&self.execution.applied.declaration.projects[declared].server];
-        let only = self.execution.only.as_ref();
-        let (listed, ledger) = list_project(key, declared, planned, only, server, credentials, events).await;
-        self.whole.ledger.add(&ledger);
-        let project = ProjectSelector::Key(key.clone());
-        let inventory = match listed {
+        let wanted = self.wanted(key, declared, planned);
+        let server = self.server(declared);
+        let inventory = match self.list(wanted, Scope::Listing(key), &server).await {
             Ok(inventory) => inventory,
-            Err(error) => return self.failed(&project, &error),
+            Err(error) => return self.failed(&ProjectSelector::Key(key.clone()), &error),
         };
-        let server = Arc::clone(server);
         let verdict = self.compare(&server, key, declared, &inventory.listed);
-        let listing = Listing {
-            context: self.context,
-            server: &server,
-            declared,
-            planned,
-            project: key,
-            repositories: inventory.listed,
-        };
-        let mut absent = self.remember(listing, &verdict).await;
-        let chosen = |slug: &RepoSlug| planned.selects(slug) && only.is_none_or(|only| only == slug);
-        absent.found.retain(|found| chosen(&found.slug));
-        self.tell(key, verdict, &absent, inventory.reader.as_ref());
-        let by_name = absent.found.into_iter().map(|repository| task(key, declared, repository, &server));
-        let seen = &mut self.seen;
-        let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));
-        self.tasks.extend(inventory.tasks.into_iter().chain(by_name).filter(fresh));
-        self.whole.projects_failed.extend(unusable(&project, &inventory.quarantined));
+        self.take(wanted, &server, inventory, verdict).await;
         Ok(())
     }
 
-    /// A project that fitted a pattern and is not there any more: all of its repositories are missing.
-    async fn missing_project(&mut self, key: &ProjectKey, declared: &ProjectSelector) {
-        let server = Arc::clone(&self.servers[&self.execution.applied.declaration.projects[declared].server]);
-        let nothing = BTreeMap::new();
-        let verdict = self.compare(&server, key, declared, &nothing);
+    /// A project that fitted a pattern and is on the list of projects no more. It is asked for by its key: what answers
+    /// is backed up, though it does not end the alarm. If nothing does, all of its repositories are missing.
+    async fn missing_project(
+        &mut self,
+        key: &ProjectKey,
+        declared: &ProjectSelector,
+        planned: &PlannedProject,
+    ) -> Result<(), Stopped> {
+        let server = self.server(declared);
+        let verdict = self.compare(&server, key, declared, &BTreeMap::new());
+        let is_missed = match &verdict {
+            Verdict::Trusted(gone) => !gone.is_empty(),
+            Verdict::Accepted => false,
+            Verdict::Suspect => true,
+        };
+        if is_missed {
+            if self.context.deadline.is_reached() {
+                self.not_listed(ProjectSelector::Key(key.clone()));
+                return Ok(());
+            }
+            let wanted = self.wanted(key, declared, planned);
+            // That the accounts do not see it is told by the verdict.
+            match self.list(wanted, Scope::Server, &server).await {
+                Ok(inventory) => {
+                    let verdict = match verdict {
+                        Verdict::Suspect => Verdict::Suspect,
+                        Verdict::Trusted(_) | Verdict::Accepted => {
+                            self.compare(&server, key, declared, &inventory.listed)
+                        }
+                    };
+                    self.whole.warnings.push(format!(
+                        "project {key} is not on the list of projects, but answers by its key: it is backed up. Check what \
+                         the main credential of {declared} may see"
+                    ));
+                    self.take(wanted, &server, inventory, verdict).await;
+                    return Ok(());
+                }
+                Err(TaskError::NoCredential { .. }) => {}
+                Err(error) if error.http().is_some_and(is_missing_project) => {}
+                Err(error) => return self.failed(&ProjectSelector::Key(key.clone()), &error),
+            }
+        }
         if !matches!(verdict, Verdict::Suspect) {
             self.tell(key, verdict, &Absent::default(), None);
             let recorded =
@@ -196,6 +218,45 @@ impl Survey<'_> {
                 self.forgot(&error);
             }
         }
+        Ok(())
+    }
+
+    fn wanted<'w>(&self, key: &'w ProjectKey, declared: &'w ProjectSelector, planned: &'w PlannedProject) -> Wanted<'w>
+    where
+        Self: 'w,
+    {
+        Wanted { key, declared, planned, only: self.execution.only.as_ref() }
+    }
+
+    fn server(&self, declared: &ProjectSelector) -> Arc<ServerContext> {
+        Arc::clone(&self.servers[&self.execution.applied.declaration.projects[declared].server])
+    }
+
+    async fn list(
+        &mut self,
+        wanted: Wanted<'_>,
+        scope: Scope<'_>,
+        server: &Arc<ServerContext>,
+    ) -> Result<Inventory, TaskError> {
+        let Context { credentials, events, .. } = self.context;
+        let (listed, ledger) = list_project(wanted, scope, server, credentials, events).await;
+        self.whole.ledger.add(&ledger);
+        listed
+    }
+
+    /// Makes tasks of a listing, and of what it leaves out and is there all the same.
+    async fn take(&mut self, wanted: Wanted<'_>, server: &Arc<ServerContext>, inventory: Inventory, verdict: Verdict) {
+        let Wanted { key, declared, planned, .. } = wanted;
+        let Inventory { tasks, listed: repositories, quarantined, reader } = inventory;
+        let listing = Listing { context: self.context, server, declared, planned, project: key, repositories };
+        let mut absent = self.remember(listing, &verdict).await;
+        absent.found.retain(|found| wanted.takes(&found.slug));
+        self.tell(key, verdict, &absent, reader.as_ref());
+        let by_name = absent.found.into_iter().map(|repository| task(key, declared, repository, server));
+        let seen = &mut self.seen;
+        let fresh = |task: &Task| seen.insert((task.server.uid, task.repository.id));
+        self.tasks.extend(tasks.into_iter().chain(by_name).filter(fresh));
+        self.whole.projects_failed.extend(unusable(&ProjectSelector::Key(key.clone()), &quarantined));
     }
 
     /// Compares a listing with the last trusted one, and tells if it is not believed.

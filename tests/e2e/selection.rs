@@ -1,6 +1,6 @@
 //! Projects by pattern, and credentials that serve many projects.
 
-use fake_bitbucket::{Account, Entry, Options, Permission, World};
+use fake_bitbucket::{Account, Action, Entry, Kind, Options, Permission, When, World};
 use serde_json::Value;
 
 use crate::file;
@@ -85,6 +85,63 @@ fn a_project_that_is_no_longer_listed_is_missed() {
     assert_eq!(failed[0]["project"], "TEAM-B", "{failed}");
     assert!(failed[0]["error"][0].as_str().unwrap().contains("no longer listed"), "{failed}");
     assert_eq!(listed(&home).len(), 2, "what was backed up is kept");
+}
+
+#[test]
+fn a_project_that_answers_by_its_key_is_backed_up_though_the_list_of_projects_leaves_it_out() {
+    let world = World::new();
+    for key in ["TEAM-A", "TEAM-B"] {
+        world.project(key).many("repo", 3);
+    }
+    let home = Home::new(world.clone(), readers(&["main"]));
+    teams(&home);
+    run(&home, 0);
+    world.find("TEAM-B", "repo-0002").unwrap().commit("main");
+    world.project("TEAM-B").repository("fresh", |recipe| recipe.commits(1));
+    let empty = r#"{"size":0,"limit":1000,"isLastPage":true,"values":[],"start":0}"#;
+    home.server.fault(When::kind(Kind::Rest).path_contains("/projects?"), Action::ReplaceBody(empty.into()));
+    for (new, changed, unchanged) in [(1, 1, 5), (0, 0, 7)] {
+        let summary = summary(&run(&home, 8));
+        let totals = &summary["totals"];
+        let found = ["new", "changed", "unchanged"].map(|what| totals[what].as_u64().unwrap());
+        assert_eq!(found, [new, changed, unchanged], "{summary}");
+        assert_eq!(summary["projects_failed"].as_array().map(Vec::len), Some(2), "{summary}");
+        let warnings = summary["warnings"].to_string();
+        assert!(warnings.contains("project TEAM-B is not on the list of projects, but answers"), "{warnings}");
+    }
+    home.xopero(&["status"]).success().says("degraded");
+    // Neither may a part of it be missing then.
+    let pages = When::kind(Kind::Rest).path_contains("/projects/TEAM-B/repos?");
+    home.server.fault(pages, Action::ReplaceBody(empty.into()));
+    assert_eq!(summary(&run(&home, 8))["totals"]["unchanged"], 6, "what was on a trusted listing answers by name");
+    home.server.clear_faults();
+    assert_eq!(summary(&run(&home, 0))["totals"]["unchanged"], 7);
+}
+
+#[test]
+fn a_project_that_is_hidden_is_asked_for_until_that_is_accepted() {
+    let world = World::new();
+    for key in ["TEAM-A", "TEAM-B"] {
+        world.project(key).many("repo", 3);
+    }
+    let home = Home::new(world, readers(&["main"]));
+    teams(&home);
+    run(&home, 0);
+    let asked = |home: &Home| home.server.log().count(|entry| entry.path.contains("TEAM-B"));
+    home.server.set_account(Account::reader("main", &token_of("main")).permission("TEAM-B", Permission::None));
+    for _ in 0..2 {
+        home.server.log().clear();
+        let ended = run(&home, 8);
+        assert_eq!(summary(&ended)["projects_failed"].as_array().map(Vec::len), Some(1), "one alarm, not two");
+        assert_eq!(asked(&home), 1);
+        assert!(!ended.stdout.contains("permission_lost"), "it is told once");
+    }
+    let accepted = home.xopero(&["run", "nightly", "--accept-listing", "TEAM-B"]).success();
+    tidy(&home, &accepted);
+    home.server.log().clear();
+    run(&home, 0);
+    assert_eq!(asked(&home), 0);
+    assert_eq!(listed(&home).len(), 6, "snapshots are kept");
 }
 
 #[test]
