@@ -65,9 +65,14 @@ impl ServerSeen {
         }
     }
 
+    /// When it answered about its limits. An earlier version kept no time for that alone.
+    pub fn answered_about_limits(&self) -> Option<Timestamp> {
+        self.limits_asked.or_else(|| self.limit.map(|_| self.observed_at))
+    }
+
     /// Whether there is no need to ask it for its limits: it has answered, and not too long ago.
     pub fn has_answered_about_limits(&self, now: Timestamp) -> bool {
-        let asked = self.limits_asked.or_else(|| self.limit.map(|_| self.observed_at));
+        let asked = self.answered_about_limits();
         asked.is_some_and(|asked| now.duration_since(asked).unsigned_abs() < LIMITS_LAST)
     }
 }

@@ -149,9 +149,12 @@ fn about(name: &ServerName, server: &ServerSeen) -> String {
                 Some(RateLimit::Bucket { burst, refill_per_second }) => {
                     format!("{burst} requests at once and {refill_per_second} a second for each account")
                 }
-                None => "it does not tell its limits".to_owned(),
+                None if server.limits_asked.is_some() => "it does not tell its limits".to_owned(),
+                None => "its limits are not known: they were not asked, or it did not answer".to_owned(),
             };
-            format!("server/{name}: Bitbucket{version}; {limit}.")
+            let before = server.limits_asked.filter(|asked| *asked != server.observed_at);
+            let when = before.map(|asked| format!(" (as it said {})", asked.strftime("%Y-%m-%d")));
+            format!("server/{name}: Bitbucket{version}; {limit}{}.", when.unwrap_or_default())
         }
     }
 }
@@ -192,6 +195,7 @@ pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Add
             "version": server.version,
             "limit": server.limit,
             "exceptions": server.exceptions,
+            "limits_asked": server.limits_asked,
         })
     });
     credentials.chain(servers).collect()
@@ -296,5 +300,22 @@ RESTORES existing: it can push into repositories that are there, and make none.
 This took 4 requests.
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_a_server_allows_is_told_with_when_it_said_so() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let said = |limit, asked: Option<i64>| {
+            let (reach, exceptions) = (Reach::Answered, BTreeMap::new());
+            let limits_asked = asked.map(at);
+            let seen = ServerSeen { observed_at: at(90_000), reach, version: None, limit, exceptions, limits_asked };
+            about(&"bb".parse().unwrap(), &seen)
+        };
+        let unlimited = Some(RateLimit::Unlimited);
+        assert_eq!(said(unlimited, Some(90_000)), "server/bb: Bitbucket; accounts are not limited.");
+        let before = " (as it said 1970-01-01).";
+        assert_eq!(said(unlimited, Some(0)), format!("server/bb: Bitbucket; accounts are not limited{before}"));
+        assert_eq!(said(None, Some(90_000)), "server/bb: Bitbucket; it does not tell its limits.");
+        assert!(said(None, None).ends_with("; its limits are not known: they were not asked, or it did not answer."));
     }
 }

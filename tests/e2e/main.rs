@@ -27,6 +27,7 @@ mod killed;
 mod kills;
 mod limits;
 mod listed;
+mod looks;
 mod lsp;
 mod meanings;
 mod observe;

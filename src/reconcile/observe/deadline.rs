@@ -88,6 +88,12 @@ impl Budget {
         self.accounts.lock().expect("no holder panics").entry(account.clone()).or_default().closed = Some(why);
     }
 
+    /// Whether an account is left alone.
+    pub(super) fn is_closed(&self, account: &AccountName) -> bool {
+        let accounts = self.accounts.lock().expect("no holder panics");
+        accounts.get(account).is_some_and(|spent| spent.closed.is_some())
+    }
+
     /// What was asked of each account.
     pub(super) fn spent(&self) -> BTreeMap<AccountName, Spent> {
         let mut spent = self.accounts.lock().expect("no holder panics").clone();

@@ -57,7 +57,7 @@ pub(super) async fn ask(
     let http = match client(declared, look) {
         Ok(http) => http,
         Err(reach) => {
-            answers.server = Some((name.clone(), seen(look, reach)));
+            answers.server = Some((name.clone(), seen(look, reach, known.servers.get(name))));
             return answers;
         }
     };
@@ -101,7 +101,8 @@ impl Asked<'_> {
             }
         };
         let (verdict, version) = self.login(&first.1).await;
-        let mut server = ServerSeen { version, ..seen(self.look, verdict.reach.clone()) };
+        let mut server = seen(self.look, verdict.reach.clone(), before);
+        server.version = version.or(server.version);
         if verdict.reach != Reach::Answered {
             server.reach = self.explain(verdict.reach).await;
             answers.server = Some((self.name.clone(), server));
@@ -115,41 +116,26 @@ impl Asked<'_> {
         let others = stream::iter(queue).map(|secret| async move {
             match self.open(secret.credential, identities) {
                 Ok(authorization) => {
-                    let login = self.login(&authorization).await.0.login;
-                    (secret, Some(authorization), login)
+                    let (verdict, version) = self.login(&authorization).await;
+                    (secret, Some(authorization), verdict.login, version)
                 }
-                Err(why) => (secret, None, Login::Sealed { why }),
+                Err(why) => (secret, None, Login::Sealed { why }, None),
             }
         });
         let others: Vec<_> = others.buffer_unordered(limit).collect().await;
-        let first = (first.0, Some(first.1), verdict.login);
+        let first = (first.0, Some(first.1), verdict.login, None);
         let mut accepted = Vec::new();
-        for (secret, authorization, login) in std::iter::once(first).chain(others) {
+        for (secret, authorization, login, version) in std::iter::once(first).chain(others) {
             self.enter_login(&secret, candidates, &login, answers);
+            server.version = version.or(server.version);
             if let (Login::Confirmed, Some(authorization)) = (login, authorization) {
                 accepted.push((secret, authorization));
             }
         }
-        if let Some((_, authorization)) = accepted.first() {
-            let answer = self.send(authorization, self.client.rate_limit(authorization)).await.ok().flatten();
-            (server.limit, server.limits_asked) = match answer {
-                Some(limit) => (limit, Some(server.observed_at)),
-                None => before.map_or((None, None), |before| (before.limit, before.limits_asked)),
-            };
-        }
         if matches!(self.look.part, Part::Credentials(_)) {
             answers.users = self.users(&accepted).await;
         }
-        if matches!(server.limit, Some(RateLimit::Bucket { .. })) {
-            // What is known of accounts that were not looked at stays.
-            server.exceptions = before.map(|before| before.exceptions.clone()).unwrap_or_default();
-            for (account, own) in self.exceptions(&accepted, &answers.users).await {
-                match own {
-                    Some(limit) => server.exceptions.insert(account, limit),
-                    None => server.exceptions.remove(&account),
-                };
-            }
-        }
+        self.limits(&accepted, &answers.users, &mut server).await;
         answers.server = Some((self.name.clone(), server));
         let users = accepted.iter().flat_map(|(secret, authorization)| {
             secret.users.iter().map(move |user| (&candidates[*user], authorization))
@@ -168,6 +154,40 @@ impl Asked<'_> {
         };
         let version = said.as_ref().and_then(|said| said.as_ref().ok()).map(|version| version.version.clone());
         (verdict(said.as_ref(), authorization.account()), version)
+    }
+
+    /// What the server allows, as far as it answers: what it said before holds until it says something else.
+    async fn limits(
+        &self,
+        accepted: &[(Secret<'_>, Authorization)],
+        users: &BTreeMap<AccountName, User>,
+        server: &mut ServerSeen,
+    ) {
+        for authorization in by_account(accepted).into_values() {
+            if let Ok(Some(limit)) = self.send(authorization, self.client.rate_limit(authorization)).await {
+                // Another credential may have been told.
+                server.limit = limit.or(server.limit);
+                server.limits_asked = Some(server.observed_at);
+                break;
+            }
+            // One that has no budget left did not answer for the server.
+            if !self.budget.is_closed(authorization.account()) {
+                break;
+            }
+        }
+        match server.limit {
+            Some(RateLimit::Bucket { .. }) => {
+                // What is known of accounts that were not looked at stays.
+                for (account, own) in self.exceptions(accepted, users).await {
+                    match own {
+                        Some(limit) => server.exceptions.insert(account, limit),
+                        None => server.exceptions.remove(&account),
+                    };
+                }
+            }
+            Some(RateLimit::Unlimited) => server.exceptions.clear(),
+            None => {}
+        }
     }
 
     /// Asks a busy server what it is busy with.
@@ -240,9 +260,23 @@ fn by_account<'a>(accepted: &'a [(Secret<'_>, Authorization)]) -> BTreeMap<&'a A
     accounts
 }
 
-fn seen(look: &Look<'_>, reach: Reach) -> ServerSeen {
+/// What is said of a server that was just asked: what it did not say in this look is as it was.
+fn seen(look: &Look<'_>, reach: Reach, before: Option<&ServerSeen>) -> ServerSeen {
     let observed_at = look.clock.now();
-    ServerSeen { observed_at, reach, version: None, limit: None, exceptions: BTreeMap::new(), limits_asked: None }
+    match before {
+        Some(before) => {
+            let limits_asked = before.answered_about_limits();
+            ServerSeen { observed_at, reach, limits_asked, ..before.clone() }
+        }
+        None => ServerSeen {
+            observed_at,
+            reach,
+            version: None,
+            limit: None,
+            exceptions: BTreeMap::new(),
+            limits_asked: None,
+        },
+    }
 }
 
 pub(super) fn skipped(address: Address, message: String) -> Note {
