@@ -71,10 +71,19 @@ pub struct RefusedLogin {
 impl RefusedLogin {
     /// What is known after one more refusal. Nothing, if to ask again does no harm.
     pub fn after(before: Option<&Self>, reason: LoginRefusal, why: &str, now: Timestamp) -> Option<Self> {
+        let together = before.is_some_and(|before| before.is_just_refused(now));
+        Self::counted(before, (reason, why), if together { 0 } else { 1 }, now)
+    }
+
+    /// The same of one that was sent by itself: it counts, however shortly it comes after another one.
+    pub fn after_another(before: Option<&Self>, reason: LoginRefusal, why: &str, now: Timestamp) -> Option<Self> {
+        Self::counted(before, (reason, why), 1, now)
+    }
+
+    fn counted(before: Option<&Self>, (reason, why): (LoginRefusal, &str), more: u32, now: Timestamp) -> Option<Self> {
         let wrong = before.map_or(0, |before| before.wrong);
         let wrong = match reason {
-            LoginRefusal::WrongSecret if before.is_some_and(|before| before.is_just_refused(now)) => wrong,
-            LoginRefusal::WrongSecret => wrong.saturating_add(1),
+            LoginRefusal::WrongSecret => wrong.saturating_add(more),
             LoginRefusal::Captcha => wrong,
             LoginRefusal::NotAccepted | LoginRefusal::Unlicensed | LoginRefusal::BasicBlocked => return None,
         };
@@ -158,6 +167,8 @@ mod tests {
         assert_eq!((second.wrong, second.last), (1, together));
         let later = RefusedLogin::after(Some(&second), LoginRefusal::WrongSecret, "no", at(1)).unwrap();
         assert_eq!(later.wrong, 2);
+        let alone = RefusedLogin::after_another(Some(&first), LoginRefusal::WrongSecret, "no", together).unwrap();
+        assert_eq!((alone.wrong, alone.until()), (2, together.saturating_add(Duration::from_hours(6)).unwrap()));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl StateStore {
         limit: Limit,
         change: impl Fn(&mut SharedBudget, Timestamp) -> T,
     ) -> Result<Option<T>, StateError> {
-        self.change_budget_at(&format!("{} {}", holder.server(), holder.account()), limit, change).await
+        self.change_budget_at(&shared(holder), limit, change).await
     }
 
     /// Remembers what is left of the budget of an account that this process uses alone: so many requests, and how long
@@ -62,6 +62,28 @@ impl StateStore {
         let (available, until) = budget.left(now);
         let rest = until.map(|until| Duration::try_from(until.duration_since(now)).unwrap_or_default());
         Ok(SharedBudget::full(limit, now).map(|_| (available, rest)))
+    }
+
+    /// How long an account rests yet after a refusal, by what any process has told of it. Nothing, if it does not.
+    pub async fn rest_of(&self, holder: &Holder) -> Result<Option<Duration>, StateError> {
+        const WHAT: &str = "whether an account rests";
+        let statement = format!("SELECT {} AS now, body FROM budgets WHERE holder IN ($1, $2)", self.engine.now());
+        let rows = sqlx::query(AssertSqlSafe(statement.as_str()))
+            .bind(left(holder))
+            .bind(shared(holder))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed("read whether an account rests"))?;
+        let mut longest = None;
+        for row in rows {
+            let read = self.read(WHAT, &row);
+            let now = read.time("now")?;
+            // What another version wrote says nothing.
+            let Ok(mut budget) = read.json::<SharedBudget>("body") else { continue };
+            let rest = budget.left(now).1.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+            longest = longest.max(rest.filter(|rest| !rest.is_zero()));
+        }
+        Ok(longest)
     }
 
     async fn change_budget_at<T>(
@@ -112,6 +134,11 @@ impl StateStore {
             }
         }
     }
+}
+
+/// Where a budget is that several processes share.
+fn shared(holder: &Holder) -> String {
+    format!("{} {}", holder.server(), holder.account())
 }
 
 /// Where the rest of a budget is that somebody used alone: apart from what is shared, which is a part of the limit.
@@ -175,6 +202,22 @@ mod tests {
         assert!(matches!(reserve(&store, 1).await, Share::Granted(_)), "what is shared is another matter");
         let free = Limit { limit: RateLimit::Unlimited, ..limit };
         assert_eq!(store.left_budget(&holder(), free).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_was_refused_tells_that_the_account_rests() {
+        let (_home, store) = fresh().await;
+        let limit = limit(100, 1);
+        let rest = async || store.rest_of(&holder()).await.unwrap();
+        store.leave_budget(&holder(), limit, (40, None)).await.unwrap();
+        assert_eq!(rest().await, None, "an empty bucket is no refusal");
+        store.leave_budget(&holder(), limit, (0, Some(Duration::from_mins(2)))).await.unwrap();
+        let alone = rest().await.unwrap();
+        assert!(alone > Duration::from_mins(1) && alone <= Duration::from_mins(2), "{alone:?}");
+        let until = |now: Timestamp| now.saturating_add(Duration::from_mins(5)).unwrap();
+        let refuse = |budget: &mut SharedBudget, now| budget.refused(now, until(now));
+        store.change_budget(&holder(), limit, refuse).await.unwrap().unwrap();
+        assert!(rest().await.unwrap() > Duration::from_mins(4), "the longest counts");
     }
 
     #[tokio::test]

@@ -31,6 +31,19 @@ impl StateStore {
         .await
     }
 
+    /// The same of a password that somebody sent by itself: each time counts.
+    pub async fn refuse_login_again(
+        &self,
+        mark: &PasswordMark,
+        (reason, why): (LoginRefusal, &str),
+        now: Timestamp,
+    ) -> Result<Option<RefusedLogin>, StateError> {
+        self.amend((KIND, &mark.to_string()), "record that a password was refused", |before: Option<RefusedLogin>| {
+            RefusedLogin::after_another(before.as_ref(), reason, why, now)
+        })
+        .await
+    }
+
     /// A password was accepted: what was known against it is forgotten.
     pub async fn accept_login(&self, mark: &PasswordMark) -> Result<(), StateError> {
         sqlx::query("DELETE FROM observed WHERE kind = $1 AND name = $2")

@@ -33,7 +33,7 @@ pub fn render(
         table.row([
             name.to_owned(),
             seen.account.to_string(),
-            login(&seen.login).to_owned(),
+            login(checked).to_owned(),
             may(checked).to_owned(),
             restores(checked).to_owned(),
             expires.map_or_else(|| "not said".to_owned(), |day| day.to_string()),
@@ -96,8 +96,10 @@ fn whose(user: &User) -> String {
     format!("{}slug {}, {active}{kind}", name.unwrap_or_default(), shown(user.slug.as_str()))
 }
 
-const fn login(login: &Login) -> &'static str {
-    match login {
+const fn login(checked: &Checked) -> &'static str {
+    match &checked.seen.login {
+        Login::Refused { .. } if checked.left_alone => "set aside",
+        Login::Unknown { .. } if checked.left_alone => "not asked",
         Login::Confirmed => "ok",
         Login::Other { .. } => "somebody else",
         Login::Nobody => "nobody",
@@ -161,32 +163,34 @@ fn about(name: &ServerName, server: &ServerSeen) -> String {
 
 /// What `--json` prints after its first line: one `credential_check` each, then one `server` each.
 pub fn to_json_lines(found: &[Checked], looked: &Looked, shared: &[(Address, Address)]) -> Vec<Json> {
-    let credentials = found.iter().map(|Checked { address, seen, power, user, expires, ending, limited }| {
-        let shares = shared.iter().find(|(one, _)| one == address).map(|(_, other)| other);
-        json!({
-            "type": "credential_check",
-            "address": address,
-            "server": seen.server,
-            "account": seen.account,
-            "login": seen.login,
-            "project": seen.project,
-            "repositories": seen.repositories,
-            "power": power.map(Power::as_str),
-            "user": user.as_ref().map(|user| json!({
-                "slug": user.slug.as_str(),
-                "display_name": user.display_name,
-                "active": user.active,
-                "kind": match user.kind {
-                    UserKind::Normal => "normal",
-                    UserKind::Service => "service",
-                },
-            })),
-            "expires": expires,
-            "ending": ending,
-            "limited": limited,
-            "shares_account_with": shares,
-        })
-    });
+    let credentials =
+        found.iter().map(|Checked { address, seen, power, user, expires, ending, limited, left_alone }| {
+            let shares = shared.iter().find(|(one, _)| one == address).map(|(_, other)| other);
+            json!({
+                "type": "credential_check",
+                "address": address,
+                "server": seen.server,
+                "account": seen.account,
+                "login": seen.login,
+                "project": seen.project,
+                "repositories": seen.repositories,
+                "power": power.map(Power::as_str),
+                "user": user.as_ref().map(|user| json!({
+                    "slug": user.slug.as_str(),
+                    "display_name": user.display_name,
+                    "active": user.active,
+                    "kind": match user.kind {
+                        UserKind::Normal => "normal",
+                        UserKind::Service => "service",
+                    },
+                })),
+                "expires": expires,
+                "ending": ending,
+                "limited": limited,
+                "left_alone": left_alone,
+                "shares_account_with": shares,
+            })
+        });
     let servers = looked.seen.servers.iter().map(|(name, server)| {
         json!({
             "type": "server",
@@ -237,10 +241,11 @@ mod tests {
         let (seen_project, visible) = (|| Sight::Visible, || Sight::Visible);
         let found = [
             ("main", "svc-backup", Login::Confirmed, visible(), Some(Power::Write), Some("2027-03-01")),
-            ("extra-1", "svc-backup-1", refused, Sight::Unknown, None, None),
+            ("extra-1", "svc-backup-1", refused.clone(), Sight::Unknown, None, None),
             ("extra-2", "SVC-backup", Login::Confirmed, hidden(), None, None),
             ("extra-3", "svc-restore", Login::Confirmed, visible(), Some(Power::Create), None),
             ("extra-4", "svc-backup-4", Login::Confirmed, visible(), Some(Power::Read), None),
+            ("extra-5", "svc-backup-5", refused.clone(), Sight::Unknown, None, None),
         ]
         .map(|(name, account, login, repositories, power, expires)| Checked {
             address: address(name),
@@ -250,6 +255,7 @@ mod tests {
             expires: expires.map(|day| day.parse().unwrap()),
             ending: expires.map(|day| format!("it works until {day}: seal a new one")),
             limited: name == "extra-3",
+            left_alone: name == "extra-5",
         });
         let server = ServerSeen {
             observed_at: Timestamp::UNIX_EPOCH,
@@ -282,6 +288,7 @@ PAY/extra-1  svc-backup-1  wrong secret  -              -         not said
 PAY/extra-2  SVC-backup    ok            not read       no        not said
 PAY/extra-3  svc-restore   ok            project admin  yes       not said
 PAY/extra-4  svc-backup-4  ok            read           no        not said
+PAY/extra-5  svc-backup-5  set aside     -              -         not said
 
 ! credential/PAY/main: it works until 2027-03-01: seal a new one
 ! credential/PAY/extra-1: is not accepted:

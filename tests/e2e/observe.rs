@@ -411,7 +411,7 @@ fn a_password_that_was_refused_is_not_tried_again_by_a_plan() {
         assert_eq!(notes(&ended), ["not-observed credential/PAY/main"]);
     }
     assert!(home.server.log().is_empty(), "the account would be locked");
-    home.xopero(&["credential", "check", "PAY"]).expect(7).says("wrong secret");
+    home.xopero(&["credential", "check", "PAY", "main"]).expect(7).says("wrong secret");
     home.xopero_with_input(&add, "right").success();
     home.xopero(&["credential", "check", "PAY"]).success();
 }

@@ -36,7 +36,7 @@ pub async fn run(context: &Context, arguments: &CheckArgs) -> Result<u8, CliErro
     context.output.begin_json();
     let (_, decoded) = context.declaration()?;
     let declaration = &decoded.declaration;
-    let chosen = chosen(declaration, arguments)?;
+    let part = part(declaration, arguments)?;
     // Without an identity there is nothing to show to a server.
     context.identities()?;
     let state = context.state().await?;
@@ -44,10 +44,9 @@ pub async fn run(context: &Context, arguments: &CheckArgs) -> Result<u8, CliErro
         Some(state) => state.applied().await?,
         None => None,
     };
-    let part = Part::Credentials(chosen);
     let looked = look::look(context, declaration, state.as_ref(), applied.as_ref(), part).await?;
     let found = checked(declaration, &looked, context.clock.now().to_zoned(TimeZone::UTC).date());
-    let addresses: BTreeSet<&Address> = looked.seen.credentials.keys().collect();
+    let addresses: BTreeSet<&Address> = found.iter().map(|checked| &checked.address).collect();
     let mut shared = shared_accounts(declaration);
     shared.retain(|(one, _)| addresses.contains(one));
     if context.output.is_json() {
@@ -62,10 +61,7 @@ pub async fn run(context: &Context, arguments: &CheckArgs) -> Result<u8, CliErro
 }
 
 /// What was asked for, as roles of declared projects.
-fn chosen(
-    declaration: &Declaration,
-    arguments: &CheckArgs,
-) -> Result<BTreeSet<(ProjectSelector, CredentialRole)>, CliError> {
+fn part(declaration: &Declaration, arguments: &CheckArgs) -> Result<Part, CliError> {
     let roles = |selector: &ProjectSelector| -> Vec<CredentialRole> {
         let additional = declaration.projects.get(selector).map(|project| project.additional.keys().cloned());
         let additional = additional.into_iter().flatten().map(CredentialRole::Additional);
@@ -75,7 +71,7 @@ fn chosen(
         let of =
             |selector: &ProjectSelector| roles(selector).into_iter().map(|role| (selector.clone(), role)).collect();
         let all: Vec<Vec<_>> = declaration.projects.keys().map(of).collect();
-        return Ok(all.into_iter().flatten().collect());
+        return Ok(Part::Credentials(all.into_iter().flatten().collect()));
     };
     if !declaration.projects.contains_key(selector) {
         let known: Vec<&str> = declaration.projects.keys().map(ProjectSelector::as_str).collect();
@@ -83,21 +79,18 @@ fn chosen(
             .with_hint(format!("declared projects: {}", known.join(", "))));
     }
     let known = roles(selector);
-    let wanted: Vec<CredentialRole> = match &arguments.name {
-        None => known,
-        Some(name) => {
-            let is_wanted = |role: &CredentialRole| role.to_string() == name.as_str();
-            let wanted: Vec<CredentialRole> = known.iter().filter(|role| is_wanted(role)).cloned().collect();
-            if wanted.is_empty() {
-                let known: Vec<String> = known.iter().map(CredentialRole::to_string).collect();
-                let message = format!("project \"{selector}\" declares no credential \"{name}\"");
-                return Err(CliError::new(exit_code::INVALID_FILE, message)
-                    .with_hint(format!("its credentials: {}", known.join(", "))));
-            }
-            wanted
-        }
+    let Some(name) = &arguments.name else {
+        return Ok(Part::Credentials(known.into_iter().map(|role| (selector.clone(), role)).collect()));
     };
-    Ok(wanted.into_iter().map(|role| (selector.clone(), role)).collect())
+    match known.iter().find(|role| role.to_string() == name.as_str()) {
+        Some(role) => Ok(Part::Named(selector.clone(), role.clone())),
+        None => {
+            let known: Vec<String> = known.iter().map(CredentialRole::to_string).collect();
+            let message = format!("project \"{selector}\" declares no credential \"{name}\"");
+            Err(CliError::new(exit_code::INVALID_FILE, message)
+                .with_hint(format!("its credentials: {}", known.join(", "))))
+        }
+    }
 }
 
 /// The gravest finding decides.

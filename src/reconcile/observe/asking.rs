@@ -2,7 +2,7 @@
 //! that server.
 
 use super::Look;
-use super::deadline::{Budget, Closed, Deadline, ONE};
+use super::deadline::{Budget, Deadline, ONE, Spared};
 use super::verdict::{chain, is_rate_limited, login_refusal};
 use crate::bitbucket::{BitbucketError, Client, List, Pager};
 use crate::http::{Authorization, HttpClient};
@@ -28,15 +28,13 @@ impl Asked<'_> {
         authorization: &Authorization,
         request: impl Future<Output = Result<T, BitbucketError>>,
     ) -> Result<Option<Result<T, BitbucketError>>, Spared> {
-        if !self.budget.take(authorization.account()) {
-            return Err(Spared);
-        }
+        self.budget.take(authorization)?;
         let said = self.deadline.within(request).await;
         if let Some(Err(error)) = &said {
             if is_rate_limited(error) {
-                self.budget.close(authorization.account(), Closed::RateLimited);
+                self.budget.limit(authorization.account());
             } else if login_refusal(error).is_some() {
-                self.budget.close(authorization.account(), Closed::Refused);
+                self.budget.refuse(authorization);
             }
         }
         Ok(said)
@@ -90,8 +88,6 @@ impl Asked<'_> {
     }
 }
 
-/// The account was not asked, to spare its budget.
-pub(super) struct Spared;
 /// A client that waits no longer than one request may take.
 pub(super) fn client(declared: &Server, look: &Look<'_>) -> Result<HttpClient, Reach> {
     let read = |path: &String| {

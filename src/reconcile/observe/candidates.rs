@@ -34,6 +34,7 @@ pub(super) fn candidates<'a>(
             let wanted = match part {
                 Part::InUse => is_in_use(declaration, selector, &role),
                 Part::Credentials(chosen) => chosen.contains(&(selector.clone(), role.clone())),
+                Part::Named(project, named) => (project, named) == (selector, &role),
             };
             if wanted {
                 by_server.entry(&project.server).or_default().push(Candidate { project: selector, role, credential });

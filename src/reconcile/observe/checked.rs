@@ -24,6 +24,8 @@ pub struct Checked {
     pub ending: Option<String>,
     /// Whether its account was refused for want of budget: what was to be asked after that was not.
     pub limited: bool,
+    /// Whether it was not shown to its server in this look: what is said of it was known before.
+    pub left_alone: bool,
 }
 
 impl Checked {
@@ -51,10 +53,9 @@ pub fn checked(declaration: &Declaration, looked: &Looked, today: Date) -> Vec<C
         let names = project.additional.keys().cloned().map(CredentialRole::Additional);
         for role in std::iter::once(CredentialRole::Main).chain(names) {
             let address = Address::credential(selector, &role);
-            let (Some(seen), Some(credential)) = (looked.seen.credentials.get(&address), project.credential(&role))
-            else {
-                continue;
-            };
+            let left_alone = looked.left_alone.get(&address);
+            let seen = looked.seen.credentials.get(&address).or(left_alone);
+            let (Some(seen), Some(credential)) = (seen, project.credential(&role)) else { continue };
             let ending = credential.expires.and_then(|day| match expiring(day, today) {
                 Seen::Holds { message, .. } => Some(message),
                 Seen::Not => None,
@@ -64,7 +65,8 @@ pub fn checked(declaration: &Declaration, looked: &Looked, today: Date) -> Vec<C
             let user = looked.users.get(&of).cloned();
             let limited = looked.accounts.get(&of).copied().unwrap_or(false);
             let (seen, expires) = (seen.clone(), credential.expires);
-            found.push(Checked { address, seen, power, user, expires, ending, limited });
+            let left_alone = left_alone.is_some();
+            found.push(Checked { address, seen, power, user, expires, ending, limited, left_alone });
         }
     }
     found

@@ -61,6 +61,7 @@ pub(in crate::reconcile) fn expiries(declaration: &Declaration, part: &Part, now
             let concerned = match part {
                 Part::InUse => true,
                 Part::Credentials(chosen) => chosen.contains(&(selector.clone(), role.clone())),
+                Part::Named(project, named) => (project, named) == (selector, &role),
             };
             let Some(credential) = project.credential(&role).filter(|_| concerned) else { continue };
             let seen = credential.expires.map_or(Seen::Not, |last_day| expiring(last_day, today));

@@ -53,14 +53,16 @@ use crate::clock::Clock;
 use crate::http::Proxies;
 use crate::model::condition::settle;
 use crate::model::{
-    AccountName, Address, Applied, CredentialRole, Declaration, Generation, Observations, ProjectSelector, ServerName,
-    Sighting, Transition,
+    AccountName, Address, Applied, CredentialRole, CredentialSeen, Declaration, Generation, Observations,
+    ProjectSelector, ServerName, Sighting, Transition,
 };
 use crate::secret::Identities;
 use crate::state::{StateError, StateStore};
-use candidates::candidates;
+use crate::throttle::Holder;
+use candidates::{Candidate, candidates};
 use conclude::sightings;
-use deadline::{Closed, Deadline};
+use deadline::Deadline;
+use server::Before;
 
 /// The most requests that one account answers in one look.
 pub const MOST_REQUESTS: u32 = 20;
@@ -91,8 +93,28 @@ pub struct Look<'a> {
 pub enum Part {
     /// What the plans use: main and enabled credentials, and all destinations. An account is spared.
     InUse,
-    /// These credentials and nothing else, each of them whatever it costs, also one that was refused before.
+    /// These credentials and nothing else, each of them whatever it costs; passwords that are set aside stay so.
     Credentials(BTreeSet<(ProjectSelector, CredentialRole)>),
+    /// This credential and nothing else, also if it is set aside: somebody has named it.
+    Named(ProjectSelector, CredentialRole),
+}
+
+impl Part {
+    /// Whether somebody wants to know everything of it.
+    const fn is_thorough(&self) -> bool {
+        match self {
+            Self::InUse => false,
+            Self::Credentials(_) | Self::Named(..) => true,
+        }
+    }
+
+    /// Whether it is what somebody has named, and not what they have in mind among others.
+    const fn is_named(&self) -> bool {
+        match self {
+            Self::InUse | Self::Credentials(_) => false,
+            Self::Named(..) => true,
+        }
+    }
 }
 
 /// What came of a look.
@@ -100,6 +122,8 @@ pub enum Part {
 pub struct Looked {
     /// What was seen.
     pub seen: Observations,
+    /// Credentials that were not shown to their servers, and what was known of them before.
+    pub left_alone: BTreeMap<Address, CredentialSeen>,
     /// Everything that is known after it.
     pub known: Observations,
     /// What credentials may do besides reading, as far as it was asked and told.
@@ -128,28 +152,32 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
         Some(state) => state.observations(look.applied).await?,
         None => Observations::default(),
     };
-    let mut refused = match look.state {
+    let refused = match look.state {
         Some(state) => state.refused_logins().await?,
         None => BTreeMap::new(),
     };
-    let deadline = Deadline::begin(look.clock);
     let by_server = candidates(look.declaration, &look.part, &known);
-    let (before, end) = ((&known, &refused), &deadline);
+    let rests = rests(look, &by_server).await?;
+    let known_before = Before { known, refused, rests };
+    let deadline = Deadline::begin(look.clock);
+    let (before, end) = (&known_before, &deadline);
     let servers = by_server
         .into_iter()
         .map(|(name, candidates)| async move { (name, server::ask(look, name, candidates, before, end).await) });
     let destinations = match look.part {
         Part::InUse => look.declaration.destinations.iter().collect(),
-        Part::Credentials(_) => Vec::new(),
+        Part::Credentials(_) | Part::Named(..) => Vec::new(),
     };
     let destinations = destinations.into_iter().map(|(name, it)| destination::probe(look, name, it, &deadline));
     let (servers, destinations) = join(join_all(servers), join_all(destinations)).await;
 
+    let Before { known, mut refused, .. } = known_before;
     let mut looked = Looked { known, ..Looked::default() };
     let mut passwords_said = BTreeMap::new();
     for (name, answers) in servers {
         looked.seen.servers.extend(answers.server);
         looked.seen.credentials.extend(answers.credentials);
+        looked.left_alone.extend(answers.left_alone);
         looked.seen.projects.extend(answers.projects);
         looked.skipped.extend(answers.skipped);
         looked.powers.extend(answers.powers);
@@ -160,7 +188,7 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
         }
         for (account, spent) in answers.accounts {
             *looked.requests.entry(account.clone()).or_default() += u64::from(spent.requests);
-            looked.accounts.insert((name.clone(), account), spent.closed == Some(Closed::RateLimited));
+            looked.accounts.insert((name.clone(), account), spent.limited);
         }
     }
     passwords::remember(look, passwords_said, &mut refused).await?;
@@ -171,6 +199,26 @@ pub async fn look(look: &Look<'_>) -> Result<Looked, StateError> {
     }
     remember(look, &mut looked).await?;
     Ok(looked)
+}
+
+/// The accounts that rest after a refusal, and until when: a look spares them.
+async fn rests(
+    look: &Look<'_>,
+    by_server: &BTreeMap<&ServerName, Vec<Candidate<'_>>>,
+) -> Result<BTreeMap<(ServerName, AccountName), Timestamp>, StateError> {
+    let mut rests = BTreeMap::new();
+    let Some(state) = look.state else { return Ok(rests) };
+    for (name, candidates) in by_server {
+        let url = &look.declaration.servers[*name].url;
+        let accounts: BTreeSet<&AccountName> = candidates.iter().map(|one| &one.credential.account).collect();
+        for account in accounts {
+            if let Some(rest) = state.rest_of(&Holder::new(url, account)).await? {
+                let until = look.clock.now().saturating_add(rest).unwrap_or(Timestamp::MAX);
+                rests.insert(((*name).clone(), account.clone()), until);
+            }
+        }
+    }
+    Ok(rests)
 }
 
 /// Lets the conditions follow from what was seen of a declaration that has come into force since.

@@ -17,8 +17,8 @@ pub(super) async fn remember(
         match login {
             Login::Refused { reason, why } => {
                 let known = match look.state {
-                    Some(state) => state.refuse_login(&mark, (reason, &why), now).await?,
-                    None => RefusedLogin::after(refused.get(&mark), reason, &why, now),
+                    Some(state) => state.refuse_login_again(&mark, (reason, &why), now).await?,
+                    None => RefusedLogin::after_another(refused.get(&mark), reason, &why, now),
                 };
                 refused.extend(known.map(|known| (mark, known)));
             }

@@ -4,29 +4,41 @@ use std::collections::{BTreeMap, VecDeque};
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use jiff::Timestamp;
 
+use super::Look;
 use super::asking::{Asked, client};
 use super::candidates::Candidate;
-use super::deadline::{Budget, Deadline, Spent};
+use super::deadline::{Budget, Deadline, Spared, Spent};
 use super::powers::Power;
-use super::secrets::{Secret, secrets};
+use super::secrets::{Secret, lanes, secrets};
 use super::verdict::{Verdict, busy, verdict};
 use super::view::View;
-use super::{Look, Part};
 use crate::bitbucket::{Client, User};
 use crate::change::{Glimpse, Note, NoteKind};
 use crate::http::Authorization;
 use crate::model::{
-    AccountName, Address, CredentialSeen, Login, Observations, PasswordMark, ProjectKey, ProjectSeen, RateLimit, Reach,
-    RefusedLogin, ServerName, ServerSeen, Sight,
+    AccountName, Address, CredentialKind, CredentialSeen, Login, Observations, PasswordMark, ProjectKey, ProjectSeen,
+    RateLimit, Reach, RefusedLogin, ServerName, ServerSeen, Sight, check_command,
 };
 use crate::secret::Identities;
+
+/// What is known before a look.
+pub(super) struct Before {
+    pub(super) known: Observations,
+    /// The passwords that were refused.
+    pub(super) refused: BTreeMap<PasswordMark, RefusedLogin>,
+    /// The accounts that rest after a refusal, and until when.
+    pub(super) rests: BTreeMap<(ServerName, AccountName), Timestamp>,
+}
 
 /// What one server told.
 #[derive(Default)]
 pub(super) struct Answers {
     pub(super) server: Option<(ServerName, ServerSeen)>,
     pub(super) credentials: BTreeMap<Address, CredentialSeen>,
+    /// The credentials that were not shown to it, with what is known of them.
+    pub(super) left_alone: BTreeMap<Address, CredentialSeen>,
     pub(super) projects: BTreeMap<ProjectKey, ProjectSeen>,
     /// What was seen of the projects that have a key of their own.
     pub(super) glimpses: BTreeMap<ProjectKey, Glimpse>,
@@ -38,14 +50,24 @@ pub(super) struct Answers {
     /// Requests that were sent, by account, and whether the account was rate-limited.
     pub(super) accounts: BTreeMap<AccountName, Spent>,
 }
+
+/// A secret that was shown to the server, or was to be.
+struct Shown<'a> {
+    secret: Secret<'a>,
+    authorization: Option<Authorization>,
+    login: Login,
+    version: Option<String>,
+}
+
 /// Asks a server about credentials.
 pub(super) async fn ask(
     look: &Look<'_>,
     name: &ServerName,
     candidates: Vec<Candidate<'_>>,
-    (known, refused): (&Observations, &BTreeMap<PasswordMark, RefusedLogin>),
+    before: &Before,
     deadline: &Deadline<'_>,
 ) -> Answers {
+    let server_before = before.known.servers.get(name);
     let declared = &look.declaration.servers[name];
     let mut answers = Answers::default();
     let Ok(identities) = &look.identities else {
@@ -57,33 +79,89 @@ pub(super) async fn ask(
     let http = match client(declared, look) {
         Ok(http) => http,
         Err(reach) => {
-            answers.server = Some((name.clone(), seen(look, reach, known.servers.get(name))));
+            answers.server = Some((name.clone(), seen(look, reach, server_before)));
             return answers;
         }
     };
-    let (budget, sparing) = match look.part {
-        Part::InUse => (Budget::sparing(), true),
-        Part::Credentials(_) => (Budget::generous(), false),
-    };
+    let budget = if look.part.is_thorough() { Budget::generous() } else { Budget::sparing() };
     let asked = Asked { look, name, declared, client: Client::new(http), deadline, budget: &budget };
-    let mut queue = VecDeque::new();
-    for secret in secrets(&candidates) {
-        let mark = PasswordMark::of(&declared.url, secret.credential);
-        let before = mark.and_then(|mark| refused.get(&mark)).filter(|login| sparing && login.rests(look.clock.now()));
-        match before {
-            Some(login) => {
-                let address = candidates[secret.users[0]].address();
-                let message = format!("was not looked at: {}", login.consequence(&address));
-                answers.skipped.push(skipped(address, message));
-            }
-            None => queue.push_back(secret),
-        }
-    }
-    asked.logins(identities, &candidates, (queue, known.servers.get(name)), &mut answers).await;
+    let queue = asked.worth_showing(&candidates, before, &mut answers);
+    asked.logins(identities, &candidates, (queue, server_before), &mut answers).await;
     answers.accounts = budget.spent();
     answers
 }
+
 impl Asked<'_> {
+    /// The secrets that are shown to the server: none of an account that rests, and no password that is set aside unless
+    /// somebody named it.
+    fn worth_showing<'a>(
+        &self,
+        candidates: &[Candidate<'a>],
+        before: &Before,
+        answers: &mut Answers,
+    ) -> VecDeque<Secret<'a>> {
+        let mut queue = VecDeque::new();
+        let mut resting = BTreeMap::new();
+        for secret in secrets(candidates) {
+            let account = &secret.credential.account;
+            if let Some(until) = before.rests.get(&(self.name.clone(), account.clone())) {
+                let until = until.strftime("%Y-%m-%d %H:%M UTC");
+                resting.insert(account, format!("it rests until {until}, because the server refused it more requests"));
+                self.leave_alone(
+                    &secret,
+                    candidates,
+                    |candidate| {
+                        self.seen(candidate, Login::Unknown { why: format!("its account rests until {until}") })
+                    },
+                    answers,
+                );
+                continue;
+            }
+            let mark = PasswordMark::of(&self.declared.url, secret.credential);
+            let known = mark.and_then(|mark| before.refused.get(&mark));
+            let Some(login) = known.filter(|login| !self.look.part.is_named() && login.rests(self.look.clock.now()))
+            else {
+                queue.push_back(secret);
+                continue;
+            };
+            self.leave_alone(
+                &secret,
+                candidates,
+                |candidate| {
+                    let refused = Login::Refused { reason: login.reason, why: login.why.clone() };
+                    CredentialSeen { observed_at: login.last, ..self.seen(candidate, refused) }
+                },
+                answers,
+            );
+            // The server counts it with the other passwords of the account.
+            self.budget.refuse_password(account, login.reason);
+            let address = candidates[secret.users[0]].address();
+            let more = match secret.users.len() - 1 {
+                0 => String::new(),
+                more => format!(", nor {more} more with the same password"),
+            };
+            let message = format!("was not looked at{more}: {}", login.consequence(&address));
+            answers.skipped.push(skipped(address, message));
+        }
+        let notes = resting
+            .into_iter()
+            .map(|(account, why)| skipped(Address::account(self.name, account), format!("was not asked: {why}")));
+        answers.skipped.extend(notes);
+        queue
+    }
+
+    fn leave_alone<'a>(
+        &self,
+        secret: &Secret<'a>,
+        candidates: &[Candidate<'a>],
+        known: impl Fn(&Candidate<'a>) -> CredentialSeen,
+        answers: &mut Answers,
+    ) {
+        for candidate in secret.users.iter().map(|user| &candidates[*user]) {
+            answers.left_alone.insert(candidate.address(), known(candidate));
+        }
+    }
+
     /// Logs in with each secret, then looks with those that were accepted. The first secret tells whether the server
     /// can be asked at all: the others stay sealed until then.
     async fn logins(
@@ -93,46 +171,45 @@ impl Asked<'_> {
         (mut queue, before): (VecDeque<Secret<'_>>, Option<&ServerSeen>),
         answers: &mut Answers,
     ) {
-        let first = loop {
+        let (secret, authorization) = loop {
             let Some(secret) = queue.pop_front() else { return };
             match self.open(secret.credential, identities) {
                 Ok(authorization) => break (secret, authorization),
                 Err(why) => self.enter_login(&secret, candidates, &Login::Sealed { why }, answers),
             }
         };
-        let (verdict, version) = self.login(&first.1).await;
-        let mut server = seen(self.look, verdict.reach.clone(), before);
-        server.version = version.or(server.version);
-        if verdict.reach != Reach::Answered {
-            server.reach = self.explain(verdict.reach).await;
+        let (Verdict { login, reach }, version) = self.login(&secret, &authorization).await;
+        if reach != Reach::Answered {
+            let server = seen(self.look, self.explain(reach).await, before);
             answers.server = Some((self.name.clone(), server));
-            for secret in std::iter::once(first.0).chain(queue) {
+            for secret in std::iter::once(secret).chain(queue) {
                 let login = Login::Unknown { why: "the server could not be asked".to_owned() };
                 self.enter_login(&secret, candidates, &login, answers);
             }
             return;
         }
         let limit = usize::from(self.declared.concurrency.listing).max(1);
-        let others = stream::iter(queue).map(|secret| async move {
-            match self.open(secret.credential, identities) {
-                Ok(authorization) => {
-                    let (verdict, version) = self.login(&authorization).await;
-                    (secret, Some(authorization), verdict.login, version)
-                }
-                Err(why) => (secret, None, Login::Sealed { why }, None),
+        let lanes = stream::iter(lanes(queue)).map(|lane| async move {
+            let mut shown = Vec::new();
+            for secret in lane {
+                shown.push(self.show(secret, candidates, identities).await);
             }
+            shown
         });
-        let others: Vec<_> = others.buffer_unordered(limit).collect().await;
-        let first = (first.0, Some(first.1), verdict.login, None);
+        let others: Vec<Vec<Shown<'_>>> = lanes.buffer_unordered(limit).collect().await;
+        let first = Shown { secret, authorization: Some(authorization), login, version };
+        let mut server = seen(self.look, Reach::Answered, before);
         let mut accepted = Vec::new();
-        for (secret, authorization, login, version) in std::iter::once(first).chain(others) {
+        for Shown { secret, authorization, login, version } in
+            std::iter::once(first).chain(others.into_iter().flatten())
+        {
             self.enter_login(&secret, candidates, &login, answers);
             server.version = version.or(server.version);
             if let (Login::Confirmed, Some(authorization)) = (login, authorization) {
                 accepted.push((secret, authorization));
             }
         }
-        if matches!(self.look.part, Part::Credentials(_)) {
+        if self.look.part.is_thorough() {
             answers.users = self.users(&accepted).await;
         }
         self.limits(&accepted, &answers.users, &mut server).await;
@@ -145,15 +222,47 @@ impl Asked<'_> {
         self.enter(views, answers).await;
     }
 
-    /// Shows a secret to the server.
-    async fn login(&self, authorization: &Authorization) -> (Verdict, Option<String>) {
-        let asked = self.send_kept(authorization, self.client.application_properties(authorization));
-        let Ok(said) = asked.await else {
-            let why = "its account was asked often enough".to_owned();
-            return (Verdict { login: Login::Unknown { why }, reach: Reach::Answered }, None);
+    /// Opens a secret and shows it to the server, unless that might lock its account.
+    async fn show<'a>(&self, secret: Secret<'a>, candidates: &[Candidate<'a>], identities: &Identities) -> Shown<'a> {
+        let login = match self.may_lock(&secret) {
+            Some(spared) => {
+                let command = check_command(&candidates[secret.users[0]].address());
+                Login::Unknown { why: format!("{}; `{command}` shows it to the server", spared.why()) }
+            }
+            None => match self.open(secret.credential, identities) {
+                Ok(authorization) => {
+                    let (Verdict { login, .. }, version) = self.login(&secret, &authorization).await;
+                    return Shown { secret, authorization: Some(authorization), login, version };
+                }
+                Err(why) => Login::Sealed { why },
+            },
         };
-        let version = said.as_ref().and_then(|said| said.as_ref().ok()).map(|version| version.version.clone());
-        (verdict(said.as_ref(), authorization.account()), version)
+        Shown { secret, authorization: None, login, version: None }
+    }
+
+    /// Why one more password of its account is not shown, if it is one.
+    fn may_lock(&self, secret: &Secret<'_>) -> Option<Spared> {
+        match secret.credential.kind {
+            CredentialKind::Password => self.budget.try_password(&secret.credential.account).err(),
+            CredentialKind::Token => None,
+        }
+    }
+
+    /// Shows a secret to the server.
+    async fn login(&self, secret: &Secret<'_>, authorization: &Authorization) -> (Verdict, Option<String>) {
+        let asked = self.send_kept(authorization, self.client.application_properties(authorization));
+        let said = match asked.await {
+            Ok(said) => said,
+            Err(spared) => {
+                let login = Login::Unknown { why: spared.why().to_owned() };
+                return (Verdict { login, reach: Reach::Answered }, None);
+            }
+        };
+        let verdict = verdict(said.as_ref(), authorization.account());
+        if let (CredentialKind::Password, Login::Refused { reason, .. }) = (secret.credential.kind, &verdict.login) {
+            self.budget.refuse_password(authorization.account(), *reason);
+        }
+        (verdict, said.and_then(Result::ok).map(|version| version.version))
     }
 
     /// What the server allows, as far as it answers: what it said before holds until it says something else.
@@ -171,7 +280,7 @@ impl Asked<'_> {
                 break;
             }
             // One that has no budget left did not answer for the server.
-            if !self.budget.is_closed(authorization.account()) {
+            if !self.budget.is_limited(authorization.account()) {
                 break;
             }
         }

@@ -1,8 +1,11 @@
 //! What one credential sees of what it is declared for.
 
+use std::collections::BTreeMap;
+
 use super::Part;
 use super::asking::Asked;
 use super::candidates::Candidate;
+use super::deadline::Spared;
 use super::powers::{Power, power};
 use super::server::{Answers, skipped};
 use super::verdict::{git_sight, sight};
@@ -33,7 +36,7 @@ pub(super) struct View {
     repository: Option<(ProjectKey, Repository)>,
     glimpse: Option<(ProjectKey, Glimpse)>,
     power: Option<Power>,
-    spared: bool,
+    spared: Option<Spared>,
 }
 
 impl Asked<'_> {
@@ -49,7 +52,7 @@ impl Asked<'_> {
             repository: None,
             glimpse: None,
             power: None,
-            spared: false,
+            spared: None,
         };
         match candidate.project {
             ProjectSelector::Key(key) => self.view_project(key, self.extent(candidate), &mut view).await,
@@ -60,9 +63,12 @@ impl Asked<'_> {
                 };
                 let fits = |project: &ListedProject| pattern.matches(project.key.as_str()) && !of_its_own(&project.key);
                 let list = List::projects_fitting(pattern);
-                let Ok(said) = self.search(authorization, list, fits).await else {
-                    view.spared = true;
-                    return view;
+                let said = match self.search(authorization, list, fits).await {
+                    Ok(said) => said,
+                    Err(spared) => {
+                        view.spared = Some(spared);
+                        return view;
+                    }
                 };
                 view.project = sight(said.as_ref());
                 let fitting = said.and_then(Result::ok).unwrap_or_default();
@@ -82,7 +88,7 @@ impl Asked<'_> {
     fn extent(&self, candidate: &Candidate<'_>) -> Extent {
         match (&self.look.part, &candidate.role) {
             (Part::InUse, CredentialRole::Main) => Extent::Page,
-            (Part::InUse | Part::Credentials(_), _) => Extent::One,
+            (Part::InUse | Part::Credentials(_) | Part::Named(..), _) => Extent::One,
         }
     }
 
@@ -101,12 +107,15 @@ impl Asked<'_> {
             let complete = page.next.is_none() && page.quarantined.is_empty();
             view.glimpse = Some((key.clone(), Glimpse { repositories, complete }));
         }
-        let Ok(said) = said else {
-            view.spared = true;
-            return;
+        let said = match said {
+            Ok(said) => said,
+            Err(spared) => {
+                view.spared = Some(spared);
+                return;
+            }
         };
         view.repositories = sight(said.as_ref());
-        if view.repositories == Sight::Visible && matches!(self.look.part, Part::Credentials(_)) {
+        if view.repositories == Sight::Visible && self.look.part.is_thorough() {
             view.power = self.power(key, &authorization).await;
         }
         let first = said.and_then(Result::ok).and_then(|page| page.values.into_iter().next());
@@ -141,16 +150,20 @@ impl Asked<'_> {
 
     /// Enters what the credentials see, and looks at the git of one repository.
     pub(super) async fn enter(&self, views: Vec<View>, answers: &mut Answers) {
-        let spared: Vec<&View> = views.iter().filter(|view| view.spared).collect();
-        if let Some(first) = spared.first() {
-            let more = match spared.len() - 1 {
+        let mut spared: BTreeMap<Spared, Vec<&Address>> = BTreeMap::new();
+        for view in &views {
+            if let Some(why) = view.spared {
+                spared.entry(why).or_default().push(&view.address);
+            }
+        }
+        for (why, addresses) in spared {
+            let more = match addresses.len() - 1 {
                 0 => String::new(),
-                more => format!(", and {more} more"),
+                more => format!(", nor {more} more"),
             };
-            let message = format!(
-                "not looked at, to spare the budget of its account{more}; `xopero credential check --all` looks at all"
-            );
-            answers.skipped.push(skipped(first.address.clone(), message));
+            let all = if why == Spared::Enough { "; `xopero credential check --all` looks at all" } else { "" };
+            let message = format!("was not looked at{more}: {}{all}", why.why());
+            answers.skipped.push(skipped(addresses[0].clone(), message));
         }
         if let Some(view) = views.iter().find(|view| view.repository.is_some()) {
             self.git(view, answers).await;
@@ -181,7 +194,7 @@ impl Asked<'_> {
         let http = || self.client.http().clone();
         let link = repository.clone_link.as_deref().and_then(|link| Remote::from_clone_link(http(), link).ok());
         let remote = link.unwrap_or_else(|| Remote::new(http(), key, &repository.slug));
-        if !self.budget.take(view.authorization.account()) {
+        if self.budget.take(&view.authorization).is_err() {
             return;
         }
         let said = self.deadline.within(remote.discover(&view.authorization)).await;
