@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::wrap::wrap;
+use super::shown::shown_explanation;
+use super::wrap::{whole_commands, wrap};
 use super::{Side, Style, Table, count, shown};
 use crate::bitbucket::{User, UserKind};
 use crate::change::Note;
@@ -41,8 +42,9 @@ pub fn render(
     }
     let mut lines = vec![table.render()];
     let mut told = |address: &Address, message: &str| {
-        let text = format!("{}: {}", shown(address.as_str()), shown(message));
-        let mut wrapped = wrap("!", 4, text.split_whitespace());
+        let text = format!("{}: {}", shown(address.as_str()), shown_explanation(message));
+        let words = whole_commands(&text);
+        let mut wrapped = wrap("!", 4, words.iter().map(String::as_str));
         wrapped[0].replace_range(..1, &style.yellow("!"));
         lines.extend(wrapped);
     };
@@ -74,6 +76,10 @@ pub fn render(
     }
     for (name, server) in &looked.seen.servers {
         lines.extend(wrap("", 4, about(name, server).split(' ')));
+    }
+    if found.iter().any(|checked| may(checked) == READ_AT_LEAST) {
+        let what = "MAY read or more: the rest was not asked, or the server did not say.";
+        lines.extend(wrap("", 4, what.split(' ')));
     }
     if found.iter().any(|checked| restores(checked) == "existing") {
         let what = "RESTORES existing: it can push into repositories that are there, and make none.";
@@ -115,12 +121,16 @@ const fn login(checked: &Checked) -> &'static str {
     }
 }
 
+/// It can read, and nobody knows what else it may.
+const READ_AT_LEAST: &str = "read or more";
+
 /// The most that it may do in its project.
 const fn may(checked: &Checked) -> &'static str {
     match (&checked.seen.project, &checked.seen.repositories, checked.power) {
         (Sight::Hidden { .. }, _, _) => "nothing",
         (_, Sight::Hidden { .. }, _) => "not read",
-        (_, Sight::Visible, None | Some(Power::Read)) => "read",
+        (_, Sight::Visible, None) => READ_AT_LEAST,
+        (_, Sight::Visible, Some(Power::Read)) => "read",
         (_, Sight::Visible, Some(Power::Write)) => "write",
         (_, Sight::Visible, Some(Power::Administer)) => "repo admin",
         (_, Sight::Visible, Some(Power::Create)) => "project admin",
@@ -246,6 +256,7 @@ mod tests {
             ("extra-3", "svc-restore", Login::Confirmed, visible(), Some(Power::Create), None),
             ("extra-4", "svc-backup-4", Login::Confirmed, visible(), Some(Power::Read), None),
             ("extra-5", "svc-backup-5", refused.clone(), Sight::Unknown, None, None),
+            ("extra-6", "svc-backup-6", Login::Confirmed, visible(), None, None),
         ]
         .map(|(name, account, login, repositories, power, expires)| Checked {
             address: address(name),
@@ -276,7 +287,9 @@ mod tests {
         looked.requests.insert("svc-backup".parse().unwrap(), 4);
         let message =
             "is not accepted: https://bb.example.com/rest/api/1.0/application-properties (request @1x2): the \
-                       password or token is wrong"
+                       password or token is wrong: \"Authentication failed. Please check your credentials and try \
+                       again.\"; set aside since 2026-11-22 06:00 UTC so that the account is not locked; tried again \
+                       after 2026-11-22 07:00 UTC, or by `xopero credential check PAY extra-1`"
                 .to_owned();
         let notes = [Note { kind: NoteKind::CredentialRejected, address: address("extra-1"), message }];
         let shared = [(address("extra-2"), address("main"))];
@@ -289,11 +302,15 @@ PAY/extra-2  SVC-backup    ok            not read       no        not said
 PAY/extra-3  svc-restore   ok            project admin  yes       not said
 PAY/extra-4  svc-backup-4  ok            read           no        not said
 PAY/extra-5  svc-backup-5  set aside     -              -         not said
+PAY/extra-6  svc-backup-6  ok            read or more   -         not said
 
 ! credential/PAY/main: it works until 2027-03-01: seal a new one
 ! credential/PAY/extra-1: is not accepted:
     https://bb.example.com/rest/api/1.0/application-properties (request @1x2):
-    the password or token is wrong
+    the password or token is wrong: \"Authentication failed. Please check your
+    credentials and try again.\"; set aside since 2026-11-22 06:00 UTC so that
+    the account is not locked; tried again after 2026-11-22 07:00 UTC, or by
+    `xopero credential check PAY extra-1`
 ! credential/PAY/extra-3: its account has no budget left: not everything was
     asked; check it again later
 ! account/bb/svc-restore: slug svc_restore, not active; the server says that it
@@ -303,6 +320,7 @@ PAY/extra-5  svc-backup-5  set aside     -              -         not said
 account/bb/svc-backup: \"Backup\\u{202e} robot\", slug svc-backup, active.
 server/bb: Bitbucket 9.4.18; 60 requests at once and 5 a second for each
     account.
+MAY read or more: the rest was not asked, or the server did not say.
 RESTORES existing: it can push into repositories that are there, and make none.
 This took 4 requests.
 ";

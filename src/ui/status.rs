@@ -210,7 +210,7 @@ fn alerts(all: &[AlertStatus], style: Style, width: usize) -> String {
 
 /// An explanation under a table.
 pub(super) fn remark(about: &str, text: &str, mark: &str, style: Style) -> String {
-    let text = format!("{}: {}", shown(about), shown(text));
+    let text = format!("{}: {}", shown(about), shown_explanation(text));
     let words = whole_commands(&text);
     let mut lines = wrap(&format!("  {mark}"), 6, words.iter().map(String::as_str));
     let painted = if mark == "!" { style.yellow(mark) } else { style.dim(mark) };
@@ -271,6 +271,15 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         let coloured = render(&status(&known(), now), Style { color: true }, 80);
         assert!(coloured.contains("\u{1b}[33m!\u{1b}[0m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn an_explanation_is_not_cut_before_what_to_do() {
+        let problem =
+            format!("{} by `xopero credential check PAY extra-1`", "it was refused for a reason; ".repeat(20));
+        let text = remark("credential/PAY/extra-1", &problem, "!", PLAIN);
+        assert!(text.ends_with(" `xopero credential check PAY extra-1`\n"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]
