@@ -8,7 +8,7 @@ use super::agree::{self, AgreeArgs, Request};
 use super::git::GitArgs;
 use super::{CliError, Context, env, exit_code};
 use crate::change::Glimpses;
-use crate::model::{Generation, Source};
+use crate::model::{Generation, Source, command_with};
 use crate::reconcile::{Outcome, Proposal};
 use crate::source::{Provenance, short_commit};
 use crate::ui::count;
@@ -65,7 +65,8 @@ pub async fn run(context: &Context, arguments: &ApplyArgs) -> Result<u8, CliErro
                 let ready = count(decoded.declaration.destinations.len() as u64, "destination");
                 context.output.data(&format!("Applied as generation {generation}; {ready} ready."));
                 if let Some(plan) = decoded.declaration.plans.keys().next().filter(|_| generation == Generation(1)) {
-                    context.output.say(&format!("Take the first backup with: xopero run {plan}"));
+                    let run = command_with(&format!("run {plan}"), &context.place_words());
+                    context.output.say(&format!("Take the first backup with: {run}"));
                 }
             }
             Outcome::InSync { generation, .. } => {

@@ -13,7 +13,7 @@ use super::state_location::StateOptions;
 use super::{CliError, env, exit_code, log};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Decoded, Sources};
-use crate::model::{Applied, Uid, shell_word};
+use crate::model::{Applied, Uid, command_with, shell_word};
 use crate::reconcile::stays_in_force;
 use crate::secret::{Identities, IdentitySources, find_identities};
 use crate::source::branch::read_fetched;
@@ -270,7 +270,8 @@ impl Context {
             }));
         }
         let stays = stays_in_force(applied);
-        error.with_note(format!("{stays}, whatever the file says; set it right, then look with `xopero plan`"))
+        let plan = command_with("plan", &self.words());
+        error.with_note(format!("{stays}, whatever the file says; set it right, then look with `{plan}`"))
     }
 
     /// Tells what is wrong with the files.

@@ -39,7 +39,7 @@ pub async fn run(context: &Context, arguments: &NextArgs) -> Result<u8, CliError
         }
     } else {
         let width = if context.output.is_terminal() { context.output.width() } else { usize::MAX };
-        context.output.data(&next::render(&runs, now, context.output.style(), width));
+        context.output.data(&next::render(&runs, now, &context.place_words(), context.output.style(), width));
     }
     Ok(exit_code::DONE)
 }

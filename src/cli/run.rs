@@ -132,6 +132,7 @@ pub async fn run(context: &Context, arguments: &RunArgs) -> Result<u8, CliError>
     if !context.output.is_json() {
         context.output.data(&summary::render(
             &summary,
+            &context.place_words(),
             context.output.style(),
             context.output.width(),
             context.output.is_terminal(),

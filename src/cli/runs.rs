@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{CliError, Context, exit_code};
 use crate::clock::Clock;
-use crate::model::{Address, PlanName};
+use crate::model::{Address, PlanName, command_with};
 use crate::run::record;
 use crate::state::{RunFilter, RunRow, StateStore};
 use crate::ui::runs;
@@ -88,7 +88,8 @@ async fn list(context: &Context, state: &StateStore, arguments: &RunsArgs) -> Re
     }
     let width = if output.is_terminal() { output.width() } else { usize::MAX };
     output.data(&runs::list(&listed, context.clock.now(), width, output.style()));
-    output.say("`xopero runs show RUN` shows one with its accounts, waits and failures");
+    let show = command_with("runs show RUN", &context.place_words());
+    output.say(&format!("`{show}` shows one with its accounts, waits and failures"));
     Ok(exit_code::DONE)
 }
 

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use super::status::remark;
 use super::{Side, Style, Table, millis};
 use crate::daemon::{NextRuns, Outlook};
+use crate::model::command_with;
 use crate::schedule::Due;
 
-/// Renders within `width` columns; what explains is put on lines of at most 80. Times are those of the plan's zone.
-pub fn render(runs: &[NextRuns], now: Timestamp, style: Style, width: usize) -> String {
+/// Renders within `width` columns; what explains is put on lines of at most 80. Times are those of the plan's zone;
+/// `options` lead the commands that are told to the same file and state.
+pub fn render(runs: &[NextRuns], now: Timestamp, options: &str, style: Style, width: usize) -> String {
     let columns = [
         ("PLAN", Side::Left),
         ("BEGINS", Side::Whole),
@@ -24,7 +26,8 @@ pub fn render(runs: &[NextRuns], now: Timestamp, style: Style, width: usize) -> 
     for next in runs {
         let times = match &next.outlook {
             Outlook::ByHand => {
-                remark(next, &format!("has no schedule; start it with `xopero run {}`", next.plan), "#");
+                let run = command_with(&format!("run {}", next.plan), options);
+                remark(next, &format!("has no schedule; start it with `{run}`"), "#");
                 &[][..]
             }
             Outlook::Unreadable { why } => {
@@ -42,7 +45,8 @@ pub fn render(runs: &[NextRuns], now: Timestamp, style: Style, width: usize) -> 
             Outlook::Runs { makes_up_for, times } => {
                 if let Some(missed) = makes_up_for {
                     let missed = missed.strftime("%Y-%m-%d %H:%M");
-                    remark(next, &format!("nothing ran at {missed}: `xopero watch` makes up for it"), "!");
+                    let watch = command_with("watch", options);
+                    remark(next, &format!("nothing ran at {missed}: `{watch}` makes up for it"), "!");
                 }
                 &times[..]
             }
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_text_fits_and_explains() {
-        let text = render(&sample(), now(), Style::default(), 80);
+        let text = render(&sample(), now(), "", Style::default(), 80);
         let expected = "\
 PLAN     BEGINS                         IN  SCHEDULED  TIME ZONE
 hot      Sun 2026-11-22 12:15       15 min  12:15      UTC

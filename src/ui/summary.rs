@@ -6,6 +6,7 @@ use super::failure::failure;
 use super::shown::shown_explanation;
 use super::wrap::{paragraph, wrap};
 use super::{Side, Style, Table, bytes, count, millis, shown};
+use crate::model::command_with;
 use crate::run::{Outcome, Summary, TaskReport, TaskResult};
 
 /// Rows of changed repositories that are shown.
@@ -23,21 +24,23 @@ macro_rules! line {
     };
 }
 
-/// Renders a summary within `width` columns. Explanations are put on lines that fit only for a `terminal`.
-pub fn render(summary: &Summary, style: Style, width: usize, terminal: bool) -> String {
+/// Renders a summary within `width` columns. `options` lead the commands that are told to the same file and state.
+/// Explanations are put on lines that fit only for a `terminal`.
+pub fn render(summary: &Summary, options: &str, style: Style, width: usize, terminal: bool) -> String {
     let mut text = String::new();
-    headline(&mut text, summary, style);
+    headline(&mut text, summary, options, style);
     figures(&mut text, summary);
     changed(&mut text, summary, style, width);
     notes(&mut text, summary, style, terminal);
     failures(&mut text, summary, style, terminal);
     if summary.outcome != Outcome::Done || summary.ledger.throttled_waits > 0 {
-        line!(text, "\n`xopero runs show {}` shows accounts, waits and failures", summary.run);
+        let show = command_with(&format!("runs show {}", summary.run), options);
+        line!(text, "\n`{show}` shows accounts, waits and failures");
     }
     text
 }
 
-fn headline(text: &mut String, summary: &Summary, style: Style) {
+fn headline(text: &mut String, summary: &Summary, options: &str, style: Style) {
     let took = millis(summary.finished.as_millisecond() - summary.started.as_millisecond());
     let outcome = match summary.outcome {
         Outcome::Done => style.green("done"),
@@ -53,7 +56,8 @@ fn headline(text: &mut String, summary: &Summary, style: Style) {
         line!(text, "  time          it may take {}, and had to end", limit.unwrap_or_default());
     }
     if (out_of_time || summary.outcome == Outcome::Interrupted) && summary.only.is_none() {
-        line!(text, "  next          `xopero run {} --resume` goes on with the rest", summary.plan);
+        let resume = command_with(&format!("run {} --resume", summary.plan), options);
+        line!(text, "  next          `{resume}` goes on with the rest");
     } else if summary.outcome == Outcome::Interrupted {
         line!(text, "  next          run it again: what is stored stays, and is not taken twice");
     }

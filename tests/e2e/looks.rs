@@ -183,3 +183,21 @@ fn an_account_that_rests_is_told_and_not_asked() {
     assert!(words(&plan).contains("it rests until"), "{}", plan.stdout);
     assert_eq!(home.server.log().count_account("main"), 0, "{}", plan.stdout);
 }
+
+#[test]
+fn commands_that_are_told_lead_to_the_same_file() {
+    let home = Home::new(one(), readers(&["main"]));
+    home.apply_usual();
+    std::fs::rename(home.path().join("xopero.kdl"), home.path().join("other.kdl")).unwrap();
+    std::fs::remove_dir_all(home.path().join(".xopero")).unwrap();
+    std::fs::remove_dir_all(home.destination("nas")).unwrap();
+    let other = |arguments: &[&str]| home.xopero(&[arguments, &["-f", "other.kdl"]].concat());
+    other(&["apply", "--auto-approve", "--offline"]).success().says("xopero run nightly -f other.kdl");
+    home.server.fault(When::any(), Action::status(404));
+    let failed = other(&["run", "nightly"]);
+    let run =
+        failed.stdout.lines().find_map(|line| line.strip_prefix("  run ")).expect("it is named").trim().to_owned();
+    failed.says(&format!("`xopero runs show {run} -f other.kdl`"));
+    std::fs::write(home.path().join("other.kdl"), "nonsense {").unwrap();
+    other(&["plan"]).expect(3).says("`xopero plan -f other.kdl`");
+}
