@@ -132,6 +132,7 @@ pub(super) async fn check_credentials(
         witness(kind, Seen::Holds { reason, message });
         credentials.reject(project, refused);
     }
+    let _told = credentials.keys.untold();
     Ok(())
 }
 

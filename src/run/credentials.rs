@@ -39,6 +39,8 @@ pub(super) struct Opened {
     pub(super) authorizations: BTreeMap<(ProjectSelector, CredentialRole), Authorization>,
     /// The servers of the projects.
     pub(super) servers: BTreeMap<ProjectSelector, ServerName>,
+    /// The ways to them.
+    pub(super) contexts: BTreeMap<ServerName, Arc<ServerContext>>,
     /// Those that are passwords.
     pub(super) passwords: Passwords,
 }
@@ -55,7 +57,9 @@ pub(super) struct Credentials {
     pub(super) passwords: Passwords,
     permissions: Permissions,
     /// The servers of the projects.
-    servers: BTreeMap<ProjectSelector, ServerName>,
+    pub(super) servers: BTreeMap<ProjectSelector, ServerName>,
+    /// The ways to them.
+    pub(super) contexts: BTreeMap<ServerName, Arc<ServerContext>>,
     /// When accounts were left alone.
     pub(super) rests: Rests,
     /// Who is throttled.
@@ -81,7 +85,7 @@ impl Credentials {
         events: Arc<dyn EventSink>,
         (deadline, hours): (&Deadline, &Arc<Hours>),
     ) -> Self {
-        let Opened { rotations, authorizations, servers, passwords } = opened;
+        let Opened { rotations, authorizations, servers, contexts, passwords } = opened;
         let party = turnstile.open();
         let (mut in_turn, mut keys) = (BTreeMap::new(), BTreeMap::new());
         for (project, members) in rotations {
@@ -105,6 +109,7 @@ impl Credentials {
             passwords,
             permissions: Permissions::default(),
             servers,
+            contexts,
             rests: Rests::default(),
             parking: Arc::default(),
             journal,
@@ -265,6 +270,7 @@ impl Credentials {
         if !self.permissions.lose(project, refused) {
             return;
         }
+        self.keys.tell(&(lease.project.clone(), lease.role.clone()));
         let message = format!("project {project}: {why}");
         self.witness_credential(lease, ConditionKind::PermissionLost, Seen::Holds { reason: "ProjectHidden", message });
         let (credential, account) = (lease.role.clone(), lease.account.clone());

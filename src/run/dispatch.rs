@@ -175,6 +175,7 @@ async fn go(execution: Execution) -> Result<Summary, RunError> {
         let why = lines(&error).join(": ");
         whole.warnings.push(format!("what is left of the accounts' budgets is not remembered: {why}"));
     }
+    whole.warnings.extend(context.credentials.lost_on_the_way());
     reports.extend(carried);
     reports.sort_by(|one, other| one.name.cmp(&other.name));
     for server in servers.values() {
@@ -281,6 +282,7 @@ pub(super) async fn prepare(
             rotations,
             authorizations,
             servers: of_projects.collect(),
+            contexts: servers.clone(),
             passwords: Passwords::new(Arc::clone(state), marks),
         },
         Arc::clone(&journal),

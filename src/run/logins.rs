@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use super::caller::Caller;
 use super::credentials::Credentials;
 use super::passwords::{Turn, login_refusal};
+use super::permission::Scope;
 use super::{Refused, TaskError};
 use crate::http::{HttpError, Refusal};
 use crate::model::{
@@ -74,14 +76,19 @@ impl Credentials {
             }
             return Ok(None);
         }
-        let turn = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return Err(TaskError::Stopped),
-            turn = self.turnstile.password_turns().of(mark).lock_owned() => turn,
-        };
+        let turn = self.turn_with(mark).await?;
         self.set_aside_refused().await?;
         // Somebody may have found out while this one waited.
         Ok((!self.passwords.is_proven(mark)).then_some(turn))
+    }
+
+    /// Waits for the turn with a password.
+    pub(super) async fn turn_with(&self, mark: &PasswordMark) -> Result<Turn, TaskError> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(TaskError::Stopped),
+            turn = self.turnstile.password_turns().of(mark).lock_owned() => Ok(turn),
+        }
     }
 
     /// Leaves those alone that were refused before, or elsewhere. Whether they are accepted by now is for others to find
@@ -101,8 +108,11 @@ impl Credentials {
         Ok(())
     }
 
-    /// Takes note of what an answer says of a password.
-    pub(super) fn learn_login(&self, lease: &Lease, failed: Option<&TaskError>) {
+    /// Takes note of what an answer to a caller says of its credential.
+    pub(super) fn learn_login(&self, caller: &Caller<'_>, lease: &Lease, failed: Option<&TaskError>) {
+        if let Scope::Repository(..) = caller.scope {
+            self.keys.answered(&(lease.project.clone(), lease.role.clone()), failed);
+        }
         if let Some(mark) = self.passwords.mark(&lease.project, &lease.role)
             && failed.is_none_or(is_logged_in)
         {
@@ -159,13 +169,11 @@ mod tests {
     use tokio::sync::Barrier;
     use tokio_util::sync::CancellationToken;
 
-    use super::super::caller::Caller;
     use super::super::credentials::Opened;
     use super::super::deadline::Deadline;
     use super::super::hours::Hours;
     use super::super::journal::Journal;
     use super::super::passwords::Passwords;
-    use super::super::permission::Scope;
     use super::super::turnstile::{Turnstile, Voucher};
     use super::super::{Event, EventSink};
     use super::*;
@@ -221,6 +229,7 @@ mod tests {
                     .iter()
                     .map(|project| ((project.clone(), role.clone()), authorization.clone()))
                     .collect(),
+                contexts: BTreeMap::new(),
                 servers: projects.iter().map(|project| (project.clone(), "bb".parse().unwrap())).collect(),
                 passwords,
             };
@@ -316,7 +325,7 @@ mod tests {
         let (project, together): (ProjectSelector, _) = ("PAY".parse().unwrap(), &Barrier::new(4));
         let all = (0..4).map(|_| async {
             let mut caller = Caller::new(&project, "task".to_owned(), Scope::Server);
-            let attempt = |_: Voucher| async move { Ok::<_, TaskError>(drop(together.wait().await)) };
+            let attempt = |_: Voucher| async move { Ok::<_, TaskError>(together.wait().await.is_leader()) };
             credentials.send(&mut caller, attempt).await
         });
         let ended = tokio::time::timeout(Duration::from_mins(1), join_all(all)).await.expect("nobody waits in turn");

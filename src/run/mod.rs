@@ -69,6 +69,7 @@ mod task;
 mod task_report;
 mod throttled;
 mod turnstile;
+mod unexplained;
 mod work;
 
 pub use dispatch::{Execution, execute};

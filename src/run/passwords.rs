@@ -17,6 +17,9 @@ use crate::state::{StateError, StateStore};
 /// How often a run looks whether one of its passwords was refused elsewhere.
 const LOOK: Duration = Duration::from_secs(3);
 
+/// For how long a login that was accepted tells that refusals without a reason are not about the password.
+const VOUCHED: Duration = Duration::from_mins(1);
+
 /// The turn with a password, until it is dropped.
 pub(super) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
@@ -38,6 +41,10 @@ pub(super) struct Passwords {
     /// Those that were accepted in this run.
     proven: Mutex<BTreeSet<PasswordMark>>,
     looked: Mutex<Option<Instant>>,
+    /// When it was last seen that a password logs in that had been refused without a reason.
+    vouched: Mutex<BTreeMap<PasswordMark, Instant>>,
+    /// Refusals without a reason since a password was last accepted.
+    doubts: Mutex<BTreeMap<PasswordMark, u32>>,
 }
 
 impl Passwords {
@@ -46,7 +53,14 @@ impl Passwords {
         state: Arc<StateStore>,
         marks: BTreeMap<(ProjectSelector, CredentialRole), PasswordMark>,
     ) -> Self {
-        Self { state, marks, proven: Mutex::default(), looked: Mutex::default() }
+        Self {
+            state,
+            marks,
+            proven: Mutex::default(),
+            looked: Mutex::default(),
+            vouched: Mutex::default(),
+            doubts: Mutex::default(),
+        }
     }
 
     /// What tells a credential's password from others, if it is a password.
@@ -87,6 +101,29 @@ impl Passwords {
         if !proven.contains(mark) {
             proven.insert(mark.clone());
         }
+        self.doubts.lock().expect("no holder panics").remove(mark);
+    }
+
+    /// A password was refused without a reason, and nobody tells whether it logs in: it is proven no longer. Tells how
+    /// often that was so since it was accepted.
+    pub(super) fn doubt(&self, mark: &PasswordMark) -> u32 {
+        self.proven.lock().expect("no holder panics").remove(mark);
+        let mut doubts = self.doubts.lock().expect("no holder panics");
+        let count = doubts.entry(mark.clone()).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// A password that was refused without a reason logs in.
+    pub(super) fn vouch_for(&self, mark: &PasswordMark, now: Instant) {
+        self.prove(mark);
+        self.vouched.lock().expect("no holder panics").insert(mark.clone(), now);
+    }
+
+    /// Whether it was seen a moment ago that a password logs in.
+    pub(super) fn is_vouched_for(&self, mark: &PasswordMark, now: Instant) -> bool {
+        let vouched = self.vouched.lock().expect("no holder panics");
+        vouched.get(mark).is_some_and(|at| now.saturating_duration_since(*at) < VOUCHED)
     }
 
     /// Whether an answer has shown that a password is right.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::caller::Caller;
 use super::credentials::Credentials;
+use super::passwords::Turn;
 use super::permission::Scope;
 use super::turnstile::{Entry, Pass, Place, Voucher};
 use super::{Event, ExchangeReason, Refused, TaskError};
@@ -36,7 +37,7 @@ impl Credentials {
             tracing::Span::current().record("account", tracing::field::display(&lease.account));
             caller.lease = Some(lease.clone());
             // Kept until it is known what the answer says of the password.
-            let _turn = self.login_turn((&lease.project, &lease.role)).await?;
+            let turn = self.login_turn((&lease.project, &lease.role)).await?;
             let authorization = self.authorizations[&(lease.project.clone(), lease.role.clone())].clone();
             let voucher = Voucher::new(authorization, Arc::clone(&pass));
             let voucher = if caller.is_unbegun() { voucher.within(&self.hours) } else { voucher };
@@ -51,7 +52,7 @@ impl Credentials {
             let error: TaskError = match result {
                 Ok(value) => {
                     self.sent(caller, &lease);
-                    self.learn_login(&lease, None);
+                    self.learn_login(caller, &lease, None);
                     pass.settle(Outcome::Answered);
                     return Ok(value);
                 }
@@ -62,7 +63,7 @@ impl Credentials {
                 continue;
             }
             self.sent(caller, &lease);
-            self.learn_login(&lease, Some(&error));
+            self.learn_login(caller, &lease, Some(&error));
             match error.http() {
                 Some(HttpError::RateLimited { retry_after, .. }) => {
                     caller.ledger.limited(&lease);
@@ -76,7 +77,7 @@ impl Credentials {
                     if meaning.of_login().is_none() {
                         pass.settle(Outcome::Answered);
                     }
-                    self.unauthorized(caller, *meaning, &error).await?;
+                    self.unauthorized(caller, *meaning, &error, turn).await?;
                     pass.settle(Outcome::Answered);
                 }
                 _ => {
@@ -212,6 +213,7 @@ impl Credentials {
         caller: &mut Caller<'_>,
         meaning: Refusal,
         error: &TaskError,
+        turn: Option<Turn>,
     ) -> Result<(), TaskError> {
         let Some(lease) = caller.lease.take() else { return Ok(()) };
         caller.asked_as = None;
@@ -222,6 +224,9 @@ impl Credentials {
         let refused = Refused::new(&lease.project, lease.role.clone(), lease.account.clone(), error);
         if meaning == Refusal::NoPermission {
             self.doubt(caller, &lease, &refused).await;
+        }
+        if meaning == Refusal::Unknown {
+            self.explain(caller, &lease, error, turn).await?;
         }
         caller.refusals.push(refused);
         caller.unfit.insert(lease.role);
@@ -300,6 +305,7 @@ mod tests {
             rotations: [(project.clone(), rotation)].into(),
             authorizations,
             servers: [(project, server.name.clone())].into(),
+            contexts: BTreeMap::new(),
             passwords: Passwords::new(Arc::clone(&state), BTreeMap::new()),
         };
         let journal = Arc::new(Journal::open(state, Arc::clone(&events)));

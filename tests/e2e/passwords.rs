@@ -3,7 +3,7 @@
 use fake_bitbucket::{Account, Action, Kind, Options, Permission, When, World};
 
 use crate::file;
-use crate::scene::{run, run_for_people, summary, tidy};
+use crate::scene::{readers, run, run_for_people, summary, tidy};
 use crate::support::{Ended, Home};
 
 fn account(password: &str) -> Account {
@@ -121,4 +121,70 @@ fn projects_that_share_a_password_send_it_once_after_it_was_refused() {
     assert_eq!(home.server.log().len(), requests, "other plans leave it alone as well");
     let status = home.xopero(&["status"]);
     assert!(words(&status).contains("P7") && words(&status).contains("set aside since"), "{}", status.stdout);
+}
+
+/// What a proxy says, or the git side of a server: it may be the password, and it may be something else.
+fn without_a_reason() -> Action {
+    let headers = [("WWW-Authenticate", "Basic realm=\"git\""), ("Content-Type", "text/html")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    Action::Answer { status: 401, headers, body: "<html>no</html>".into() }
+}
+
+/// A plan over three repositories whose main credential is the right password.
+fn right() -> Home {
+    let world = World::new();
+    world.project("PAY").many("repo", 3);
+    let home = Home::new(world, Options::new().account(account("right")));
+    home.write_file(&["nas"], &[file::project("PAY"), file::plan("nightly", "PAY", "", &["nas"])].concat());
+    seal(&home, "right");
+    home
+}
+
+#[test]
+fn a_password_that_is_refused_without_a_reason_is_given_up_if_it_does_not_log_in() {
+    let home = right();
+    home.server.fault(When::any().path_contains("/scm/"), without_a_reason());
+    let change = Action::run(|server| server.set_account(account("another")));
+    home.server.fault(When::kind(Kind::Rest).path_contains("/repos?").first(1), change);
+    run(&home, 1);
+    assert_eq!(refused(&home), 2, "one refusal, and the question whether it was the password");
+    let status = home.xopero(&["status"]);
+    assert!(words(&status).contains("set aside since"), "{}", status.stdout);
+}
+
+#[test]
+fn a_password_that_is_refused_without_a_reason_is_given_up_if_nobody_tells_more() {
+    let home = right();
+    home.server.fault(When::any().path_contains("/scm/"), without_a_reason());
+    home.server.fault(When::any().path_contains("application-properties"), Action::status(404));
+    run(&home, 1);
+    assert_eq!(refused(&home), 2, "it may have been the password");
+}
+
+#[test]
+fn a_password_that_logs_in_and_serves_for_nothing_is_told() {
+    let world = World::new();
+    world.project("PAY").many("repo", 8);
+    let one = Account::new("one").password("right").everywhere(Permission::Read);
+    let home = Home::new(world, readers(&["main"]).account(one));
+    let enabled = "enable-credentials \"extra-1\"";
+    home.write_file(&["nas"], &[file::project("PAY"), file::plan("nightly", "PAY", enabled, &["nas"])].concat());
+    home.add_credential("PAY", None, "main");
+    let add = ["credential", "add", "PAY", "extra-1", "--account", "one", "--password"];
+    home.xopero_with_input(&add, "right").success();
+    home.apply();
+    home.server.fault(When::any().path_contains("/scm/").account("one"), without_a_reason());
+    home.server.log().clear();
+    let ended = run(&home, 0);
+    let is_question = |path: &str| path.contains("application-properties");
+    let asked = home.server.log().count(|entry| entry.account.as_deref() == Some("one") && is_question(&entry.path));
+    assert!(asked >= 2, "at the beginning, and when it was refused: {asked}");
+    let warnings = summary(&ended)["warnings"].to_string();
+    for text in
+        ["credential/PAY/extra-1 (account one) was of no use", "without a reason", "credential check PAY extra-1"]
+    {
+        assert!(warnings.contains(text), "{text}: {warnings}");
+    }
+    let status = home.xopero(&["status"]).success();
+    assert!(!words(&status).contains("set aside"), "{}", status.stdout);
 }
