@@ -148,6 +148,7 @@ impl Gate {
                     }
                     // The caller counts the last one.
                     *self.record().refused.entry(voucher.authorization.account().clone()).or_default() += 1;
+                    voucher.waits_again();
                 }
                 // Silence says nothing about how busy it is.
                 Some(HttpError::Timeout { .. } | HttpError::Unreachable { .. } | HttpError::Interrupted { .. }) => {

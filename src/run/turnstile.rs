@@ -289,6 +289,14 @@ impl Pass {
         departure
     }
 
+    /// The server was busy, and the request will be sent again: until it departs again it is not under way.
+    fn again(&self) {
+        if let Some(grant) = self.grant().as_mut() {
+            self.turnstile.with(|budgets, now| budgets.again(grant, now));
+        }
+        self.turnstile.0.room.notify_waiters();
+    }
+
     /// Records how the request went. Tells how long the account rests, if this is news. Whoever comes second has
     /// nothing to settle.
     pub(super) fn settle(&self, outcome: Outcome) -> Option<Duration> {
@@ -338,6 +346,11 @@ impl Voucher {
         }
         let Some(stake) = self.pass.stake() else { return Ok(true) };
         Ok(self.pass.turnstile.cover(&stake).await?)
+    }
+
+    /// The server was busy: the request waits at the gate until it is sent again, and is in nobody's way.
+    pub(super) fn waits_again(&self) {
+        self.pass.again();
     }
 }
 

@@ -25,7 +25,8 @@
 //! moves a token from the level to those under way; one that arrives takes one from both sides; both sides grow with
 //! time, the right one no faster (`r <= R`) and no further (`c <= C`); other nodes only do better. A refusal sets the
 //! level to minus those under way, which makes the right side nothing at most. So whoever is granted a token, which
-//! takes a whole one from the level, finds it. Only a request whose caller did not wait for the answer, or waited for
+//! takes a whole one from the level, finds it. A request that is sent again after a 503 takes another one, and is not
+//! sent while the level is below zero: there are tokens for all who hold one then. Only a request whose caller did not wait for the answer, or waited for
 //! [`PATIENCE`](super::window::PATIENCE), is not counted under way as long as it should.
 //!
 //! *Each refusal is paid for.* Call trials that begin, and single refusals that teach nothing, *marks*: each comes a

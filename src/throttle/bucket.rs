@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::belief::Belief;
 use super::lease::Departure;
-use super::size::{LONGEST_REST, TOKEN, nanos};
+use super::size::{LONGEST_REST, Size, TOKEN, nanos};
 use super::window::{PATIENCE, Stage, Window};
 use crate::model::Limit;
 
@@ -80,7 +80,7 @@ impl Bucket {
 
     /// What is believed.
     #[cfg(test)]
-    pub(super) const fn size(&self) -> Option<super::size::Size> {
+    pub(super) const fn size(&self) -> Option<Size> {
         self.belief.size()
     }
 
@@ -143,10 +143,7 @@ impl Bucket {
     pub(super) fn budget_at(&mut self, now: Instant) -> Instant {
         self.refill(now);
         let filled = match self.belief.size() {
-            Some(size) if self.level < WHOLE && self.taken < size.capacity => {
-                let missing = (WHOLE - self.level).cast_unsigned();
-                self.at + nanos(missing.div_ceil(u128::from(size.rate)))
-            }
+            Some(size) if self.level < WHOLE && self.taken < size.capacity => self.filled_at(WHOLE, size),
             Some(_) | None => now,
         };
         [self.rest, self.dry, self.trial].into_iter().flatten().fold(filled, Instant::max)
@@ -183,9 +180,30 @@ impl Bucket {
         if !self.is_good(*token) {
             return Departure::Overtaken;
         }
+        self.refill(now);
+        if let Some(size) = self.belief.size()
+            && token.stage == Stage::Owed
+            && self.level < 0
+        {
+            return Departure::Waits { until: self.filled_at(0, size) };
+        }
         match self.window.send(&mut token.stage, self.belief.size(), now) {
             Ok(()) => Departure::Goes,
             Err(until) => Departure::Waits { until },
+        }
+    }
+
+    /// The server was busy: the request is answered, and will be sent again. The server may have taken a token, and will
+    /// take another one, which is taken here at once, if need be from what is still to come: so the request does not have
+    /// to stand in line again, and is not sent before there is a token for it. Until then it is not under way.
+    pub(super) fn again(&mut self, token: &mut Token, now: Instant) {
+        self.refill(now);
+        if let Stage::Sent(_) = token.stage {
+            self.window.answered(token.stage, now);
+            token.stage = Stage::Owed;
+            if self.belief.size().is_some() {
+                self.level -= WHOLE;
+            }
         }
     }
 
@@ -241,6 +259,12 @@ impl Bucket {
         self.refill(now);
         self.window.answered(token.stage, now);
         self.taken = self.taken.saturating_sub(1);
+    }
+
+    /// When a level that is below `level` gets there.
+    fn filled_at(&self, level: i128, size: Size) -> Instant {
+        let missing = (level - self.level).max(0).cast_unsigned();
+        self.at + nanos(missing.div_ceil(u128::from(size.rate)))
     }
 
     /// Nothing is there, and those under way may still take what comes.

@@ -193,6 +193,14 @@ impl Budgets {
         departure
     }
 
+    /// The server was busy, and the request will be sent again with this grant: it departs again, and until then it is
+    /// not under way.
+    pub fn again(&mut self, grant: &mut Grant, now: Instant) {
+        self.holders[grant.holder].bucket.again(&mut grant.token, now);
+        self.arrange(grant.holder, now);
+        self.advance(now);
+    }
+
     /// What is believed of an account.
     #[cfg(test)]
     pub(super) fn believed(&self, holder: &Holder) -> Option<super::size::Size> {

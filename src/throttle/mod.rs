@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! ask ──> Granted ──> depart ──> the request is sent ──> settle ──> the belief is corrected
-//!  │          ^          └─ waits, if too many are under way
+//!  │          ^        ^ └─ waits, if too many are under way
+//!  │          │        └─ again, if the server was busy
 //!  └─> Queued ┘  when its turn has come: runs take turns, in a run the oldest task first
 //! ```
 //!

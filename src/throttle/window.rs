@@ -21,6 +21,8 @@ pub(super) enum Stage {
     Held,
     /// It would be sent if there were room.
     Waits,
+    /// It was sent, and the server was busy: it will be sent again, with another token, which may have to come first.
+    Owed,
     /// It was sent.
     Sent(Instant),
 }
@@ -51,7 +53,7 @@ impl Window {
     pub(super) fn send(&mut self, stage: &mut Stage, size: Option<Size>, now: Instant) -> Result<(), Instant> {
         let until = match (*stage, size) {
             (Stage::Sent(_), _) | (_, None) => now,
-            (Stage::Held | Stage::Waits, Some(size)) => self.room_at(self.sent, size, now),
+            (Stage::Held | Stage::Waits | Stage::Owed, Some(size)) => self.room_at(self.sent, size, now),
         };
         self.leave(*stage);
         if until > now {
@@ -77,7 +79,7 @@ impl Window {
     /// A request is gone, whatever became of it.
     pub(super) const fn leave(&mut self, stage: Stage) {
         match stage {
-            Stage::Held => {}
+            Stage::Held | Stage::Owed => {}
             Stage::Waits => self.waits = self.waits.saturating_sub(1),
             Stage::Sent(_) => self.sent = self.sent.saturating_sub(1),
         }

@@ -61,6 +61,29 @@ fn quirk_31_maintenance_is_waited_for_without_a_credential() {
 }
 
 #[test]
+fn quirk_09_who_waits_for_a_busy_server_does_not_wait_for_budget() {
+    let world = World::new();
+    world.project("PAY").many("repo", 20);
+    let home = Home::new(world, readers(&["main"]));
+    home.apply_usual();
+    let busy = home.server.fault(When::kind(Kind::LS_REFS), Action::status(503));
+    let mut live = Live::start(&home);
+    // Everybody is at the gate when the server has refused twice.
+    live.until("server_busy");
+    live.until("server_busy");
+    busy.remove();
+    let ended = live.wait().success();
+    tidy(&home, &ended);
+    let summary = summary(&ended);
+    assert_eq!(
+        (&summary["totals"]["new"], &summary["ledger"]["throttled_waits"]),
+        (&20.into(), &0.into()),
+        "{summary}"
+    );
+    assert_eq!(summary["ledger"]["requests"]["main"], home.server.log().count_account("main"), "{summary}");
+}
+
+#[test]
 fn quirk_09_who_an_account_is_is_asked_again_by_a_run_that_finds_the_server_busy() {
     let home = many(1);
     let busy = Action::Answer { status: 503, headers: vec![("Retry-After".into(), "0".into())], body: "".into() };

@@ -272,9 +272,13 @@ impl Estate {
                 let reply = if !works {
                     Reply::Rejected
                 } else if self.dice.chance(2) {
+                    // It may be a machine before the server that says so.
                     Reply::Busy
                 } else {
-                    self.accounts[index].come(&mut self.dice, self.now)
+                    match self.accounts[index].come(&mut self.dice, self.now) {
+                        Reply::Done if self.holds && self.dice.chance(1) => Reply::Busy,
+                        reply => reply,
+                    }
                 };
                 let back = millis(self.dice.between(0, WAY));
                 self.later(back, Event::Answer(task, grant, reply));
@@ -343,7 +347,7 @@ impl Estate {
         self.later(way, Event::Come(task, grant));
     }
 
-    fn answer(&mut self, task: usize, grant: Grant, reply: Reply) {
+    fn answer(&mut self, task: usize, mut grant: Grant, reply: Reply) {
         let (index, now) = (self.account_of(task, &grant), self.now);
         let pause = millis(self.dice.between(0, 40));
         self.counts[index].under_way -= 1;
@@ -382,10 +386,17 @@ impl Estate {
                 self.later(Duration::ZERO, Event::Ask(task));
             }
             Reply::Busy => {
-                self.budgets.settle(grant, Outcome::Answered, now);
                 self.tasks[task].busy += 1;
                 let wait = Duration::from_secs(1 << self.tasks[task].busy.min(4));
-                self.later(wait, Event::Ask(task));
+                if !self.holds || self.dice.chance(50) {
+                    self.budgets.settle(grant, Outcome::Answered, now);
+                    self.later(wait, Event::Ask(task));
+                } else {
+                    self.counts[index].owed += 1;
+                    self.budgets.again(&mut grant, now);
+                    let wait = if self.dice.chance(50) { Duration::ZERO } else { wait };
+                    self.later(wait, Event::Send(task, grant));
+                }
             }
         }
     }

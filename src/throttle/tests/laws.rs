@@ -19,6 +19,8 @@ pub(super) struct Count {
     /// Refusals that began a rest, and all of them.
     pub(super) rests: u128,
     pub(super) refused: u128,
+    /// Requests that were sent again.
+    pub(super) owed: u32,
     /// The highest rate that was believed.
     top: u64,
     rests_until: Option<Instant>,
@@ -45,7 +47,7 @@ impl Estate {
     }
 
     /// One who waits is told until when no account has budget: of one that was never refused the next token comes at its
-    /// rate, however much is under way, and however slow the server is.
+    /// rate, after those of requests that are sent again, however much is under way, and however slow the server is.
     pub(super) fn was_told_of_budget_alone(&mut self, ticket: Ticket) {
         let Task { project, steadiness, .. } = &self.tasks[self.waiting[&ticket]];
         // Who is steady may wait for one account only, and it is not known for which.
@@ -54,7 +56,11 @@ impl Estate {
         }
         let never_refused = |index: &&usize| self.counts[**index].refused == 0;
         let unrefused = self.projects[*project].usable.iter().filter(never_refused);
-        let next = unrefused.map(|index| believed(self.accounts[*index].told).interval()).min();
+        let next = unrefused.map(|index| {
+            let interval = believed(self.accounts[*index].told).interval();
+            interval * (1 + self.counts[*index].owed)
+        });
+        let next = next.min();
         let prospect = self.budgets.prospect(ticket, self.now).expect("it waits");
         assert!(next.is_none_or(|next| prospect <= self.now + next), "told to wait for {:?}", prospect - self.now);
     }

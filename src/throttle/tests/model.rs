@@ -177,6 +177,7 @@ impl Naive {
 enum Step {
     Ask { rotation: usize, task: usize, keep: Option<usize>, steady: bool, except: Option<usize> },
     Depart { which: usize },
+    Again { which: usize },
     Settle { which: usize, how: How },
     Reject { rotation: usize, member: usize },
     Withdraw { which: usize },
@@ -205,6 +206,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0usize..4, 0usize..6, member(), any::<bool>(), member())
             .prop_map(|(rotation, task, keep, steady, except)| Step::Ask { rotation, task, keep, steady, except }),
         6 => (0usize..64).prop_map(|which| Step::Depart { which }),
+        2 => (0usize..64).prop_map(|which| Step::Again { which }),
         6 => (0usize..64, how).prop_map(|(which, how)| Step::Settle { which, how }),
         1 => (0usize..4, 0usize..3).prop_map(|(rotation, member)| Step::Reject { rotation, member }),
         1 => (0usize..64).prop_map(|which| Step::Withdraw { which }),
@@ -301,6 +303,12 @@ impl Both {
                 let expected = if rejected { Departure::Overtaken } else { bucket.depart(token, now) };
                 prop_assert_eq!(self.budgets.depart(grant, now), expected);
             }
+            Step::Again { which } if !self.out.is_empty() => {
+                let which = which % self.out.len();
+                let Out { grant, rotation, member, token } = &mut self.out[which];
+                self.naive.buckets[ROTATIONS[*rotation].1[*member]].again(token, now);
+                self.budgets.again(grant, now);
+            }
             Step::Settle { which, how } if !self.out.is_empty() => {
                 let Out { grant, rotation, member, token } = self.out.swap_remove(which % self.out.len());
                 let account = ROTATIONS[rotation].1[member];
@@ -342,7 +350,11 @@ impl Both {
                 self.naive.queue.retain(|waits| waits.ticket != Some(ticket));
                 self.budgets.withdraw(ticket);
             }
-            Step::Depart { .. } | Step::Settle { .. } | Step::Reject { .. } | Step::Withdraw { .. } => {}
+            Step::Depart { .. }
+            | Step::Again { .. }
+            | Step::Settle { .. }
+            | Step::Reject { .. }
+            | Step::Withdraw { .. } => {}
             Step::Pass { millis: time } => {
                 let end = now + millis(time);
                 while let Some(at) = self.budgets.wake_at().filter(|at| *at <= end) {

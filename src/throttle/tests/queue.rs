@@ -233,6 +233,42 @@ fn who_waits_for_the_answer_to_the_only_token_is_told_of_no_budget_when_it_comes
 }
 
 #[test]
+fn who_waits_for_a_busy_server_is_not_under_way() {
+    let mut scene = Scene::new(&[("a", told(60, 5))]);
+    let pool = scene.pool(&[("main", "a")]);
+    let mut busy: Vec<_> = (0..4).map(|_| scene.admitted(pool, None)).collect();
+    for grant in &mut busy {
+        assert_eq!(scene.budgets.depart(grant, scene.now), Departure::Goes);
+    }
+    let ticket = scene.queued(pool);
+    scene.budgets.again(&mut busy[0], scene.now);
+    assert_eq!(scene.pass(Duration::ZERO), [(ticket, "a".to_owned())]);
+    busy.iter_mut().for_each(|grant| scene.budgets.again(grant, scene.now));
+    let others: Vec<_> = (0..20).map(|_| scene.admitted(pool, None)).collect();
+    assert!(others.iter().all(|grant| scene.budgets.is_current(grant)));
+}
+
+#[test]
+fn what_a_busy_server_is_asked_again_costs_a_token() {
+    let mut scene = Scene::new(&[("a", told(2, 1))]);
+    let pool = scene.pool(&[("main", "a")]);
+    let mut first = scene.admitted(pool, None);
+    assert_eq!(scene.budgets.depart(&mut first, scene.now), Departure::Goes);
+    let mut last = scene.admitted(pool, None);
+    scene.budgets.again(&mut first, scene.now);
+    scene.budgets.again(&mut first, scene.now);
+    let paid = scene.now + millis(1000);
+    assert_eq!(scene.budgets.depart(&mut first, scene.now), Departure::Waits { until: paid });
+    assert_eq!(scene.budgets.depart(&mut last, scene.now), Departure::Goes, "it has the last one");
+    scene.budgets.settle(last, Outcome::Answered, scene.now);
+    let ticket = scene.queued(pool);
+    assert_eq!(scene.budgets.prospect(ticket, scene.now), Some(paid + millis(1000)), "the one after that");
+    assert_eq!(scene.pass(millis(1000)), []);
+    assert_eq!(scene.budgets.depart(&mut first, scene.now), Departure::Goes);
+    assert_eq!(scene.pass(millis(1000)), [(ticket, "a".to_owned())]);
+}
+
+#[test]
 fn a_run_that_ends_takes_its_tickets_along() {
     let mut scene = Scene::new(&[("a", told(1, 1))]);
     let party = scene.budgets.open();
