@@ -88,10 +88,13 @@ impl Credentials {
         }
     }
 
-    /// Settles a request that was answered with 429. Those who use the account hear of it, here and elsewhere.
+    /// Settles a request that was answered with 429. Those who use the account hear of it, here, elsewhere, and later.
     pub(super) async fn settle_refusal(&self, pass: &Pass, retry_after: Option<Duration>) -> Result<(), TaskError> {
         let stake = pass.stake();
         let rests = pass.settle(Outcome::RateLimited { retry_after });
+        if let Some(stake) = &stake {
+            self.turnstile.keep_refused(&stake.holder).await;
+        }
         self.tell_rest(pass.lease(), rests);
         if let (Some(stake), Some(rests)) = (stake, rests) {
             self.turnstile.tell_refusal(&stake, rests).await?;

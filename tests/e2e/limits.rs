@@ -139,6 +139,26 @@ fn a_run_begins_with_what_the_last_one_left() {
 }
 
 #[test]
+fn accounts_that_rest_are_left_alone_after_a_kill() {
+    let refusal = Refusal { retry_after: RetryAfter::Seconds(600), body: RefusalBody::Json };
+    let home = Home::new(many(4), readers(&["main", "one"]).refusal(refusal));
+    apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
+    edit(&home, "concurrency listing", "rate-limit burst=60 refill-per-second=5\n    concurrency listing");
+    bucket(&home, "main", 5);
+    bucket(&home, "one", 3);
+    let mut live = Live::start(&home);
+    let rest = [live.until("rate_limited"), live.until("rate_limited")];
+    live.signal(Signal::KILL);
+    assert_eq!(live.wait().code, -9, "{rest:?}");
+    let before = [requests(&home, "main"), requests(&home, "one")];
+    let mut live = Live::start_with(&home, &["--resume"]);
+    live.until("throttled");
+    live.signal(Signal::INT);
+    tidy(&home, &live.wait().expect(130));
+    assert_eq!([requests(&home, "main"), requests(&home, "one")], before, "{rest:?}");
+}
+
+#[test]
 fn the_first_contact_may_be_limited_too() {
     let home = Home::new(many(1), readers(&["main"]));
     home.apply_usual();

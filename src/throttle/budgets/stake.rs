@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Budgets, Holder};
 use crate::model::Limit;
 use crate::throttle::Grant;
+use crate::throttle::size::Size;
 
 /// An account that has a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,15 @@ pub struct Stake {
     pub available: u64,
     /// Until when it rests after a refusal, if it does.
     pub rests_until: Option<Instant>,
+}
+
+impl Stake {
+    /// Whether the account has all that it can have. Otherwise what it has changes with time, also if nothing happens: what
+    /// is said of it once is true for that moment only.
+    pub fn is_full(&self) -> bool {
+        let told = Size::told(self.limit);
+        self.rests_until.is_none() && told.is_some_and(|size| self.available >= u64::from(size.capacity))
+    }
 }
 
 impl Budgets {

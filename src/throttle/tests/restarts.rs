@@ -66,7 +66,7 @@ impl Process {
     }
 
     fn leave(&mut self, left: &mut SharedBudget, (now, at): (Instant, Timestamp)) {
-        for stake in self.budgets.stakes(now) {
+        for stake in self.budgets.stakes(now).into_iter().filter(|stake| !stake.is_full()) {
             assert_eq!(stake.holder, self.holder);
             let rest = stake.rests_until.map(|until| at.saturating_add(until - now).unwrap());
             left.leave(at, stake.available, rest);
@@ -96,6 +96,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_is_used_up_is_told_again_although_it_stays_so() {
+    let (limit, began) = (told(60, 5), start());
+    let epoch = Timestamp::from_second(1_800_000_000).unwrap();
+    let at = |seconds| (began + Duration::from_secs(seconds), epoch + Duration::from_secs(seconds));
+    let mut truth = Truth::alone(limit, 60, 5000, 1, began);
+    let mut left = SharedBudget::full(limit, epoch).unwrap();
+    let mut first = Process::begin(limit, &mut left, at(0));
+    first.leave(&mut left, at(0));
+    // All that comes is used, and after each time it is as empty as before.
+    for seconds in [0, 5, 10] {
+        assert_eq!(first.send(60, &mut truth, at(seconds).0), 0);
+        first.leave(&mut left, at(seconds));
+    }
+    let mut second = Process::begin(limit, &mut left, at(11));
+    assert_eq!(second.send(60, &mut truth, at(11).0), 0);
+    assert_eq!(second.budgets.levels(at(11).0)[0].available, 0, "five have come since, and are used");
 }
 
 #[test]
