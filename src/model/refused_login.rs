@@ -72,7 +72,7 @@ impl RefusedLogin {
     /// What is known after one more refusal. Nothing, if to ask again does no harm.
     pub fn after(before: Option<&Self>, reason: LoginRefusal, why: &str, now: Timestamp) -> Option<Self> {
         let together = before.is_some_and(|before| before.is_just_refused(now));
-        Self::counted(before, (reason, why), if together { 0 } else { 1 }, now)
+        Self::counted(before, (reason, why), u32::from(!together), now)
     }
 
     /// The same of one that was sent by itself: it counts, however shortly it comes after another one.

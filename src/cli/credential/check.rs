@@ -15,8 +15,8 @@ use crate::ui::credential_check::{render, to_json_lines};
 ///
 /// Tells whom the server takes it for, what it may do in its project by what the server lists for it, whether a restore
 /// to the server could use it, when it ends, and whether it shares its account, and so its budget, with another one.
-/// The file is looked at, not what is applied;
-/// nothing is changed anywhere. Exits with 7 if a credential is not accepted or cannot be opened, with 1 if one lacks
+/// The file is looked at, not what is applied; nothing is changed anywhere. A password that is set aside is shown only if
+/// it is named: each failed login counts towards a CAPTCHA. An account that rests is not asked. Exits with 7 if a credential is not accepted or cannot be opened, with 1 if one lacks
 /// a permission or could not be looked at.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["all", "project"]))]
@@ -82,15 +82,12 @@ fn part(declaration: &Declaration, arguments: &CheckArgs) -> Result<Part, CliErr
     let Some(name) = &arguments.name else {
         return Ok(Part::Credentials(known.into_iter().map(|role| (selector.clone(), role)).collect()));
     };
-    match known.iter().find(|role| role.to_string() == name.as_str()) {
-        Some(role) => Ok(Part::Named(selector.clone(), role.clone())),
-        None => {
-            let known: Vec<String> = known.iter().map(CredentialRole::to_string).collect();
-            let message = format!("project \"{selector}\" declares no credential \"{name}\"");
-            Err(CliError::new(exit_code::INVALID_FILE, message)
-                .with_hint(format!("its credentials: {}", known.join(", "))))
-        }
+    if let Some(role) = known.iter().find(|role| role.to_string() == name.as_str()) {
+        return Ok(Part::Named(selector.clone(), role.clone()));
     }
+    let known: Vec<String> = known.iter().map(CredentialRole::to_string).collect();
+    let message = format!("project \"{selector}\" declares no credential \"{name}\"");
+    Err(CliError::new(exit_code::INVALID_FILE, message).with_hint(format!("its credentials: {}", known.join(", "))))
 }
 
 /// The gravest finding decides.

@@ -51,6 +51,20 @@ pub(super) struct Answers {
     pub(super) accounts: BTreeMap<AccountName, Spent>,
 }
 
+impl Answers {
+    /// Enters what is known of the credentials behind a secret that is not shown to the server.
+    fn leave_alone<'a>(
+        &mut self,
+        secret: &Secret<'a>,
+        candidates: &[Candidate<'a>],
+        known: impl Fn(&Candidate<'a>) -> CredentialSeen,
+    ) {
+        for candidate in secret.users.iter().map(|user| &candidates[*user]) {
+            self.left_alone.insert(candidate.address(), known(candidate));
+        }
+    }
+}
+
 /// A secret that was shown to the server, or was to be.
 struct Shown<'a> {
     secret: Secret<'a>,
@@ -107,14 +121,9 @@ impl Asked<'_> {
             if let Some(until) = before.rests.get(&(self.name.clone(), account.clone())) {
                 let until = until.strftime("%Y-%m-%d %H:%M UTC");
                 resting.insert(account, format!("it rests until {until}, because the server refused it more requests"));
-                self.leave_alone(
-                    &secret,
-                    candidates,
-                    |candidate| {
-                        self.seen(candidate, Login::Unknown { why: format!("its account rests until {until}") })
-                    },
-                    answers,
-                );
+                answers.leave_alone(&secret, candidates, |candidate| {
+                    self.seen(candidate, Login::Unknown { why: format!("its account rests until {until}") })
+                });
                 continue;
             }
             let mark = PasswordMark::of(&self.declared.url, secret.credential);
@@ -124,15 +133,10 @@ impl Asked<'_> {
                 queue.push_back(secret);
                 continue;
             };
-            self.leave_alone(
-                &secret,
-                candidates,
-                |candidate| {
-                    let refused = Login::Refused { reason: login.reason, why: login.why.clone() };
-                    CredentialSeen { observed_at: login.last, ..self.seen(candidate, refused) }
-                },
-                answers,
-            );
+            answers.leave_alone(&secret, candidates, |candidate| {
+                let refused = Login::Refused { reason: login.reason, why: login.why.clone() };
+                CredentialSeen { observed_at: login.last, ..self.seen(candidate, refused) }
+            });
             // The server counts it with the other passwords of the account.
             self.budget.refuse_password(account, login.reason);
             let address = candidates[secret.users[0]].address();
@@ -148,18 +152,6 @@ impl Asked<'_> {
             .map(|(account, why)| skipped(Address::account(self.name, account), format!("was not asked: {why}")));
         answers.skipped.extend(notes);
         queue
-    }
-
-    fn leave_alone<'a>(
-        &self,
-        secret: &Secret<'a>,
-        candidates: &[Candidate<'a>],
-        known: impl Fn(&Candidate<'a>) -> CredentialSeen,
-        answers: &mut Answers,
-    ) {
-        for candidate in secret.users.iter().map(|user| &candidates[*user]) {
-            answers.left_alone.insert(candidate.address(), known(candidate));
-        }
     }
 
     /// Logs in with each secret, then looks with those that were accepted. The first secret tells whether the server
