@@ -34,6 +34,8 @@ pub enum ExchangeReason {
     RateLimited,
     /// The account had no budget left: the server did not have to refuse.
     NoBudget,
+    /// The account had budget, but as many of its requests were under way as may be, and another one had room.
+    NoRoom,
 }
 
 /// Something that happened in a run.

@@ -40,7 +40,9 @@ pub struct Ledger {
     pub exchanges: u64,
     /// How many of them came before the server had to refuse.
     pub exchanges_ahead: u64,
-    /// The same by the account that was left.
+    /// How many of them came because enough was under way in the name of the account: they have nothing to do with budgets.
+    pub exchanges_for_room: u64,
+    /// All of them by the account that was left.
     pub exchanged: BTreeMap<AccountName, u64>,
     /// Milliseconds of waits for the next token, or for answers to others, that are the pace of the server, and no throttling.
     pub paced_ms: u64,
@@ -75,7 +77,11 @@ impl Ledger {
     /// Enters that a request goes on with another account than this one.
     pub fn exchange(&mut self, from: &AccountName, reason: ExchangeReason) {
         self.exchanges += 1;
-        self.exchanges_ahead += u64::from(reason == ExchangeReason::NoBudget);
+        match reason {
+            ExchangeReason::RateLimited => {}
+            ExchangeReason::NoBudget => self.exchanges_ahead += 1,
+            ExchangeReason::NoRoom => self.exchanges_for_room += 1,
+        }
         *self.exchanged.entry(from.clone()).or_default() += 1;
     }
 
@@ -116,6 +122,7 @@ impl Ledger {
         self.git_requests += git_requests;
         self.exchanges += other.exchanges;
         self.exchanges_ahead += other.exchanges_ahead;
+        self.exchanges_for_room += other.exchanges_for_room;
         self.paced_ms = self.paced_ms.saturating_add(other.paced_ms);
         self.waits += other.waits;
         self.waited_ms += other.waited_ms;
@@ -177,9 +184,12 @@ mod tests {
         task.exchange(&"svc".parse().unwrap(), ExchangeReason::RateLimited);
         let mut run = task.clone();
         run.add(&task);
+        run.exchange(&"svc".parse().unwrap(), ExchangeReason::NoBudget);
+        run.exchange(&"svc".parse().unwrap(), ExchangeReason::NoRoom);
+        assert_eq!((run.exchanges, run.exchanges_ahead, run.exchanges_for_room), (4, 1, 1));
         let uses: Vec<_> = run.credentials.iter().map(|(address, used)| (address.as_str(), used.requests)).collect();
         assert_eq!(uses, [("credential/PAY/extra-1", 2), ("credential/PAY/main", 2)]);
-        assert_eq!((run.total_requests(), run.total_rate_limited(), run.exchanges), (4, 2, 2));
+        assert_eq!((run.total_requests(), run.total_rate_limited(), run.exchanges), (4, 2, 4));
         assert_eq!(run.requests[&"svc".parse().unwrap()], 4);
     }
 

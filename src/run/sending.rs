@@ -12,7 +12,7 @@ use super::permission::Scope;
 use super::turnstile::{Entry, Pass, Place, Voucher};
 use super::{Event, ExchangeReason, Refused, TaskError};
 use crate::http::{HttpError, Refusal};
-use crate::throttle::{Ask, Lease, Outcome};
+use crate::throttle::{Ask, Lack, Outcome};
 
 /// A caller whose accounts have budget within this time is paced; one whose accounts do not is throttled.
 pub(super) const PACE: Duration = Duration::from_millis(500);
@@ -44,14 +44,14 @@ impl Credentials {
             let result = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
-                    self.sent(caller, &lease);
+                    self.sent(caller, &pass);
                     return Err(TaskError::Stopped);
                 }
                 result = attempt(voucher) => result,
             };
             let error: TaskError = match result {
                 Ok(value) => {
-                    self.sent(caller, &lease);
+                    self.sent(caller, &pass);
                     self.learn_login(caller, &lease, None);
                     pass.settle(Outcome::Answered);
                     return Ok(value);
@@ -62,7 +62,7 @@ impl Credentials {
                 pass.settle(Outcome::Unsent);
                 continue;
             }
-            self.sent(caller, &lease);
+            self.sent(caller, &pass);
             self.learn_login(caller, &lease, Some(&error));
             match error.http() {
                 Some(HttpError::RateLimited { retry_after, .. }) => {
@@ -198,12 +198,17 @@ impl Credentials {
     }
 
     /// Notes a request that was sent, and whether that is an exchange. A pass that was not used is none.
-    fn sent(&self, caller: &mut Caller<'_>, lease: &Lease) {
+    fn sent(&self, caller: &mut Caller<'_>, pass: &Pass) {
+        let lease = pass.lease();
         caller.ledger.sent(lease);
         let limited = std::mem::take(&mut caller.limited);
         let Some(from) = caller.asked_as.replace(lease.account.clone()) else { return };
         if from != lease.account {
-            let reason = if limited { ExchangeReason::RateLimited } else { ExchangeReason::NoBudget };
+            let reason = match pass.lack() {
+                _ if limited => ExchangeReason::RateLimited,
+                Some(Lack::Room) => ExchangeReason::NoRoom,
+                Some(Lack::Budget) | None => ExchangeReason::NoBudget,
+            };
             caller.ledger.exchange(&from, reason);
             let (subject, to) = (caller.subject.clone(), lease.account.clone());
             self.events.emit(&Event::CredentialExchanged { subject, from, to, reason });

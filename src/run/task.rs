@@ -177,7 +177,7 @@ pub(super) enum End {
     /// The task is another worker's by now.
     Lost,
     /// It did not begin, because hours have come in which nothing does. It has waited all the same.
-    PutOff(Ledger),
+    PutOff(Box<Ledger>),
 }
 
 /// Takes the backup of one repository. Every failure ends in the report. `chains` are what the destinations have, if
@@ -197,7 +197,8 @@ pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<V
             Err(TaskError::State(StateError::Fenced { .. })) => return End::Lost,
             // The request that was meant to be the first is not one.
             Err(TaskError::HoursClosed) => {
-                return End::PutOff(Ledger { git_requests: 0, ..std::mem::take(&mut caller.ledger) });
+                let ledger = Ledger { git_requests: 0, ..std::mem::take(&mut caller.ledger) };
+                return End::PutOff(Box::new(ledger));
             }
             Err(error) => {
                 let again = error.retry() != Retry::Never && attempt < ATTEMPTS && !context.deadline.is_reached();

@@ -21,8 +21,8 @@ use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
 use crate::throttle::{
-    Answer, Arrival, Ask, Budgets, Departure, Grant, Holder, Lease, Level, Outcome, Party, RotationId, Served, Stake,
-    Ticket,
+    Answer, Arrival, Ask, Budgets, Departure, Grant, Holder, Lack, Lease, Level, Outcome, Party, RotationId, Served,
+    Stake, Ticket,
 };
 
 /// What all runs of a process share; a handle that can be cloned.
@@ -54,7 +54,8 @@ struct State {
 pub(super) struct Pass {
     turnstile: Turnstile,
     lease: Lease,
-    grant: Mutex<Option<Grant>>,
+    lack: Option<Lack>,
+    grant: Mutex<Option<Box<Grant>>>,
 }
 
 /// What whoever sends a request shows at the server's gate.
@@ -202,7 +203,8 @@ impl Turnstile {
     }
 
     fn pass(&self, grant: Grant) -> Pass {
-        Pass { turnstile: self.clone(), lease: grant.lease.clone(), grant: Mutex::new(Some(grant)) }
+        let (lease, lack) = (grant.lease.clone(), grant.lack);
+        Pass { turnstile: self.clone(), lease, lack, grant: Mutex::new(Some(Box::new(grant))) }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Budgets, Instant) -> T) -> T {
@@ -260,6 +262,11 @@ impl Pass {
         &self.lease
     }
 
+    /// What the account lacked that the task would have gone on with, if this is another one.
+    pub(super) const fn lack(&self) -> Option<Lack> {
+        self.lack
+    }
+
     /// Waits until so few requests of the account are under way that this one may be sent. Not if the account was
     /// refused since, or the credential was rejected: it must not be used then.
     pub(super) async fn departs(&self) -> bool {
@@ -302,7 +309,7 @@ impl Pass {
     pub(super) fn settle(&self, outcome: Outcome) -> Option<Duration> {
         let grant = self.grant().take()?;
         let rests = self.turnstile.with(|budgets, now| {
-            let until = budgets.settle(grant, outcome, now);
+            let until = budgets.settle(*grant, outcome, now);
             until.map(|until| until.saturating_duration_since(now))
         });
         self.turnstile.0.room.notify_waiters();
@@ -316,7 +323,7 @@ impl Pass {
         state.budgets.stake_of(grant.as_ref()?, self.turnstile.0.clock.monotonic())
     }
 
-    fn grant(&self) -> MutexGuard<'_, Option<Grant>> {
+    fn grant(&self) -> MutexGuard<'_, Option<Box<Grant>>> {
         self.grant.lock().expect("no holder panics")
     }
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use super::bucket::Bucket;
 use super::lease::{
-    Answer, Arrival, Ask, Departure, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
+    Answer, Arrival, Ask, Departure, Grant, Holder, Lack, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
 };
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
 
@@ -79,6 +79,8 @@ struct Waiting {
     keep: Option<CredentialRole>,
     steadiness: Steadiness,
     except: BTreeSet<CredentialRole>,
+    /// What the account that it would go on with lacked when it came.
+    lack: Option<Lack>,
     /// Its lane.
     accounts: Accounts,
 }
@@ -145,12 +147,13 @@ impl Budgets {
     /// token. A token that somebody waits for is not there for others.
     pub fn ask(&mut self, ask: Ask<'_>, now: Instant) -> Answer {
         self.advance(now);
-        let waiting = Waiting {
+        let mut waiting = Waiting {
             rotation: ask.rotation,
             arrival: ask.arrival,
             keep: ask.keep.cloned(),
             steadiness: ask.steadiness,
             except: ask.except.clone(),
+            lack: None,
             accounts: Arc::from([]),
         };
         let order = self.order(&waiting, now);
@@ -159,10 +162,11 @@ impl Budgets {
         }
         let choice = self.usable(&waiting).len() > 1;
         for member in order {
-            if let Some(grant) = self.admit(ask.rotation, member, choice, now) {
+            if let Some(grant) = self.admit(&waiting, member, choice, now) {
                 return Answer::Granted(grant);
             }
         }
+        waiting.lack = self.lack(&waiting, now);
         let ticket = Ticket(self.number());
         self.enqueue(ticket, waiting, now);
         Answer::Queued(ticket)
@@ -313,16 +317,26 @@ impl Budgets {
     }
 
     /// Takes a token for a member. Where there was a choice, the rotation moves past it.
-    fn admit(&mut self, id: RotationId, member: usize, choice: bool, now: Instant) -> Option<Grant> {
+    fn admit(&mut self, waiting: &Waiting, member: usize, choice: bool, now: Instant) -> Option<Grant> {
+        let id = waiting.rotation;
+        let Member { role, account, holder, .. } = &self.rotations.get(&id)?.members[member];
+        let (role, account, holder) = (role.clone(), account.clone(), *holder);
+        let lack = if waiting.keep.as_ref() == Some(&role) { None } else { self.lack(waiting, now) };
+        let token = self.holders[holder].bucket.take(now)?;
         let rotation = self.rotations.get_mut(&id)?;
-        let Member { role, account, holder, .. } = &rotation.members[member];
-        let token = self.holders[*holder].bucket.take(now)?;
-        let lease = Lease { project: rotation.project.clone(), role: role.clone(), account: account.clone() };
-        let holder = *holder;
+        let lease = Lease { project: rotation.project.clone(), role, account };
         if choice {
             rotation.next = (member + 1) % rotation.members.len();
         }
-        Some(Grant { lease, rotation: id, holder, token })
+        Some(Grant { lease, lack, rotation: id, holder, token })
+    }
+
+    /// What the account lacks that a request would go on with, or has lacked since it came.
+    fn lack(&mut self, waiting: &Waiting, now: Instant) -> Option<Lack> {
+        let members = &self.rotations.get(&waiting.rotation)?.members;
+        let kept = members.iter().find(|member| waiting.keep.as_ref() == Some(&member.role))?;
+        let has_budget = self.holders[kept.holder].bucket.budget_at(now) <= now;
+        Some(if has_budget { waiting.lack.unwrap_or(Lack::Room) } else { Lack::Budget })
     }
 
     fn enqueue(&mut self, ticket: Ticket, mut waiting: Waiting, now: Instant) {
@@ -430,7 +444,7 @@ impl Budgets {
             let usable = self.usable(&waiting);
             let choice = usable.len() > 1;
             let member = usable.into_iter().find(|member| members[*member].holder == holder);
-            let grant = member.and_then(|member| self.admit(waiting.rotation, member, choice, now));
+            let grant = member.and_then(|member| self.admit(&waiting, member, choice, now));
             let grant = grant.expect("who waits for an account can use it, and it has a token");
             self.served.push_back((ticket, Served::Granted(grant), waiting));
         }

@@ -89,9 +89,20 @@ pub enum Steadiness {
 pub struct Grant {
     /// With which credential.
     pub lease: Lease,
+    /// If it is not the one that the task would have gone on with: why not.
+    pub lack: Option<Lack>,
     pub(super) rotation: RotationId,
     pub(super) holder: usize,
     pub(super) token: Token,
+}
+
+/// What an account lacks that a task would have gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// It has no token, or rests.
+    Budget,
+    /// It has budget, but as many of its requests are under way as may be.
+    Room,
 }
 
 /// What the budgets have to offer.

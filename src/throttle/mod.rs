@@ -40,7 +40,7 @@ mod window;
 
 pub use budgets::{Budgets, Level, Stake};
 pub use lease::{
-    Answer, Arrival, Ask, Departure, Grant, Holder, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
+    Answer, Arrival, Ask, Departure, Grant, Holder, Lack, Lease, Outcome, Party, RotationId, Served, Steadiness, Ticket,
 };
 pub use pressure::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};
 pub use shared::{Block, Share, SharedBudget, shared_part};

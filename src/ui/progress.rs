@@ -222,8 +222,8 @@ impl EventSink for Progress {
                     format!("{} is rate-limited until {}", shown(account.as_str()), until.strftime("%H:%M:%S UTC"));
                 self.notice(&mut inner, &text);
             }
-            // Taking turns is how budgets are used up evenly, and no news.
-            Event::CredentialExchanged { reason: ExchangeReason::NoBudget, .. } => {}
+            // Taking turns is how budgets are used up evenly, and servers in full: it is no news.
+            Event::CredentialExchanged { reason: ExchangeReason::NoBudget | ExchangeReason::NoRoom, .. } => {}
             Event::CredentialExchanged { subject, from, to, reason: ExchangeReason::RateLimited } => {
                 let (from, to) = (shown(from.as_str()), shown(to.as_str()));
                 self.notice(&mut inner, &format!("{}: goes on as {to} in place of {from}", shown(subject)));

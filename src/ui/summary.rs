@@ -90,11 +90,11 @@ fn figures(text: &mut String, summary: &Summary) {
         label = "";
     }
     if ledger.exchanges > 0 {
-        let ahead = match ledger.exchanges_ahead {
-            0 => String::new(),
-            count => format!(" ({count} before a refusal)"),
-        };
-        line!(text, "  exchanges     {}{ahead}", ledger.exchanges);
+        let parts = [(ledger.exchanges_ahead, "before a refusal"), (ledger.exchanges_for_room, "for room")];
+        let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        let parts = if parts.is_empty() { parts } else { format!(" ({parts})") };
+        line!(text, "  exchanges     {}{parts}", ledger.exchanges);
     }
     if ledger.paced_ms >= 1000 {
         let waited = i64::try_from(ledger.paced_ms).unwrap_or(i64::MAX);

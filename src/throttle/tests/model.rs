@@ -303,12 +303,7 @@ impl Both {
                 let expected = if rejected { Departure::Overtaken } else { bucket.depart(token, now) };
                 prop_assert_eq!(self.budgets.depart(grant, now), expected);
             }
-            Step::Again { which } if !self.out.is_empty() => {
-                let which = which % self.out.len();
-                let Out { grant, rotation, member, token } = &mut self.out[which];
-                self.naive.buckets[ROTATIONS[*rotation].1[*member]].again(token, now);
-                self.budgets.again(grant, now);
-            }
+            Step::Again { which } if !self.out.is_empty() => self.again(which),
             Step::Settle { which, how } if !self.out.is_empty() => {
                 let Out { grant, rotation, member, token } = self.out.swap_remove(which % self.out.len());
                 let account = ROTATIONS[rotation].1[member];
@@ -368,6 +363,13 @@ impl Both {
         self.naive.pass(now);
         self.budgets.advance(now);
         self.compare()
+    }
+
+    fn again(&mut self, which: usize) {
+        let (which, now) = (which % self.out.len(), self.naive.now);
+        let Out { grant, rotation, member, token } = &mut self.out[which];
+        self.naive.buckets[ROTATIONS[*rotation].1[*member]].again(token, now);
+        self.budgets.again(grant, now);
     }
 
     /// Both served the same tickets with the same credentials, and none that is of no use.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::super::Lack;
 use super::super::{
     Answer, Arrival, Ask, Budgets, Departure, Grant, Outcome, Party, RotationId, Served, Steadiness, Ticket,
 };
@@ -233,6 +234,24 @@ fn who_waits_for_the_answer_to_the_only_token_is_told_of_no_budget_when_it_comes
 }
 
 #[test]
+fn who_goes_on_with_another_account_hears_why() {
+    let mut scene = Scene::new(&[("a", told(5, 1)), ("b", told(9, 1))]);
+    let pool = scene.pool(&[("main", "a"), ("extra-1", "b")]);
+    let mut sent: Vec<_> = (0..4).map(|_| scene.admitted(pool, Some("main"))).collect();
+    for grant in &mut sent {
+        assert_eq!(grant.lack, None);
+        assert_eq!(scene.budgets.depart(grant, scene.now), Departure::Goes);
+    }
+    let other = scene.admitted(pool, Some("main"));
+    assert_eq!((other.lease.account.as_str(), other.lack), ("b", Some(Lack::Room)), "one token is left at a");
+    scene.budgets.settle(sent.remove(0), Outcome::Answered, scene.now);
+    assert_eq!(scene.send(pool, Some("main")), "a");
+    let other = scene.admitted(pool, Some("main"));
+    assert_eq!((other.lease.account.as_str(), other.lack), ("b", Some(Lack::Budget)));
+    assert_eq!(scene.admitted(pool, None).lack, None, "it would not have gone on with any");
+}
+
+#[test]
 fn who_waits_for_a_busy_server_is_not_under_way() {
     let mut scene = Scene::new(&[("a", told(60, 5))]);
     let pool = scene.pool(&[("main", "a")]);
@@ -243,7 +262,9 @@ fn who_waits_for_a_busy_server_is_not_under_way() {
     let ticket = scene.queued(pool);
     scene.budgets.again(&mut busy[0], scene.now);
     assert_eq!(scene.pass(Duration::ZERO), [(ticket, "a".to_owned())]);
-    busy.iter_mut().for_each(|grant| scene.budgets.again(grant, scene.now));
+    for grant in &mut busy {
+        scene.budgets.again(grant, scene.now);
+    }
     let others: Vec<_> = (0..20).map(|_| scene.admitted(pool, None)).collect();
     assert!(others.iter().all(|grant| scene.budgets.is_current(grant)));
 }

@@ -38,7 +38,7 @@ impl Counters {
         );
         registry.register(
             "xopero_credential_exchanges",
-            "Requests that went on with another account, by the account that had no budget, since the process began",
+            "Requests that went on with another account, by the account that was left, since the process began",
             self.exchanges.clone(),
         );
     }
@@ -59,6 +59,7 @@ impl Counters {
                 let reason = match reason {
                     ExchangeReason::RateLimited => "rate-limited",
                     ExchangeReason::NoBudget => "no-budget",
+                    ExchangeReason::NoRoom => "no-room",
                 };
                 let labels = [label("account", from), label("reason", reason)].concat();
                 self.exchanges.get_or_create(&labels).inc();
