@@ -1,12 +1,12 @@
 //! What a listing says in the light of earlier ones: renames, moves, and repositories that are gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::caller::Caller;
 use super::dispatch::Context;
 use super::memory::Memory;
 use super::permission::Scope;
-use super::sending::PACE;
 use super::server::ServerContext;
 use super::{Ledger, TaskError};
 use crate::bitbucket::{Client, Repository};
@@ -138,6 +138,9 @@ struct Asked<'a> {
     last: &'a Remembered,
 }
 
+/// How long a further account is waited for. It is longer than the rest after a 429 that names none.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is said of a repository that is asked for by name.
 enum Answer {
     /// It is there.
@@ -182,8 +185,8 @@ impl Asked<'_> {
                 }
             }
             caller.pass_on();
-            // Nothing waits for a second account that rests: the next run asks again.
-            caller.patience = Some(PACE);
+            // Nothing waits long for a further account that rests: the next run asks again.
+            caller.patience = Some(PATIENCE);
         }
         ledger.add(&caller.ledger);
         if missing > 0 {
