@@ -186,23 +186,23 @@ impl Credentials {
         E: Into<TaskError>,
     {
         let authorization = &self.authorizations[&(project.clone(), role.clone())];
-        let (pass, said) = loop {
+        let (pass, was_sent, said) = loop {
             let pass = Arc::new(self.pass_of(project, role, arrival).await?);
             let voucher = Voucher::new(authorization.clone(), Arc::clone(&pass));
             let said = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
-                    ledger.sent(pass.lease());
+                    pass.enter(ledger);
                     return None;
                 }
                 said = server.gate.listing(voucher, &request) => said,
             };
+            let was_sent = pass.enter(ledger);
             if !matches!(said, Err(TaskError::Overtaken)) {
-                break (pass, said);
+                break (pass, was_sent, said);
             }
             pass.settle(Outcome::Unsent);
         };
-        ledger.sent(pass.lease());
         match &said {
             Err(error) if let Some(HttpError::RateLimited { retry_after, .. }) = error.http() => {
                 ledger.limited(pass.lease());
@@ -211,7 +211,7 @@ impl Credentials {
                 }
             }
             Ok(_) | Err(_) => {
-                pass.settle(Outcome::Answered);
+                pass.settle(if was_sent { Outcome::Answered } else { Outcome::Unsent });
             }
         }
         Some(said)

@@ -179,14 +179,11 @@ async fn go(execution: Execution) -> Result<Summary, RunError> {
     reports.extend(carried);
     reports.sort_by(|one, other| one.name.cmp(&other.name));
     for server in servers.values() {
-        let (busy, refused) = server.gate.told();
+        let busy = server.gate.told();
         if let Some(busy) = &busy {
             whole.ledger.wait(Duration::from_millis(busy.waited_millis));
         }
         whole.servers_busy.extend(busy);
-        for (account, count) in refused {
-            *whole.ledger.requests.entry(account).or_default() += count;
-        }
     }
     whole.add_up(&context, &reports);
     conclude(&context, &mut whole).await;

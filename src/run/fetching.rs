@@ -130,11 +130,10 @@ impl Attempt<'_> {
     ) -> Result<Received, TaskError> {
         let Negotiation { wants, haves } = negotiation;
         let request = &FetchRequest { facts: &listed.facts, format: listed.format, wants, haves };
-        caller.ledger.git_requests += 1;
         let (server, remote, context) = (&self.task.server, &self.remote, self.context);
         let opened = context.credentials.send(caller, move |voucher| async move {
             let fetch = |authorization| async move { remote.fetch(&authorization, request).await };
-            server.gate.send(Lane::Packs, voucher, fetch).await
+            server.gate.send(Lane::Packs, voucher.for_git(), fetch).await
         });
         // The places are kept until the pack has streamed.
         let (stream, _places) = opened.await?;

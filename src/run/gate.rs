@@ -5,7 +5,6 @@
 //! says that it runs, goes on as the probe. A server that answers nobody is waited for [`PATIENCE`]; after that
 //! whatever needs it fails by a name of its own. Credentials are not exchanged: it is not about them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use super::{Event, EventSink, TaskError};
 use crate::bitbucket::{Client, ServerState};
 use crate::clock::Clock;
 use crate::http::{Authorization, HttpClient, HttpError};
-use crate::model::{AccountName, ServerName};
+use crate::model::ServerName;
 use crate::throttle::{Admission, Admitted, PATIENCE, Pressure, Reply, Shift};
 
 /// How often one request is refused before it fails, if the server serves others.
@@ -55,8 +54,6 @@ struct Record {
     busy: Option<BusyServer>,
     /// Since when the server serves nobody.
     since: Option<Instant>,
-    /// Requests that were refused, by account.
-    refused: BTreeMap<AccountName, u64>,
 }
 
 /// A place at the server, given back when it is dropped.
@@ -146,8 +143,6 @@ impl Gate {
                     if refused >= ATTEMPTS && others {
                         return Err(error);
                     }
-                    // The caller counts the last one.
-                    *self.record().refused.entry(voucher.authorization.account().clone()).or_default() += 1;
                     voucher.waits_again();
                 }
                 // Silence says nothing about how busy it is.
@@ -256,11 +251,10 @@ impl Gate {
         }
     }
 
-    /// What there is to tell at the end: how busy the server was, and which requests it refused, by account.
-    pub(super) fn told(&self) -> (Option<BusyServer>, BTreeMap<AccountName, u64>) {
+    /// What there is to tell at the end: how busy the server was.
+    pub(super) fn told(&self) -> Option<BusyServer> {
         self.end_rest(self.clock.monotonic());
-        let record = self.record();
-        (record.busy.clone(), record.refused.clone())
+        self.record().busy.clone()
     }
 
     fn given_up(&self) -> TaskError {

@@ -24,6 +24,15 @@ pub struct CredentialUse {
     pub rate_limited: u64,
 }
 
+/// How often requests were sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// All of them.
+    pub(super) requests: u64,
+    /// How many of them were git requests.
+    pub(super) git_requests: u64,
+}
+
 /// The account book of a task, a listing, or a whole run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -62,10 +71,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Enters a request.
-    pub fn sent(&mut self, lease: &Lease) {
-        *self.requests.entry(lease.account.clone()).or_default() += 1;
-        self.used(lease).requests += 1;
+    /// Enters what was sent with a credential.
+    pub(super) fn sent(&mut self, lease: &Lease, sent: Sent) {
+        *self.requests.entry(lease.account.clone()).or_default() += sent.requests;
+        self.git_requests += sent.git_requests;
+        self.used(lease).requests += sent.requests;
     }
 
     /// Enters an answer 429.
@@ -178,8 +188,8 @@ mod tests {
     #[test]
     fn two_credentials_of_one_account_are_told_apart_and_summed() {
         let mut task = Ledger::default();
-        task.sent(&lease(None, "svc"));
-        task.sent(&lease(Some("extra-1"), "svc"));
+        task.sent(&lease(None, "svc"), Sent { requests: 1, git_requests: 0 });
+        task.sent(&lease(Some("extra-1"), "svc"), Sent { requests: 3, git_requests: 2 });
         task.limited(&lease(Some("extra-1"), "svc"));
         task.exchange(&"svc".parse().unwrap(), ExchangeReason::RateLimited);
         let mut run = task.clone();
@@ -188,9 +198,9 @@ mod tests {
         run.exchange(&"svc".parse().unwrap(), ExchangeReason::NoRoom);
         assert_eq!((run.exchanges, run.exchanges_ahead, run.exchanges_for_room), (4, 1, 1));
         let uses: Vec<_> = run.credentials.iter().map(|(address, used)| (address.as_str(), used.requests)).collect();
-        assert_eq!(uses, [("credential/PAY/extra-1", 2), ("credential/PAY/main", 2)]);
-        assert_eq!((run.total_requests(), run.total_rate_limited(), run.exchanges), (4, 2, 4));
-        assert_eq!(run.requests[&"svc".parse().unwrap()], 4);
+        assert_eq!(uses, [("credential/PAY/extra-1", 6), ("credential/PAY/main", 2)]);
+        assert_eq!((run.total_requests(), run.total_rate_limited(), run.exchanges), (8, 2, 4));
+        assert_eq!((run.requests[&"svc".parse().unwrap()], run.git_requests), (8, 4));
     }
 
     #[test]

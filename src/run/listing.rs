@@ -65,11 +65,10 @@ impl Attempt<'_> {
         format: ObjectFormat,
         caller: &mut Caller<'_>,
     ) -> Result<Listing, TaskError> {
-        caller.ledger.git_requests += 1;
         let (server, remote) = (&self.task.server, &self.remote);
         let sent = self.context.credentials.send(caller, move |voucher| async move {
             let list = |authorization| async move { remote.list(&authorization, facts, format).await };
-            server.gate.listing(voucher, list).await
+            server.gate.listing(voucher.for_git(), list).await
         });
         sent.await
     }

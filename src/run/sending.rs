@@ -49,9 +49,9 @@ impl Credentials {
                 }
                 result = attempt(voucher) => result,
             };
+            let was_sent = self.sent(caller, &pass);
             let error: TaskError = match result {
                 Ok(value) => {
-                    self.sent(caller, &pass);
                     self.learn_login(caller, &lease, None);
                     pass.settle(Outcome::Answered);
                     return Ok(value);
@@ -62,7 +62,6 @@ impl Credentials {
                 pass.settle(Outcome::Unsent);
                 continue;
             }
-            self.sent(caller, &pass);
             self.learn_login(caller, &lease, Some(&error));
             match error.http() {
                 Some(HttpError::RateLimited { retry_after, .. }) => {
@@ -81,7 +80,7 @@ impl Credentials {
                     pass.settle(Outcome::Answered);
                 }
                 _ => {
-                    pass.settle(Outcome::Answered);
+                    pass.settle(if was_sent { Outcome::Answered } else { Outcome::Unsent });
                     return Err(error);
                 }
             }
@@ -197,13 +196,15 @@ impl Credentials {
         served
     }
 
-    /// Notes a request that was sent, and whether that is an exchange. A pass that was not used is none.
-    fn sent(&self, caller: &mut Caller<'_>, pass: &Pass) {
+    /// Enters what was sent, and whether that is an exchange: a pass that was not used is none. Tells whether it was used.
+    fn sent(&self, caller: &mut Caller<'_>, pass: &Pass) -> bool {
         let lease = pass.lease();
-        caller.ledger.sent(lease);
+        if !pass.enter(&mut caller.ledger) {
+            return false;
+        }
         let limited = std::mem::take(&mut caller.limited);
-        let Some(from) = caller.asked_as.replace(lease.account.clone()) else { return };
-        if from != lease.account {
+        let from = caller.asked_as.replace(lease.account.clone());
+        if let Some(from) = from.filter(|from| *from != lease.account) {
             let reason = match pass.lack() {
                 _ if limited => ExchangeReason::RateLimited,
                 Some(Lack::Room) => ExchangeReason::NoRoom,
@@ -213,6 +214,7 @@ impl Credentials {
             let (subject, to) = (caller.subject.clone(), lease.account.clone());
             self.events.emit(&Event::CredentialExchanged { subject, from, to, reason });
         }
+        true
     }
 
     /// The caller's credential was refused: for good, or for what the caller needs.
@@ -335,7 +337,10 @@ mod tests {
         let (credentials, server) = scene(state, clock, (&["svc-a", "svc-b"], 1, None), &stop).await.unwrap();
         let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
         let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
-        let answer = |voucher: Voucher| async move { Ok::<_, TaskError>(voucher.authorization.account().clone()) };
+        let answer = |voucher: Voucher| async move {
+            assert!(voucher.departs().await?);
+            Ok::<_, TaskError>(voucher.authorization.account().clone())
+        };
         let first = credentials.send(&mut caller, answer).await.unwrap();
         // The other account has the only token that is left, and does not get to use it.
         let (first, stop) = (&first, &stop);
@@ -350,6 +355,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_never_left_the_gate_is_in_no_book_and_leaves_its_token() {
+        let (_home, state) = state().await;
+        // No time passes, so there is no other token.
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let (credentials, server) = scene(state, clock, (&["svc"], 1, None), &CancellationToken::new()).await.unwrap();
+        let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
+        let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
+        let given_up = |_voucher| std::future::ready(Err::<(), _>(TaskError::Stopped));
+        let ended = credentials.send(&mut caller, given_up).await;
+        assert!(matches!(ended, Err(TaskError::Stopped)), "{ended:?}");
+        assert_eq!((caller.ledger.total_requests(), caller.ledger.credentials.len()), (0, 0));
+        let twice = |voucher: Voucher| async move {
+            let voucher = voucher.for_git();
+            assert!(voucher.departs().await? && voucher.departs().await?);
+            Ok::<_, TaskError>(())
+        };
+        let sent = tokio::time::timeout(Duration::from_mins(1), credentials.send(&mut caller, twice)).await;
+        sent.expect("there is a token").unwrap();
+        assert_eq!(
+            (caller.ledger.total_requests(), caller.ledger.git_requests),
+            (2, 2),
+            "a busy server was asked again"
+        );
+    }
+
+    #[tokio::test]
     async fn the_first_request_of_another_account_is_an_exchange() {
         let (_home, state) = state().await;
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
@@ -357,7 +388,10 @@ mod tests {
         let (credentials, server) = scene(state, clock, (accounts, 1, None), &CancellationToken::new()).await.unwrap();
         let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
         let mut caller = Caller::new(&selector, "task".to_owned(), Scope::Repository(&key, &server));
-        let answer = |voucher: Voucher| async move { Ok::<_, TaskError>(voucher.authorization.account().clone()) };
+        let answer = |voucher: Voucher| async move {
+            assert!(voucher.departs().await?);
+            Ok::<_, TaskError>(voucher.authorization.account().clone())
+        };
         let first = credentials.send(&mut caller, answer).await.unwrap();
         let second = credentials.send(&mut caller, answer).await.unwrap();
         assert_ne!(first, second);
@@ -420,7 +454,10 @@ mod tests {
         let (credentials, server) = scene(state, time, around, &CancellationToken::new()).await.unwrap();
         let (selector, key): (ProjectSelector, ProjectKey) = ("PAY".parse().unwrap(), "PAY".parse().unwrap());
         let task = |name: &str| Caller::new(&selector, name.to_owned(), Scope::Repository(&key, &server));
-        let answer = |_voucher: Voucher| std::future::ready(Ok::<_, TaskError>(()));
+        let answer = |voucher: Voucher| async move {
+            assert!(voucher.departs().await?);
+            Ok::<_, TaskError>(())
+        };
         let mut begun = task("begun");
         credentials.send(&mut begun, answer).await.unwrap();
         let mut waits = task("waits");

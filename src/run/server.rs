@@ -129,10 +129,11 @@ impl ServerContext {
         credentials: &Credentials,
         caller: &mut Caller<'_>,
     ) -> Result<Advertisement, TaskError> {
-        caller.ledger.git_requests += 1;
         credentials
             .send(caller, move |voucher| async move {
-                self.gate.listing(voucher, |authorization| async move { remote.discover(&authorization).await }).await
+                self.gate
+                    .listing(voucher.for_git(), |authorization| async move { remote.discover(&authorization).await })
+                    .await
             })
             .await
     }

@@ -195,11 +195,7 @@ pub(super) async fn back_up(context: &Context, held: &Held, mut chains: Option<V
         match Attempt::new(context, task, claim).run(chains.take(), &mut caller, &mut report).await {
             Ok(result) => report.result = result,
             Err(TaskError::State(StateError::Fenced { .. })) => return End::Lost,
-            // The request that was meant to be the first is not one.
-            Err(TaskError::HoursClosed) => {
-                let ledger = Ledger { git_requests: 0, ..std::mem::take(&mut caller.ledger) };
-                return End::PutOff(Box::new(ledger));
-            }
+            Err(TaskError::HoursClosed) => return End::PutOff(Box::new(std::mem::take(&mut caller.ledger))),
             Err(error) => {
                 let again = error.retry() != Retry::Never && attempt < ATTEMPTS && !context.deadline.is_reached();
                 if again && context.credentials.wait(retry_wait(attempt)).await.is_ok() {

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::TaskError;
 use super::blocks::Blocks;
 use super::hours::Hours;
 use super::keyring::Keyring;
 use super::lanes::Roads;
+use super::ledger::Sent;
 use super::passwords::Turns;
 use super::remainders::Remainders;
+use super::{Ledger, TaskError};
 use crate::clock::{Clock, random_bits};
 use crate::http::Authorization;
 use crate::model::{AccountName, CredentialRole, Limit, ProjectSelector};
@@ -56,6 +57,8 @@ pub(super) struct Pass {
     lease: Lease,
     lack: Option<Lack>,
     grant: Mutex<Option<Box<Grant>>>,
+    /// What was sent with it and is in no account book.
+    sent: Mutex<Sent>,
 }
 
 /// What whoever sends a request shows at the server's gate.
@@ -64,6 +67,8 @@ pub(super) struct Voucher {
     /// In whose name.
     pub(super) authorization: Authorization,
     pass: Arc<Pass>,
+    /// Whether the request is git's.
+    is_git: bool,
     /// The hours to look at before it is sent, if a task begins with it.
     hours: Option<Arc<Hours>>,
 }
@@ -204,7 +209,8 @@ impl Turnstile {
 
     fn pass(&self, grant: Grant) -> Pass {
         let (lease, lack) = (grant.lease.clone(), grant.lack);
-        Pass { turnstile: self.clone(), lease, lack, grant: Mutex::new(Some(Box::new(grant))) }
+        let grant = Mutex::new(Some(Box::new(grant)));
+        Pass { turnstile: self.clone(), lease, lack, grant, sent: Mutex::default() }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Budgets, Instant) -> T) -> T {
@@ -316,6 +322,19 @@ impl Pass {
         rests
     }
 
+    /// Enters what was sent with it since the last time. Tells whether anything was.
+    pub(super) fn enter(&self, ledger: &mut Ledger) -> bool {
+        let sent = std::mem::take(&mut *self.sent());
+        if sent.requests > 0 {
+            ledger.sent(&self.lease, sent);
+        }
+        sent.requests > 0
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.sent.lock().expect("no holder panics")
+    }
+
     /// What is known of the account, if it has a limit and the pass is not settled.
     pub(super) fn stake(&self) -> Option<Stake> {
         let grant = self.grant();
@@ -337,7 +356,12 @@ impl Drop for Pass {
 impl Voucher {
     /// A request of this account, by this pass.
     pub(super) fn new(authorization: Authorization, pass: Arc<Pass>) -> Self {
-        Self { authorization, pass, hours: None }
+        Self { authorization, pass, is_git: false, hours: None }
+    }
+
+    /// The same for a git request.
+    pub(super) fn for_git(self) -> Self {
+        Self { is_git: true, ..self }
     }
 
     /// The same for a request that a task begins with.
@@ -347,7 +371,18 @@ impl Voucher {
 
     /// Whether the request may still be sent: its account was not refused while it waited at the gate, no hours have come
     /// in which nothing is begun, and other processes have left a token. Waits for those under way, if they are too many.
+    /// One that may is sent: this is where requests are counted, each as often as it is.
     pub(super) async fn departs(&self) -> Result<bool, TaskError> {
+        let departs = self.may_depart().await?;
+        if departs {
+            let mut sent = self.pass.sent();
+            sent.requests += 1;
+            sent.git_requests += u64::from(self.is_git);
+        }
+        Ok(departs)
+    }
+
+    async fn may_depart(&self) -> Result<bool, TaskError> {
         if !self.pass.departs().await || self.hours.as_ref().is_some_and(|hours| hours.closed().is_some()) {
             return Ok(false);
         }

@@ -1,9 +1,10 @@
 //! A server that is busy, in maintenance, or short of tickets: everybody waits together, and nothing fails.
 
 use fake_bitbucket::{Action, Entry, Gate, Health, Kind, When, World};
+use rustix::process::Signal;
 
 use crate::scene::{Live, PATIENCE, apply_pool, readers, run, summary, tidy};
-use crate::support::Home;
+use crate::support::{Ended, Home};
 
 fn many(count: usize) -> Home {
     let world = World::new();
@@ -11,6 +12,40 @@ fn many(count: usize) -> Home {
     let home = Home::new(world, readers(&["main", "one"]));
     apply_pool(&home, &[("extra-1", "one")], &["extra-1"]);
     home
+}
+
+/// The record of a run says what the server saw, by account, by credential, and of git.
+fn demand_true_counts(home: &Home, ended: &Ended) {
+    let ledger = summary(ended)["ledger"].clone();
+    let log = home.server.log();
+    for account in ["main", "one"] {
+        let seen = log.count_account(account) as u64;
+        assert_eq!(ledger["requests"][account].as_u64().unwrap_or(0), seen, "{account}: {ledger}");
+        let used = ledger["credentials"].as_object().into_iter().flat_map(|all| all.values());
+        let used = used.filter(|used| used["account"] == account).filter_map(|used| used["requests"].as_u64());
+        assert_eq!(used.sum::<u64>(), seen, "{account}: {ledger}");
+    }
+    let is_git = |entry: &Entry| matches!(entry.kind, Kind::GitInfoRefs | Kind::GitUploadPack { .. });
+    assert_eq!(ledger["git_requests"], log.count(is_git), "{ledger}");
+}
+
+#[test]
+fn a_run_that_ends_while_it_waits_counts_what_was_sent_and_no_more() {
+    for arguments in [&[][..], &["--max-duration", "10s"]] {
+        let home = many(8);
+        let closes = Action::run(|server| server.set_health(Health::Maintenance));
+        home.server.fault(When::kind(Kind::LS_REFS).first(1), closes);
+        let mut live = Live::start_with(&home, arguments);
+        // Those under way were refused before the server was looked at.
+        while !live.until("server_busy")["why"].as_str().is_some_and(|why| why.contains("in maintenance")) {}
+        if arguments.is_empty() {
+            live.signal(Signal::INT);
+        }
+        let ended = live.wait();
+        assert_ne!(ended.code, 0, "{}", ended.stderr);
+        tidy(&home, &ended);
+        demand_true_counts(&home, &ended);
+    }
 }
 
 #[test]
@@ -34,9 +69,7 @@ fn quirk_09_tickets_that_run_out_lower_the_concurrency_and_exchange_nobody() {
     assert!(busy["lowest"].as_u64() <= Some(3), "half of what is declared, or less: {summary}");
     let refused = home.server.log().count(|entry| entry.status == Some(503));
     assert!(refused as u64 <= 6 * busy["rests"].as_u64().unwrap(), "{refused} refusals: {busy}");
-    for account in ["main", "one"] {
-        assert_eq!(summary["ledger"]["requests"][account], home.server.log().count_account(account), "{summary}");
-    }
+    demand_true_counts(&home, &ended);
 }
 
 #[test]
@@ -57,6 +90,7 @@ fn quirk_31_maintenance_is_waited_for_without_a_credential() {
         let ended = live.wait().success();
         tidy(&home, &ended);
         assert_eq!(summary(&ended)["totals"]["new"], 3);
+        demand_true_counts(&home, &ended);
     }
 }
 
@@ -96,7 +130,5 @@ fn quirk_09_who_an_account_is_is_asked_again_by_a_run_that_finds_the_server_busy
     assert_eq!((asked("main") + asked("one"), asked("main").min(asked("one"))), (3, 1), "each of them is known");
     let summary = summary(&ended);
     assert_eq!(summary["servers_busy"][0]["rests"], 1, "{summary}");
-    for account in ["main", "one"] {
-        assert_eq!(summary["ledger"]["requests"][account], home.server.log().count_account(account), "{summary}");
-    }
+    demand_true_counts(&home, &ended);
 }
