@@ -53,16 +53,7 @@ impl StateStore {
         self.rows(DESTINATION, &seen.destinations, &mut rows)?;
         let mut transaction = self.begin(ATTEMPT).await?;
         for (kind, name, body) in rows {
-            sqlx::query(
-                "INSERT INTO observed (kind, name, body) VALUES ($1, $2, $3)
-                 ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
-            )
-            .bind(kind)
-            .bind(name)
-            .bind(body)
-            .execute(&mut *transaction)
-            .await
-            .map_err(self.failed(ATTEMPT))?;
+            self.put_seen((kind, &name), body, ATTEMPT, &mut transaction).await?;
         }
         crash::point(CrashPoint::ObservationsWritten);
         self.commit(transaction, ATTEMPT).await?;

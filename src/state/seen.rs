@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sqlx::{Any, Transaction};
 
 use super::{StateError, StateStore};
 
@@ -65,6 +66,19 @@ impl StateStore {
         let before = row.and_then(|row| self.read("an observation", &row).json("body").ok());
         let Some(value) = change(before) else { return Ok(None) };
         let body = serde_json::to_string(&value).map_err(|error| self.damaged("an observation", error))?;
+        self.put_seen((kind, name), body, attempt, &mut transaction).await?;
+        self.commit(transaction, attempt).await?;
+        Ok(Some(value))
+    }
+
+    /// Puts one value in the place of what was there.
+    pub(super) async fn put_seen(
+        &self,
+        (kind, name): (&'static str, &str),
+        body: String,
+        attempt: &'static str,
+        transaction: &mut Transaction<'static, Any>,
+    ) -> Result<(), StateError> {
         sqlx::query(
             "INSERT INTO observed (kind, name, body) VALUES ($1, $2, $3)
              ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
@@ -72,10 +86,9 @@ impl StateStore {
         .bind(kind)
         .bind(name)
         .bind(body)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(self.failed(attempt))?;
-        self.commit(transaction, attempt).await?;
-        Ok(Some(value))
+        Ok(())
     }
 }

@@ -427,21 +427,15 @@ mod tests {
         let File::Valid(both) = &known.file else { panic!() };
         let mut declared = both.0.clone();
         declared.retentions.values_mut().next().unwrap().keep.daily = 1;
-        let set = crate::reconcile::plan(
-            known.applied.as_ref(),
-            &declared,
-            &crate::change::Known::default(),
-            at("2026-11-22T06:00:00Z"),
-        );
+        let change_set = |known: &Known, declared: &crate::model::Declaration| {
+            let seen = crate::change::Known::default();
+            crate::reconcile::plan(known.applied.as_ref(), declared, &seen, at("2026-11-22T06:00:00Z"))
+        };
+        let set = change_set(&known, &declared);
         known.file = File::Valid(Box::new((declared, set)));
         assert_eq!(sync(&known), [Sync::PendingApproval; 2]);
         let declared = crate::model::Declaration::default();
-        let set = crate::reconcile::plan(
-            known.applied.as_ref(),
-            &declared,
-            &crate::change::Known::default(),
-            at("2026-11-22T06:00:00Z"),
-        );
+        let set = change_set(&known, &declared);
         known.file = File::Valid(Box::new((declared, set)));
         let refused = status(&known, at("2026-11-22T06:00:00Z"));
         assert_eq!(of(&refused, "nightly").sync, Sync::Refused, "no plan is left, and no approval lets that through");
